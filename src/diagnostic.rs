@@ -1,0 +1,61 @@
+//! What is wrong with a file that an operator wrote: where, what, and what to write instead.
+//!
+//! Diagnostics are collected, never thrown one by one, so that one run of `check` tells all.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A place in a file, both counted from one; columns count characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// One thing that must be put right before the file can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub file: PathBuf,
+    pub position: Position,
+    /// What is wrong, as a statement.
+    pub message: String,
+    /// What to write instead, as an instruction.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn new(
+        file: impl Into<PathBuf>,
+        position: Position,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic {
+            file: file.into(),
+            position,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.position;
+        write!(
+            out,
+            "{}:{line}:{column}: {}",
+            self.file.display(),
+            self.message
+        )?;
+        match &self.hint {
+            Some(hint) => write!(out, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

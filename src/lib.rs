@@ -1,0 +1,15 @@
+//! Portcullis, an API security gateway.
+//!
+//! **Decide in pure code, act in thin code, prove it with types.** Modules are declared in the
+//! order of the layers: each may import only from those above it.
+//!
+//! * [`time`], [`diagnostic`]: values without behaviour, used everywhere.
+//! * [`proto`]: bytes to messages. No sockets, no clock.
+//! * [`policy`]: messages to decisions. No await, clock, lock or log.
+
+pub mod diagnostic;
+pub mod time;
+
+pub mod proto;
+
+pub mod policy;

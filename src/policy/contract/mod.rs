@@ -1,0 +1,1 @@
+//! As agreed: messages held against the published OpenAPI description.

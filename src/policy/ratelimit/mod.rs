@@ -1,0 +1,1 @@
+//! How often: quotas that hold across shards.

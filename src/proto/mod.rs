@@ -1,1 +1,14 @@
 //! Bytes to messages and back, without I/O.
+//!
+//! A head is parsed once into an offset table over its own bytes; every later stage reads that
+//! table, and what is sent on is written from it, never copied raw.
+
+mod error;
+
+pub mod body;
+pub mod head;
+pub mod header;
+pub mod limits;
+pub mod target;
+
+pub use error::Error;

@@ -3,3 +3,4 @@
 pub mod authn;
 pub mod contract;
 pub mod ratelimit;
+pub mod route;

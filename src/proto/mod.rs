@@ -6,6 +6,7 @@
 mod error;
 
 pub mod body;
+pub mod encode;
 pub mod head;
 pub mod header;
 pub mod limits;

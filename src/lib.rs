@@ -6,6 +6,7 @@
 //! * [`time`], [`diagnostic`]: values without behaviour, used everywhere.
 //! * [`proto`]: bytes to messages. No sockets, no clock.
 //! * [`policy`]: messages to decisions. No await, clock, lock or log.
+//! * [`shard`]: the shell, thread-per-core: it moves the bytes.
 
 pub mod diagnostic;
 pub mod time;
@@ -13,3 +14,5 @@ pub mod time;
 pub mod proto;
 
 pub mod policy;
+
+pub mod shard;

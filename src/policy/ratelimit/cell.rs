@@ -18,7 +18,6 @@
 //!   latest TAT ever evicted from its group.
 //! * No free slot means refusal, and refusals are counted. The table never grows.
 
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::RandomState;
@@ -149,7 +148,7 @@ impl Cells {
             if let Some(answer) = spend_present(group, quota, key, now_ns, &want) {
                 return answer;
             }
-            if turn % 2 == 0 && group.begin(turn) {
+            if turn.is_multiple_of(2) && group.begin(turn) {
                 let answer = add(group, quota, key, now_ns, &want);
                 group.turn.store(turn + 2, Ordering::Release);
                 if answer == Err(Refusal::Full) {

@@ -405,20 +405,32 @@ mod tests {
 
     #[test]
     fn threads_adding_one_key_at_once_share_one_bucket() {
-        let q = quota("1/s", 1);
-        for round in 0..200u32 {
-            let cells = Cells::new(GROUP);
-            let key = cells.key(&q, &round.to_be_bytes());
-            let granted: usize = std::thread::scope(|scope| {
-                let run = || cells.acquire(&q, key, 1, S).is_ok();
-                let threads: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
-                threads
-                    .into_iter()
-                    .map(|t| usize::from(t.join().unwrap()))
-                    .sum()
-            });
-            assert_eq!(granted, 1);
-        }
+        const ROUNDS: u64 = 5_000;
+        let (cells, q) = (Cells::new(8 * ROUNDS as usize), quota("1/s", 1));
+        let arrived = AtomicU64::new(0);
+        let run = || {
+            let mut granted = 0;
+            for round in 0..ROUNDS {
+                let key = cells.key(&q, &round.to_be_bytes());
+                // Both threads leave here within nanoseconds, when there are two cores.
+                arrived.fetch_add(1, Ordering::AcqRel);
+                let mut spins = 0u32;
+                while arrived.load(Ordering::Acquire) < 2 * (round + 1) {
+                    spins += 1;
+                    if spins.is_multiple_of(1024) {
+                        std::thread::yield_now();
+                    }
+                }
+                granted += u64::from(cells.acquire(&q, key, 1, S).is_ok());
+            }
+            granted
+        };
+        let granted: u64 = std::thread::scope(|scope| {
+            let threads = [scope.spawn(run), scope.spawn(run)];
+            threads.map(|thread| thread.join().unwrap()).iter().sum()
+        });
+        assert!(granted <= ROUNDS, "{granted}");
+        assert!(granted + cells.refused() >= ROUNDS, "{granted}");
     }
 
     proptest! {

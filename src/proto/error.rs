@@ -72,6 +72,38 @@ impl Error {
             | Error::TrailersTooLarge => 400,
         }
     }
+
+    /// A short stable name, for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Error::BareLineFeed => "bare-line-feed",
+            Error::BareCarriageReturn => "bare-carriage-return",
+            Error::HeadTooLarge => "head-too-large",
+            Error::RequestLineTooLong => "request-line-too-long",
+            Error::TooManyFields => "too-many-fields",
+            Error::MalformedRequestLine => "malformed-request-line",
+            Error::MalformedStatusLine => "malformed-status-line",
+            Error::MalformedField => "malformed-field",
+            Error::UnsupportedVersion => "unsupported-version",
+            Error::MissingHost => "missing-host",
+            Error::RepeatedHost => "repeated-host",
+            Error::MalformedHost => "malformed-host",
+            Error::HostDisagrees => "host-disagrees",
+            Error::UnsupportedTarget => "unsupported-target",
+            Error::MalformedTarget => "malformed-target",
+            Error::AmbiguousPath => "ambiguous-path",
+            Error::PathTooDeep => "path-too-deep",
+            Error::RepeatedLength => "repeated-length",
+            Error::MalformedLength => "malformed-length",
+            Error::LengthWithTransferCoding => "length-with-transfer-coding",
+            Error::UnknownTransferCoding => "unknown-transfer-coding",
+            Error::TransferCodingInHttp10 => "transfer-coding-in-http10",
+            Error::MalformedChunk => "malformed-chunk",
+            Error::ChunkTooLarge => "chunk-too-large",
+            Error::TrailersTooLarge => "trailers-too-large",
+            Error::UnknownExpectation => "unknown-expectation",
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -1,0 +1,157 @@
+//! Memory lent to the kernel. The only `unsafe` of the product lives here.
+//!
+//! A completion-based read owns its buffer until it is done, so buffers are values that travel
+//! into an operation and come back with it. One [`Buffer`] holds unread bytes at the front and
+//! room for more behind them: a read appends, a parser consumes.
+#![expect(
+    unsafe_code,
+    reason = "monoio's buffer traits hand raw pointers to the kernel"
+)]
+
+use monoio::buf::{IoBuf, IoBufMut};
+
+/// A block of initialised memory with a window of live bytes.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub fn with_capacity(capacity: usize) -> Buffer {
+        Buffer {
+            block: vec![0; capacity],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// The live bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Bytes that a read can still append.
+    pub fn room(&self) -> usize {
+        self.block.len() - self.end
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Drops `count` live bytes at the front.
+    pub fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start += count;
+        if self.start >= self.end {
+            self.clear();
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Moves the live bytes to the front, so that all the room is behind them.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.block.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Makes the whole block hold at least `capacity` bytes from the first live one on.
+    pub fn reserve_total(&mut self, capacity: usize) {
+        self.compact();
+        if self.block.len() < capacity {
+            self.block.resize(capacity, 0);
+        }
+    }
+
+    /// Gives memory beyond `capacity` back, where no live byte stands there.
+    pub fn shrink(&mut self, capacity: usize) {
+        if self.block.len() > capacity {
+            self.compact();
+            if self.end <= capacity {
+                self.block.truncate(capacity);
+                self.block.shrink_to_fit();
+            }
+        }
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) {
+        if self.room() < bytes.len() {
+            self.reserve_total(self.len() + bytes.len());
+        }
+        self.block[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+}
+
+// SAFETY: the block is heap memory that is not moved while the operation owns the value, and the
+// window lies inside it: every method above keeps `start <= end <= block.len()`.
+unsafe impl IoBuf for Buffer {
+    fn read_ptr(&self) -> *const u8 {
+        self.bytes().as_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.len()
+    }
+}
+
+// SAFETY: as above; all of the block is initialised, and only the room behind `end` is lent, so
+// `set_init` cannot pass the end of the block for a count that the kernel was allowed to write.
+unsafe impl IoBufMut for Buffer {
+    fn write_ptr(&mut self) -> *mut u8 {
+        self.block[self.end..].as_mut_ptr()
+    }
+
+    fn bytes_total(&mut self) -> usize {
+        self.room()
+    }
+
+    unsafe fn set_init(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.block.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_append_and_parsers_consume() {
+        let mut buffer = Buffer::with_capacity(4);
+        buffer.append(b"abc");
+        buffer.consume(2);
+        assert_eq!((buffer.bytes(), buffer.room()), (&b"c"[..], 1));
+        buffer.append(b"defg");
+        assert_eq!(buffer.bytes(), b"cdefg");
+        buffer.consume(5);
+        assert!(buffer.is_empty() && buffer.room() == buffer.capacity());
+    }
+
+    #[test]
+    fn shrinking_keeps_what_is_alive() {
+        let mut buffer = Buffer::with_capacity(2);
+        buffer.append(b"abcdef");
+        buffer.shrink(4);
+        assert_eq!(buffer.bytes(), b"abcdef");
+        buffer.consume(3);
+        buffer.shrink(4);
+        assert_eq!((buffer.bytes(), buffer.capacity()), (&b"def"[..], 4));
+    }
+}

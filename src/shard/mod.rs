@@ -4,3 +4,4 @@ pub mod buffer;
 pub mod core;
 pub mod deadline;
 pub mod ring;
+pub mod upstream;

@@ -1,0 +1,63 @@
+//! Backends: connections to them, and what can go wrong there.
+
+pub mod pool;
+
+use std::fmt;
+
+use crate::problem::Problem;
+
+/// What failed on the way to a backend or back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The connection was refused or reset before a request could be sent.
+    Unreachable,
+    ConnectTimeout,
+    /// As many connections are being opened as the pool allows.
+    Overloaded,
+    /// The head of the response did not arrive in time.
+    ResponseTimeout,
+    /// The backend closed before a whole response head.
+    ClosedEarly,
+    /// What came is not a response (RFC 9112), or not one to this request.
+    Malformed,
+}
+
+impl Error {
+    pub fn name(self) -> &'static str {
+        match self {
+            Error::Unreachable => "upstream-unreachable",
+            Error::ConnectTimeout => "upstream-connect-timeout",
+            Error::Overloaded => "upstream-overloaded",
+            Error::ResponseTimeout => "upstream-response-timeout",
+            Error::ClosedEarly => "upstream-closed-early",
+            Error::Malformed => "upstream-malformed-response",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let (status, title) = match error {
+            Error::Unreachable | Error::Overloaded => (503, "The backend is unavailable"),
+            Error::ConnectTimeout | Error::ResponseTimeout => {
+                (504, "The backend did not answer in time")
+            }
+            Error::ClosedEarly | Error::Malformed => (502, "The backend gave no valid answer"),
+        };
+        Problem {
+            status,
+            kind: match status {
+                502 => "bad-gateway",
+                503 => "backend-unavailable",
+                _ => "backend-timeout",
+            },
+            title,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Connections of one shard to one backend: opened when needed, kept while idle, last in first out.
+//!
+//! Opening is never cancelled, because monoio 0.2.4 leaks the descriptor of a connect that succeeds
+//! while it is being cancelled. It runs as a task of its own; who no longer waits for it leaves the
+//! connection to the pool.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use monoio::io::{OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::net::TcpStream;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::Error;
+use crate::shard::deadline::{Deadline, Deadlines};
+
+/// Connections being opened at once per pool; beyond it requests are refused, not queued.
+const MAX_OPENING: usize = 256;
+
+/// One connection to a backend.
+pub struct Connection {
+    // Before the halves: it must be gone when the socket closes.
+    pub deadline: Deadline,
+    pub reader: OwnedReadHalf<TcpStream>,
+    pub writer: OwnedWriteHalf<TcpStream>,
+    socket: RawFd,
+    /// Whether an earlier exchange used it: the backend may be about to close it.
+    pub is_reused: bool,
+}
+
+/// How a pool behaves; from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub address: SocketAddr,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    /// Idle connections kept per shard.
+    pub max_idle: usize,
+}
+
+/// What a pool has done, for the metrics.
+#[derive(Default)]
+pub struct Counters {
+    pub opened: Cell<u64>,
+    pub reused: Cell<u64>,
+    pub failed: Cell<u64>,
+}
+
+pub struct Pool {
+    pub settings: Settings,
+    pub counters: Counters,
+    deadlines: Deadlines,
+    idle: RefCell<Vec<Connection>>,
+    opening: Cell<usize>,
+}
+
+/// Where an opening task leaves its outcome.
+#[derive(Default)]
+struct Slot {
+    outcome: Option<io::Result<Connection>>,
+    waker: Option<std::task::Waker>,
+    is_abandoned: bool,
+}
+
+impl Pool {
+    pub fn new(settings: Settings, deadlines: Deadlines) -> Rc<Pool> {
+        Rc::new(Pool {
+            settings,
+            counters: Counters::default(),
+            deadlines,
+            idle: RefCell::default(),
+            opening: Cell::new(0),
+        })
+    }
+
+    pub fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// An idle connection that is still quiet, or a new one.
+    pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Error> {
+        while let Some(mut connection) = self.take_idle() {
+            if is_quiet(connection.socket) {
+                connection.is_reused = true;
+                increment(&self.counters.reused);
+                return Ok(connection);
+            }
+        }
+        self.open().await
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop()
+    }
+
+    /// Takes back a connection whose last exchange ended cleanly, with nothing left unread.
+    pub fn put_back(&self, connection: Connection) {
+        connection.deadline.clear();
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.settings.max_idle {
+            idle.push(connection);
+        }
+    }
+
+    /// A connection that no request has used yet.
+    pub async fn open(self: &Rc<Self>) -> Result<Connection, Error> {
+        if self.opening.get() >= MAX_OPENING {
+            return Err(Error::Overloaded);
+        }
+        self.opening.set(self.opening.get() + 1);
+        let slot = Rc::new(RefCell::new(Slot::default()));
+        monoio::spawn(open_into(self.clone(), slot.clone()));
+
+        let deadline = self.deadlines.task();
+        deadline.set(self.settings.connect_timeout);
+        let outcome = std::future::poll_fn(|context| {
+            let slot = &mut *slot.borrow_mut();
+            if let Some(outcome) = slot.outcome.take() {
+                return Poll::Ready(outcome.map_err(|_| Error::Unreachable));
+            }
+            if deadline.has_fired() {
+                slot.is_abandoned = true;
+                return Poll::Ready(Err(Error::ConnectTimeout));
+            }
+            slot.waker = Some(context.waker().clone());
+            deadline.register(context.waker());
+            Poll::Pending
+        })
+        .await;
+        if outcome.is_err() {
+            increment(&self.counters.failed);
+        }
+        outcome
+    }
+
+    async fn connect(&self) -> io::Result<Connection> {
+        let stream = TcpStream::connect_addr(self.settings.address).await?;
+        stream.set_nodelay(true)?;
+        let socket = stream.as_raw_fd();
+        let (reader, writer) = stream.into_split();
+        increment(&self.counters.opened);
+        Ok(Connection {
+            deadline: self.deadlines.socket(socket),
+            reader,
+            writer,
+            socket,
+            is_reused: false,
+        })
+    }
+}
+
+async fn open_into(pool: Rc<Pool>, slot: Rc<RefCell<Slot>>) {
+    let outcome = pool.connect().await;
+    pool.opening.set(pool.opening.get() - 1);
+    let mut slot = slot.borrow_mut();
+    if slot.is_abandoned {
+        if let Ok(connection) = outcome {
+            pool.put_back(connection);
+        }
+        return;
+    }
+    slot.outcome = Some(outcome);
+    if let Some(waker) = slot.waker.take() {
+        waker.wake();
+    }
+}
+
+/// Whether nothing has come on an idle connection. An end means that the backend closed it; bytes
+/// that nobody asked for would be taken for the answer to the next request.
+fn is_quiet(socket: RawFd) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(socket, &mut [0; 1], flags) == Err(Errno::EAGAIN)
+}
+
+fn increment(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::ring::Mode;
+    use monoio::io::AsyncWriteRentExt;
+    use monoio::net::TcpListener;
+
+    fn on_ring(test: impl AsyncFnOnce()) {
+        Mode::probe(Mode::DeferTaskrun).run(test()).unwrap();
+    }
+
+    fn pool(address: SocketAddr, max_idle: usize) -> (Rc<Pool>, Deadlines) {
+        let deadlines = Deadlines::default();
+        let settings = Settings {
+            address,
+            connect_timeout: Duration::from_millis(60),
+            response_timeout: Duration::from_secs(1),
+            max_idle,
+        };
+        (Pool::new(settings, deadlines.clone()), deadlines)
+    }
+
+    #[test]
+    fn an_idle_connection_is_used_again_unless_the_backend_spoke_or_left() {
+        on_ring(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (pool, _deadlines) = pool(listener.local_addr().unwrap(), 8);
+            let first = pool.checkout().await.unwrap();
+            let (mut backend, _) = listener.accept().await.unwrap();
+            let socket = first.socket;
+            pool.put_back(first);
+
+            let again = pool.checkout().await.unwrap();
+            assert!(again.is_reused && again.socket == socket);
+            pool.put_back(again);
+
+            // Bytes that nobody asked for: the connection is not used again.
+            backend
+                .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+                .await
+                .0
+                .unwrap();
+            let fresh = pool.checkout().await.unwrap();
+            assert!(!fresh.is_reused);
+            let (backend, _) = listener.accept().await.unwrap();
+            pool.put_back(fresh);
+
+            drop(backend);
+            monoio::time::timeout(Duration::from_secs(5), async {
+                while is_quiet(pool.idle.borrow()[0].socket) {
+                    monoio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await
+            .unwrap();
+            assert!(!pool.checkout().await.unwrap().is_reused);
+            assert_eq!(
+                (pool.counters.opened.get(), pool.counters.reused.get()),
+                (3, 1)
+            );
+        });
+    }
+
+    #[test]
+    fn no_more_than_the_allowed_number_stays_idle() {
+        on_ring(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (pool, _deadlines) = pool(listener.local_addr().unwrap(), 1);
+            let (a, b) = (
+                pool.checkout().await.unwrap(),
+                pool.checkout().await.unwrap(),
+            );
+            pool.put_back(a);
+            pool.put_back(b);
+            assert_eq!(pool.idle_count(), 1);
+        });
+    }
+
+    #[test]
+    fn a_refused_connection_is_unreachable() {
+        on_ring(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            drop(listener);
+            let (pool, _deadlines) = pool(address, 8);
+            assert_eq!(pool.checkout().await.err(), Some(Error::Unreachable));
+            assert_eq!((pool.counters.failed.get(), pool.opening.get()), (1, 0));
+        });
+    }
+}

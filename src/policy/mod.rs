@@ -1,6 +1,9 @@
-//! Decisions: a message in, an answer out. No await, no clock, no lock, no log.
+//! Messages to decisions. Pure: no await, clock, lock or log, so that any decision can be tested
+//! with a function call.
 
 pub mod authn;
 pub mod contract;
+pub mod denial;
+pub mod identity;
 pub mod ratelimit;
 pub mod route;

@@ -1,0 +1,147 @@
+//! Every reason to refuse a request, the stage that decided it, and what the client is told.
+
+use crate::policy::authn::TokenError;
+use crate::problem::Problem;
+use crate::proto;
+
+/// The stages in the order in which a request meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Protocol,
+    Route,
+    Authentication,
+    Authorization,
+    RateLimit,
+    Contract,
+    /// All stages passed.
+    Forward,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 7] = [
+        Stage::Protocol,
+        Stage::Route,
+        Stage::Authentication,
+        Stage::Authorization,
+        Stage::RateLimit,
+        Stage::Contract,
+        Stage::Forward,
+    ];
+
+    /// As it stands in logs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Protocol => "protocol",
+            Stage::Route => "route",
+            Stage::Authentication => "authentication",
+            Stage::Authorization => "authorization",
+            Stage::RateLimit => "rate_limit",
+            Stage::Contract => "contract",
+            Stage::Forward => "forward",
+        }
+    }
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    Malformed(proto::Error),
+    /// The head or body did not arrive in time.
+    TooSlow,
+
+    UndeclaredOperation,
+    UndeclaredMethod,
+
+    MissingToken,
+    /// More than one credential: which of them counts is anyone's guess.
+    RepeatedCredential,
+    InvalidToken(TokenError),
+
+    InsufficientScope,
+    NotOwner,
+
+    RateLimited,
+
+    MissingParameter,
+    InvalidParameter,
+    UndeclaredParameter,
+    UndeclaredBody,
+    MissingBody,
+    MissingMediaType,
+    UndeclaredMediaType,
+    EncodedBody,
+    BodyTooLarge,
+    InvalidBody,
+}
+
+impl Denial {
+    pub fn stage(self) -> Stage {
+        match self {
+            Denial::Malformed(_) | Denial::TooSlow => Stage::Protocol,
+            Denial::UndeclaredOperation | Denial::UndeclaredMethod => Stage::Route,
+            Denial::MissingToken | Denial::RepeatedCredential | Denial::InvalidToken(_) => {
+                Stage::Authentication
+            }
+            Denial::InsufficientScope | Denial::NotOwner => Stage::Authorization,
+            Denial::RateLimited => Stage::RateLimit,
+            Denial::MissingParameter
+            | Denial::InvalidParameter
+            | Denial::UndeclaredParameter
+            | Denial::UndeclaredBody
+            | Denial::MissingBody
+            | Denial::MissingMediaType
+            | Denial::UndeclaredMediaType
+            | Denial::EncodedBody
+            | Denial::BodyTooLarge
+            | Denial::InvalidBody => Stage::Contract,
+        }
+    }
+
+    /// What the client is told. Tokens fail in one way for the client, whatever was wrong with
+    /// them, but for expiry, which an honest client acts upon.
+    pub fn problem(self) -> Problem {
+        let (status, kind, title) = match self {
+            Denial::Malformed(error) => (error.status(), "malformed-request", "Malformed request"),
+            Denial::TooSlow => (408, "request-timeout", "The request took too long to arrive"),
+            Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
+            Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
+            Denial::MissingToken => (401, "missing-token", "An access token is required"),
+            Denial::RepeatedCredential => (400, "repeated-credential", "More than one credential"),
+            Denial::InvalidToken(TokenError::Expired) => {
+                (401, "expired-token", "The access token has expired")
+            }
+            Denial::InvalidToken(_) => (401, "invalid-token", "The access token is not valid"),
+            Denial::InsufficientScope => (403, "insufficient-scope", "The token lacks a scope"),
+            Denial::NotOwner => (403, "not-owner", "The object belongs to someone else"),
+            Denial::RateLimited => (429, "quota-exceeded", "Too many requests"),
+            Denial::MissingParameter => (400, "missing-parameter", "A parameter is missing"),
+            Denial::InvalidParameter => (400, "invalid-parameter", "A parameter is not valid"),
+            Denial::UndeclaredParameter => {
+                (400, "undeclared-parameter", "A parameter is not declared")
+            }
+            Denial::UndeclaredBody => (400, "undeclared-body", "The operation takes no body"),
+            Denial::MissingBody => (400, "missing-body", "The operation needs a body"),
+            Denial::MissingMediaType => (415, "missing-media-type", "Content-Type is missing"),
+            Denial::UndeclaredMediaType => {
+                (415, "undeclared-media-type", "The media type is not declared")
+            }
+            Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
+            Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),
+            Denial::InvalidBody => (400, "invalid-body", "The body does not match the contract"),
+        };
+        Problem {
+            status,
+            kind,
+            title,
+        }
+    }
+
+    /// The exact reason, for logs and metrics: never for the client.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Denial::Malformed(error) => error.name(),
+            Denial::InvalidToken(error) => error.name(),
+            other => other.problem().kind,
+        }
+    }
+}

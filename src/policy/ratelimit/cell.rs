@@ -109,10 +109,11 @@ impl Cells {
     /// with fresh buckets instead of reading the old ones in other units.
     #[must_use]
     pub fn key(&self, quota: &Quota, client: &[u8]) -> Key {
+        let seed = quota.seed();
         Key {
-            high: self.hash_high.hash_one((quota, client)),
+            high: self.hash_high.hash_one((seed, client)),
             // Never all zeros, which is the tag of a slot nobody has used.
-            low: self.hash_low.hash_one((quota, client)) | 1,
+            low: self.hash_low.hash_one((seed, client)) | 1,
         }
     }
 
@@ -162,6 +163,17 @@ impl Cells {
         Err(Refusal::Full)
     }
 
+    /// Whether a token could be had now; takes none. A key without a slot has a full bucket.
+    pub(super) fn peek(&self, quota: &Quota, key: Key, now_ns: u64) -> Result<(), Refusal> {
+        for slot in &self.group(key).slots {
+            let tat = slot.tat.load(Ordering::Acquire);
+            if tat != CLAIMING && slot.holds(key) {
+                return decide(quota, tat, now_ns, &|_| 1).map(drop);
+            }
+        }
+        Ok(())
+    }
+
     /// Undoes part of a draw that ended at `end_ns`, if nothing was drawn after it.
     ///
     /// Only the latest draw can be undone: lowering the TAT under a later one would refill the
@@ -169,7 +181,7 @@ impl Cells {
     /// come back with time, as spent ones do.
     pub(super) fn give_back(
         &self,
-        quota: &Quota,
+        emission_ns: u64,
         key: Key,
         tokens: u64,
         end_ns: u64,
@@ -178,7 +190,7 @@ impl Cells {
         if end_ns <= now_ns {
             return false;
         }
-        let lowered = end_ns.saturating_sub(tokens.saturating_mul(quota.emission_ns()));
+        let lowered = end_ns.saturating_sub(tokens.saturating_mul(emission_ns));
         self.group(key).slots.iter().any(|slot| {
             slot.tat.load(Ordering::Acquire) == end_ns
                 && slot.holds(key)
@@ -360,8 +372,8 @@ mod tests {
         let key = cells.key(&q, b"a");
         let first = cells.acquire(&q, key, 4, S).unwrap();
         let second = cells.acquire(&q, key, 4, S).unwrap();
-        assert!(!cells.give_back(&q, key, 4, first.end_ns, S));
-        assert!(cells.give_back(&q, key, 4, second.end_ns, S));
+        assert!(!cells.give_back(q.emission_ns(), key, 4, first.end_ns, S));
+        assert!(cells.give_back(q.emission_ns(), key, 4, second.end_ns, S));
         assert_eq!(cells.acquire(&q, key, 99, S).unwrap().tokens, 6);
     }
 

@@ -78,20 +78,33 @@ struct Lease {
     expires_ns: u64,
     /// What the shared bucket held after the draw.
     shared: u64,
-    quota: Quota,
+    emission_ns: u64,
 }
 
 impl Lease {
     fn usable(&self, now_ns: u64) -> u64 {
-        let covered = self.end_ns.saturating_sub(now_ns) / self.quota.emission_ns();
+        let covered = self.end_ns.saturating_sub(now_ns) / self.emission_ns;
         self.tokens.min(covered)
     }
 }
 
 /// One token in hand.
 struct Taken {
+    key: Key,
+    emission_ns: u64,
     left: u64,
     end_ns: u64,
+}
+
+impl Taken {
+    fn new(request: &Request<'_>, left: u64, end_ns: u64) -> Taken {
+        Taken {
+            key: request.key,
+            emission_ns: request.quota.emission_ns(),
+            left,
+            end_ns,
+        }
+    }
 }
 
 /// The leases of one shard.
@@ -115,16 +128,16 @@ impl Leases {
     }
 
     /// Takes one token for every request, or none at all. `None` if there was nothing to pass.
-    pub fn take(
+    pub fn take<'a>(
         &mut self,
         cells: &Cells,
-        requests: &[Request<'_>],
+        requests: impl IntoIterator<Item = Request<'a>>,
         now_ns: u64,
     ) -> Result<Option<Remaining>, Limited> {
         self.taken.clear();
         let mut tightest: Option<Remaining> = None;
-        for (index, request) in requests.iter().enumerate() {
-            match self.take_one(cells, request, now_ns) {
+        for (index, request) in requests.into_iter().enumerate() {
+            match self.take_one(cells, &request, now_ns) {
                 Ok(taken) => {
                     if tightest.is_none_or(|t| taken.left < t.left) {
                         tightest = Some(Remaining {
@@ -136,12 +149,25 @@ impl Leases {
                     self.taken.push(taken);
                 }
                 Err(refusal) => {
-                    self.undo(cells, requests, now_ns);
+                    self.undo(cells, now_ns);
                     return Err(limited(index, refusal));
                 }
             }
         }
         Ok(tightest)
+    }
+
+    /// Whether a token could be had now; takes none. For work that must not be done for a sender
+    /// who would be refused anyway.
+    pub fn peek(&self, cells: &Cells, request: Request<'_>, now_ns: u64) -> Result<(), Limited> {
+        let held = self.held.get(&request.key).is_some_and(|lease| {
+            lease.expires_ns > now_ns && lease.usable(now_ns) > 0
+        });
+        if held {
+            return Ok(());
+        }
+        let seen = cells.peek(request.quota, request.key, now_ns);
+        seen.map_err(|refusal| limited(0, refusal))
     }
 
     /// Gives back what expired leases still hold. Call it about once per lease time.
@@ -166,10 +192,8 @@ impl Leases {
             let usable = lease.usable(now_ns);
             if usable > 0 && lease.expires_ns > now_ns {
                 lease.tokens = usable - 1;
-                return Ok(Taken {
-                    left: lease.tokens.saturating_add(lease.shared),
-                    end_ns: lease.end_ns,
-                });
+                let left = lease.tokens.saturating_add(lease.shared);
+                return Ok(Taken::new(request, left, lease.end_ns));
             }
             release(cells, request.key, lease, now_ns);
             self.held.remove(&request.key);
@@ -201,14 +225,12 @@ impl Leases {
                 end_ns: grant.end_ns,
                 expires_ns: now_ns.saturating_add(self.tuning.lease_ns),
                 shared: grant.remaining,
-                quota: request.quota.clone(),
+                emission_ns: request.quota.emission_ns(),
             };
             self.held.insert(request.key, lease);
         }
-        Ok(Taken {
-            left: grant.remaining + (grant.tokens - 1),
-            end_ns: grant.end_ns,
-        })
+        let left = grant.remaining + (grant.tokens - 1);
+        Ok(Taken::new(request, left, grant.end_ns))
     }
 
     /// Sweeps a full map at most once per lease time, so a flood of keys cannot make every
@@ -222,23 +244,22 @@ impl Leases {
 
     /// Returns the tokens of a denied request, latest first so that draws on the same bucket
     /// unwind in order.
-    fn undo(&mut self, cells: &Cells, requests: &[Request<'_>], now_ns: u64) {
+    fn undo(&mut self, cells: &Cells, now_ns: u64) {
         while let Some(taken) = self.taken.pop() {
-            let request = &requests[self.taken.len()];
-            match self.held.get_mut(&request.key) {
+            match self.held.get_mut(&taken.key) {
                 // Only into the lease it came from: the end tells draws on one bucket apart.
                 Some(lease) if lease.end_ns == taken.end_ns => lease.tokens += 1,
-                _ => self.undo_draw(cells, request, &taken, now_ns),
+                _ => self.undo_draw(cells, &taken, now_ns),
             }
         }
     }
 
     /// Returns a token that no lease stands behind: to the bucket, or if another shard has drawn
     /// since, to a lease of its own.
-    fn undo_draw(&mut self, cells: &Cells, request: &Request<'_>, taken: &Taken, now_ns: u64) {
-        let returned = cells.give_back(request.quota, request.key, 1, taken.end_ns, now_ns);
+    fn undo_draw(&mut self, cells: &Cells, taken: &Taken, now_ns: u64) {
+        let returned = cells.give_back(taken.emission_ns, taken.key, 1, taken.end_ns, now_ns);
         let room = self.held.len() < self.tuning.max_leases;
-        if returned || !room || self.held.contains_key(&request.key) {
+        if returned || !room || self.held.contains_key(&taken.key) {
             return;
         }
         let lease = Lease {
@@ -246,9 +267,9 @@ impl Leases {
             end_ns: taken.end_ns,
             expires_ns: now_ns.saturating_add(self.tuning.lease_ns),
             shared: 0,
-            quota: request.quota.clone(),
+            emission_ns: taken.emission_ns,
         };
-        self.held.insert(request.key, lease);
+        self.held.insert(taken.key, lease);
     }
 }
 
@@ -256,7 +277,7 @@ fn release(cells: &Cells, key: Key, lease: &Lease, now_ns: u64) {
     let unspent = lease.usable(now_ns);
     if unspent > 0 {
         // Dropping them when they cannot be returned only ever admits less.
-        cells.give_back(&lease.quota, key, unspent, lease.end_ns, now_ns);
+        cells.give_back(lease.emission_ns, key, unspent, lease.end_ns, now_ns);
     }
 }
 
@@ -297,7 +318,7 @@ mod tests {
                 key: cells.key(quota, b"client"),
             })
             .collect();
-        leases.take(cells, &requests, now).is_ok()
+        leases.take(cells, requests, now).is_ok()
     }
 
     #[test]
@@ -309,17 +330,52 @@ mod tests {
             key: cells.key(&q, b"a"),
         }];
         for left in (0..100).rev() {
-            let remaining = leases.take(&cells, &request, S).unwrap().unwrap();
+            let remaining = leases.take(&cells, request, S).unwrap().unwrap();
             assert_eq!((remaining.left, remaining.quota), (left, 0));
         }
         let limited = Limited {
             quota: 0,
             retry_after_s: 1,
         };
-        assert_eq!(leases.take(&cells, &request, S), Err(limited));
-        assert!(leases.take(&cells, &request, S + S / 100).is_ok());
-        assert!(leases.take(&cells, &request, S + S / 100).is_err());
-        assert_eq!(leases.take(&cells, &[], S), Ok(None));
+        assert_eq!(leases.take(&cells, request, S), Err(limited));
+        assert!(leases.take(&cells, request, S + S / 100).is_ok());
+        assert!(leases.take(&cells, request, S + S / 100).is_err());
+        assert_eq!(leases.take(&cells, [], S), Ok(None));
+    }
+
+    #[test]
+    fn peeking_takes_nothing_and_tells_what_taking_would() {
+        let cells = Cells::new(64);
+        for (rate, burst) in [("1000/s", 100), ("1/h", 3)] {
+            let q = quota("q", rate, burst);
+            let mut leases = Leases::new(Tuning::default());
+            let request = Request {
+                quota: &q,
+                key: cells.key(&q, b"a"),
+            };
+            for _ in 0..burst {
+                for _ in 0..3 {
+                    assert_eq!(leases.peek(&cells, request, S), Ok(()));
+                }
+                assert!(leases.take(&cells, [request], S).is_ok());
+            }
+            let refused = leases.peek(&cells, request, S);
+            assert_eq!(refused, leases.take(&cells, [request], S).map(drop));
+            assert!(refused.is_err());
+        }
+    }
+
+    #[test]
+    fn equal_quotas_in_two_places_count_apart() {
+        let cells = Cells::new(64);
+        let (one, other) = (
+            quota("q", "1/h", 1).within("a"),
+            quota("q", "1/h", 1).within("b"),
+        );
+        let mut leases = Leases::new(Tuning::default());
+        assert!(passes(&mut leases, &cells, &[&one], S));
+        assert!(!passes(&mut leases, &cells, &[&one], S));
+        assert!(passes(&mut leases, &cells, &[&other], S));
     }
 
     #[test]
@@ -354,12 +410,12 @@ mod tests {
             left: 0,
             reset_s: 60,
         };
-        assert_eq!(leases.take(&cells, &requests, S), Ok(Some(remaining)));
+        assert_eq!(leases.take(&cells, requests, S), Ok(Some(remaining)));
         let limited = Limited {
             quota: 1,
             retry_after_s: 60,
         };
-        assert_eq!(leases.take(&cells, &requests, S + 1), Err(limited));
+        assert_eq!(leases.take(&cells, requests, S + 1), Err(limited));
     }
 
     #[test]

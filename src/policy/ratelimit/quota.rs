@@ -4,6 +4,8 @@
 //! one, their product small enough that adding it to a clock reading cannot overflow, and its
 //! name can stand inside a quoted string of a header field.
 
+use ahash::RandomState;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Faster than this, rounding the interval up to whole nanoseconds would cost over one percent.
 const MAX_PER_SECOND: u64 = 10_000_000;
@@ -92,6 +94,9 @@ pub struct Quota {
     window_s: u64,
     emission_ns: u64,
     burst: u64,
+    /// Stands for all of the above and for where the quota is declared, so that the key of a
+    /// client costs two short hashes.
+    seed: [u64; 2],
 }
 
 impl Quota {
@@ -102,13 +107,29 @@ impl Quota {
                 "quota name {name:?} cannot be sent in a header; use printable ASCII like `per-client`"
             ));
         }
-        Ok(Self {
+        let quota = Self {
             name: name.into(),
             count: rate.count,
             window_s: rate.window_s,
             emission_ns: rate.emission_ns(),
             burst: rate.burst,
-        })
+            seed: [0; 2],
+        };
+        Ok(quota.within(""))
+    }
+
+    /// The same quota declared in a place of its own: equal names and rates elsewhere count apart.
+    /// Places and names come from the configuration, so fixed hash keys do.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        self.seed = [0; 2];
+        let hash = |key| RandomState::with_seeds(key, 2, 3, 4).hash_one((place, &self));
+        self.seed = [hash(1), hash(2)];
+        self
+    }
+
+    pub(super) fn seed(&self) -> [u64; 2] {
+        self.seed
     }
 
     /// The name clients see.

@@ -102,7 +102,11 @@ impl Denial {
     pub fn problem(self) -> Problem {
         let (status, kind, title) = match self {
             Denial::Malformed(error) => (error.status(), "malformed-request", "Malformed request"),
-            Denial::TooSlow => (408, "request-timeout", "The request took too long to arrive"),
+            Denial::TooSlow => (
+                408,
+                "request-timeout",
+                "The request took too long to arrive",
+            ),
             Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
             Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
             Denial::MissingToken => (401, "missing-token", "An access token is required"),
@@ -122,9 +126,11 @@ impl Denial {
             Denial::UndeclaredBody => (400, "undeclared-body", "The operation takes no body"),
             Denial::MissingBody => (400, "missing-body", "The operation needs a body"),
             Denial::MissingMediaType => (415, "missing-media-type", "Content-Type is missing"),
-            Denial::UndeclaredMediaType => {
-                (415, "undeclared-media-type", "The media type is not declared")
-            }
+            Denial::UndeclaredMediaType => (
+                415,
+                "undeclared-media-type",
+                "The media type is not declared",
+            ),
             Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
             Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Denial::InvalidBody => (400, "invalid-body", "The body does not match the contract"),

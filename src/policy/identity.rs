@@ -1,5 +1,7 @@
 //! Who: what authentication says about the sender of a request.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 /// The subject of a verified credential, immutable and shared by the requests that carry it.
@@ -16,7 +18,63 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The text of a claim as a header carries it: a string or an integer. `None`: the token has
+    /// no such claim. What a header cannot carry is an error (RFC 9110 section 5.5).
+    pub fn field_value(&self, claim: &str) -> Result<Option<Cow<'_, str>>, Unsendable> {
+        let text = match self.claims.get(claim) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
+            Some(Value::Number(number)) if !number.is_f64() => Cow::Owned(number.to_string()),
+            Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                return Err(Unsendable);
+            }
+        };
+        // Visible ASCII and inner spaces: nobody reads other bytes in two ways.
+        let is_sendable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+            && !text.is_empty()
+            && text.trim_ascii().len() == text.len();
+        if is_sendable {
+            Ok(Some(text))
+        } else {
+            Err(Unsendable)
+        }
+    }
+
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|held| &**held == scope)
+    }
+}
+
+/// A claim that no header can carry without changing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsendable;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_header_carries_what_it_can_carry_unchanged() {
+        let claims = json!({"s": "user-1", "n": 42, "null": null, "f": 1.5, "crlf": "a\r\nX: b",
+            "empty": "", "space": " a", "latin": "\u{e9}", "list": ["a"]});
+        let principal = Principal {
+            subject: "s".into(),
+            client: None,
+            scopes: Box::default(),
+            claims: claims.as_object().unwrap().clone(),
+        };
+        let value = |claim| {
+            principal
+                .field_value(claim)
+                .map(|text| text.map(Cow::into_owned))
+        };
+        assert_eq!(value("s"), Ok(Some("user-1".to_owned())));
+        assert_eq!(value("n"), Ok(Some("42".to_owned())));
+        assert_eq!(value("null"), Ok(None));
+        assert_eq!(value("absent"), Ok(None));
+        for claim in ["f", "crlf", "empty", "space", "latin", "list"] {
+            assert_eq!(value(claim), Err(Unsendable), "{claim}");
+        }
     }
 }

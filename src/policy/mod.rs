@@ -2,8 +2,12 @@
 //! with a function call.
 
 pub mod authn;
+pub mod authz;
+pub mod catalogue;
 pub mod contract;
 pub mod denial;
 pub mod identity;
+pub mod pipeline;
 pub mod ratelimit;
 pub mod route;
+pub mod snapshot;

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod head;
 pub mod header;
 pub mod limits;
+pub mod query;
 pub mod target;
 
 pub use error::Error;

@@ -160,9 +160,10 @@ impl Leases {
     /// Whether a token could be had now; takes none. For work that must not be done for a sender
     /// who would be refused anyway.
     pub fn peek(&self, cells: &Cells, request: Request<'_>, now_ns: u64) -> Result<(), Limited> {
-        let held = self.held.get(&request.key).is_some_and(|lease| {
-            lease.expires_ns > now_ns && lease.usable(now_ns) > 0
-        });
+        let held = self
+            .held
+            .get(&request.key)
+            .is_some_and(|lease| lease.expires_ns > now_ns && lease.usable(now_ns) > 0);
         if held {
             return Ok(());
         }

@@ -7,11 +7,13 @@
 mod cell;
 mod fields;
 mod lease;
+mod limits;
 mod prefix;
 mod quota;
 
 pub use cell::{Cells, Grant, Key, Refusal};
 pub use fields::{write_policy, write_remaining, write_retry_after};
 pub use lease::{Leases, Limited, Remaining, Request, Tuning};
+pub use limits::{Limit, Limits, Per};
 pub use prefix::{SourceKey, SourcePrefix};
 pub use quota::{Quota, Rate};

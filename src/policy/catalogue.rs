@@ -1,0 +1,243 @@
+//! Every operation that exists, with all that is known of it. Deny-all: what is not here does not
+//! exist.
+
+use ahash::AHashMap;
+
+use crate::policy::authz::Requirement;
+use crate::policy::contract::Contract;
+use crate::policy::identity::Principal;
+use crate::policy::ratelimit::Limits;
+use crate::policy::route::{Match, Routes, Segment, TemplateError};
+use crate::proto::target::Path;
+
+/// How a caller proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Declared to need none.
+    None,
+    /// A bearer token (RFC 6750) of the issuer with this index in the snapshot.
+    Bearer(usize),
+}
+
+/// A header that the backend may trust, and the claim it is written from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityField {
+    pub name: Box<str>,
+    pub claim: Box<str>,
+}
+
+/// One operation of one API.
+pub struct Operation {
+    pub api: Box<str>,
+    pub id: Box<str>,
+    pub owner: Box<str>,
+    pub method: Box<str>,
+    /// The path as declared, for people.
+    pub path: Box<str>,
+    /// The index of the upstream in the snapshot.
+    pub upstream: usize,
+    pub authentication: Authentication,
+    pub requirement: Requirement,
+    pub limits: Limits,
+    pub contract: Contract,
+    /// Whether `contract` comes from a description.
+    pub is_covered: bool,
+    /// Longest body in bytes.
+    pub max_body: usize,
+    pub identity: Box<[IdentityField]>,
+}
+
+impl Operation {
+    /// Whether a stage has to see the whole body before anything is sent on.
+    pub fn reads_body(&self) -> bool {
+        self.contract.reads_body() || self.requirement.reads_body()
+    }
+
+    /// Whether every identity header that the token has a claim for can be written.
+    pub fn can_name(&self, principal: &Principal) -> bool {
+        let mut fields = self.identity.iter();
+        fields.all(|field| principal.field_value(&field.claim).is_ok())
+    }
+
+    /// Writes the identity headers, one line each; those of absent claims are left out.
+    pub fn write_identity(&self, principal: &Principal, out: &mut Vec<u8>) {
+        for IdentityField { name, claim } in &self.identity {
+            if let Ok(Some(value)) = principal.field_value(claim) {
+                for part in [name, ": ", &value, "\r\n"] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// An operation on its way into the catalogue.
+pub struct Declaration {
+    /// Lower-case names without a port; none: any host.
+    pub hosts: Vec<String>,
+    pub template: Vec<Segment>,
+    pub operation: Operation,
+}
+
+/// The operations and the way to them.
+#[derive(Default)]
+pub struct Catalogue {
+    operations: Vec<Operation>,
+    any_host: Routes,
+    /// Each with the operations that belong to any host as well.
+    hosts: AHashMap<Box<str>, Routes>,
+}
+
+impl Catalogue {
+    /// `Err` names the declarations (by index) that cannot be taken, and why.
+    pub fn new(declared: Vec<Declaration>) -> Result<Catalogue, Vec<(usize, TemplateError)>> {
+        let mut catalogue = Catalogue::default();
+        let mut errors = Vec::new();
+        for host in declared.iter().flat_map(|declaration| &declaration.hosts) {
+            catalogue.hosts.entry(host.as_str().into()).or_default();
+        }
+        for (index, declaration) in declared.iter().enumerate() {
+            if let Err(error) = catalogue.declare(index, declaration) {
+                errors.push((index, error));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        catalogue.operations = declared.into_iter().map(|each| each.operation).collect();
+        Ok(catalogue)
+    }
+
+    fn declare(&mut self, index: usize, declaration: &Declaration) -> Result<(), TemplateError> {
+        let Declaration {
+            hosts, template, ..
+        } = declaration;
+        let method = &*declaration.operation.method;
+        if hosts.is_empty() {
+            let tables = self.hosts.values_mut().chain([&mut self.any_host]);
+            return tables
+                .map(|routes| routes.declare(template, method, index))
+                .fold(Ok(()), Result::and);
+        }
+        let mut outcome = Ok(());
+        for (host, routes) in &mut self.hosts {
+            if hosts.iter().any(|name| name.as_str() == &**host) {
+                outcome = outcome.and(routes.declare(template, method, index));
+            }
+        }
+        outcome
+    }
+
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The index of the operation for a request; `host` is the `Host` field's value.
+    pub fn find(&self, host: &[u8], path: &Path, method: &[u8]) -> Match<'_> {
+        self.routes(host).find(path, method)
+    }
+
+    fn routes(&self, host: &[u8]) -> &Routes {
+        if self.hosts.is_empty() {
+            return &self.any_host;
+        }
+        let mut name = [0; 255];
+        let host = without_port(host);
+        let Some(name) = name.get_mut(..host.len()) else {
+            return &self.any_host;
+        };
+        name.copy_from_slice(host);
+        name.make_ascii_lowercase();
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        self.hosts.get(name).unwrap_or(&self.any_host)
+    }
+}
+
+/// The name of `name:port`; a bracketed IPv6 address keeps its colons (RFC 3986 section 3.2.2).
+/// One final dot names the same host.
+fn without_port(host: &[u8]) -> &[u8] {
+    let end = match host.iter().rposition(|&byte| byte == b']') {
+        Some(bracket) => bracket + 1,
+        None => memchr::memchr(b':', host).unwrap_or(host.len()),
+    };
+    let name = &host[..end];
+    name.strip_suffix(b".").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::route;
+
+    fn declaration(hosts: &[&str], method: &str, path: &str) -> Declaration {
+        Declaration {
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+            template: route::template(path).unwrap(),
+            operation: Operation {
+                api: "a".into(),
+                id: format!("{method} {path}").into(),
+                owner: "o".into(),
+                method: method.into(),
+                path: path.into(),
+                upstream: 0,
+                authentication: Authentication::None,
+                requirement: Requirement::default(),
+                limits: Limits::default(),
+                contract: Contract::none(),
+                is_covered: false,
+                max_body: 0,
+                identity: Box::default(),
+            },
+        }
+    }
+
+    fn find(catalogue: &Catalogue, host: &str, path: &str) -> Option<usize> {
+        let mut canonical = Path::default();
+        canonical.read(path.as_bytes()).unwrap();
+        match catalogue.find(host.as_bytes(), &canonical, b"GET") {
+            Match::Found(index) => Some(index),
+            Match::MethodNotDeclared(_) | Match::NotDeclared => None,
+        }
+    }
+
+    #[test]
+    fn a_host_has_its_own_operations_and_those_of_any_host() {
+        let catalogue = Catalogue::new(vec![
+            declaration(&[], "GET", "/health"),
+            declaration(&["api.example"], "GET", "/x"),
+            declaration(&["other.example", "third.example"], "GET", "/x"),
+        ])
+        .ok()
+        .unwrap();
+        for host in [
+            "api.example",
+            "API.Example:8443",
+            "api.example.",
+            "api.example.:80",
+        ] {
+            assert_eq!(find(&catalogue, host, "/x"), Some(1), "{host}");
+            assert_eq!(find(&catalogue, host, "/health"), Some(0), "{host}");
+        }
+        assert_eq!(find(&catalogue, "third.example", "/x"), Some(2));
+        for host in ["", "unknown.example", "[::1]:80", &"a".repeat(300)] {
+            assert_eq!(find(&catalogue, host, "/x"), None, "{host}");
+            assert_eq!(find(&catalogue, host, "/health"), Some(0), "{host}");
+        }
+    }
+
+    #[test]
+    fn one_path_cannot_mean_two_operations_on_one_host() {
+        let conflicts = |declared| Catalogue::new(declared).err().unwrap();
+        let twice = conflicts(vec![
+            declaration(&[], "GET", "/x/{a}"),
+            declaration(&["h"], "GET", "/x/{b}"),
+        ]);
+        assert_eq!(twice, [(1, TemplateError::Conflict(0))]);
+        let many = conflicts(vec![
+            declaration(&["h"], "GET", "/x"),
+            declaration(&["h", "i"], "GET", "/x"),
+            declaration(&[], "GET", "/x"),
+        ]);
+        assert_eq!(many.len(), 2);
+    }
+}

@@ -1,0 +1,69 @@
+//! All that decides about requests, as one immutable value. A reload makes another one and swaps.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::policy::authn::Issuer;
+use crate::policy::catalogue::Catalogue;
+use crate::proto::header::SealedNames;
+
+/// A backend and how long to wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    pub name: Box<str>,
+    pub address: SocketAddr,
+    pub connect_timeout: Duration,
+    /// From the end of the request to the head of the response, and between parts of its body.
+    pub response_timeout: Duration,
+    /// Idle connections kept per shard.
+    pub max_idle: usize,
+}
+
+/// A published policy.
+#[derive(Default)]
+pub struct Snapshot {
+    /// Counts up with every reload; what was cached under another one is void.
+    pub generation: u64,
+    pub catalogue: Catalogue,
+    pub issuers: Vec<Issuer>,
+    pub upstreams: Vec<Upstream>,
+    /// Every identity header of every operation: a client's are dropped wherever it sends them.
+    pub sealed: SealedNames,
+}
+
+/// Where the control side puts a snapshot and the shards find it.
+pub struct Published {
+    current: ArcSwap<Snapshot>,
+    generation: AtomicU64,
+}
+
+impl Published {
+    pub fn new(snapshot: Snapshot) -> Published {
+        Published {
+            generation: AtomicU64::new(snapshot.generation),
+            current: ArcSwap::from_pointee(snapshot),
+        }
+    }
+
+    /// Replaces the snapshot. The old one is handed back, to be freed where freeing may be slow.
+    pub fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let generation = snapshot.generation;
+        let old = self.current.swap(Arc::new(snapshot));
+        // Release: who sees the number finds the snapshot.
+        self.generation.store(generation, Ordering::Release);
+        old
+    }
+
+    /// One load, to be compared with the generation of the snapshot in hand.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+}

@@ -1,0 +1,94 @@
+//! The query component as `name=value` pairs (WHATWG URL section 5.1, the reading that HTML forms
+//! and OpenAPI's `form` style share). It is forwarded as it came; what is read here is what a
+//! decoder of that rule reads, and what two decoders could read in two ways is refused.
+
+use std::borrow::Cow;
+
+use super::Error;
+
+/// The pairs in their order, still encoded; empty ones are skipped. A name without `=` has an
+/// empty value.
+pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let parts = query.split(|&byte| byte == b'&');
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| match memchr::memchr(b'=', part) {
+            Some(at) => (&part[..at], &part[at + 1..]),
+            None => (part, &part[part.len()..]),
+        })
+}
+
+/// One name or value decoded: `+` is a space, `%XX` a byte, the result UTF-8 without controls.
+pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, Error> {
+    if memchr::memchr2(b'%', b'+', encoded).is_none() {
+        let text = std::str::from_utf8(encoded).map_err(|_| Error::MalformedTarget)?;
+        return plain(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.iter();
+    while let Some(&byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => match (hex(rest.next()), hex(rest.next())) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return Err(Error::MalformedTarget),
+            },
+            other => other,
+        });
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Error::MalformedTarget)?;
+    plain(Cow::Owned(text))
+}
+
+fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, Error> {
+    match text.bytes().any(|byte| byte == 0) {
+        true => Err(Error::MalformedTarget),
+        false => Ok(text),
+    }
+}
+
+fn hex(digit: Option<&u8>) -> Option<u8> {
+    let value = char::from(*digit?).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pairs_keep_their_order_and_repetition() {
+        let read: Vec<_> = pairs(b"a=1&&b&a=2=3&=x").collect();
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"a", b"1"), (b"b", b""), (b"a", b"2=3"), (b"", b"x")];
+        assert_eq!(read, expected);
+        assert_eq!(pairs(b"").count(), 0);
+    }
+
+    #[test]
+    fn decoding_is_strict() {
+        assert_eq!(decode(b"a+b%20%C3%A9").unwrap(), "a b \u{e9}");
+        assert!(matches!(decode(b"plain"), Ok(Cow::Borrowed("plain"))));
+        for bad in [
+            &b"%"[..],
+            b"%4",
+            b"%zz",
+            b"%+1",
+            b"%00",
+            b"\0",
+            b"%ff",
+            b"\xff",
+        ] {
+            assert_eq!(decode(bad), Err(Error::MalformedTarget), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in "[^\0]{0,40}") {
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(decode(encoded.as_bytes()).unwrap(), text);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! As agreed? What the description of an operation says about its parameters and body.
 
+pub mod openapi;
+
 use crate::policy::denial::Denial;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;

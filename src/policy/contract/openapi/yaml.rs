@@ -57,16 +57,24 @@ struct Builder {
     pointer: String,
     documents: usize,
     nodes: usize,
+    most_nodes: usize,
 }
 
 /// Reads one document. All faults at once, but for those after which the rest has no structure.
 pub fn read(text: &str) -> Result<Tree, Vec<Fault>> {
+    read_within(text, NODES)
+}
+
+fn read_within(text: &str, most_nodes: usize) -> Result<Tree, Vec<Fault>> {
     let start = Position { line: 1, column: 1 };
     if text.len() > TEXT {
         let message = format!("the file is larger than {TEXT} bytes");
         return Err(vec![fault(start, message, "split the API")]);
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        most_nodes,
+        ..Builder::default()
+    };
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     while let Some(next) = parser.next_event() {
         let outcome = match next {
@@ -256,8 +264,8 @@ impl Builder {
     /// Remembers where a value stands, unless its key has been remembered.
     fn place(&mut self, at: Position) -> Result<(), Fault> {
         self.nodes += 1;
-        if self.nodes > NODES {
-            let message = format!("more than {NODES} values");
+        if self.nodes > self.most_nodes {
+            let message = format!("more than {} values", self.most_nodes);
             return Err(fault(at, message, "split the API"));
         }
         match self.open.last() {
@@ -539,6 +547,11 @@ mod tests {
         assert!(refused(&"- ".repeat(100_000)).contains("nested deeper"));
         assert!(refused(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(refused(&" ".repeat(TEXT + 1)).contains("larger than"));
+        // The sequence itself is one of the values.
+        let items = |count: usize| format!("[{}]", "0,".repeat(count - 1));
+        assert!(read_within(&items(100), 100).is_ok());
+        let faults = read_within(&items(101), 100).unwrap_err();
+        assert!(faults[0].message.contains("more than 100 values"));
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::path::Path as FilePath;
 
-use super::*;
 use crate::policy::contract::openapi::{Document, Operation};
+use crate::policy::contract::terms::NAME;
+use crate::policy::contract::{Body, Contract, Scratch};
+use crate::policy::denial::Denial;
+use crate::proto::head::RequestHead;
+use crate::proto::target::Path;
 use proptest::prelude::*;
 
 const BANK: &str = include_str!("openapi/bank.yaml");

@@ -8,7 +8,7 @@ use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::{
     DeclaredParameter, Document, Operation, content, parameter, security, server,
 };
-use crate::policy::contract::parameters::{Parameters, Shape};
+use crate::policy::contract::parameters::{Parameter, Parameters, Shape};
 use crate::policy::route::{Routes, Segment, TemplateError, template};
 
 const METHODS: [&str; 8] = [
@@ -98,7 +98,9 @@ pub fn check_outline(report: &mut Report<'_>) {
         );
     }
     match root.member("paths") {
-        Some(paths) => drop(report.is_mapping(&paths, "`paths`")),
+        Some(paths) => {
+            report.is_mapping(&paths, "`paths`");
+        }
         None => {
             let message = "the document has no `paths`: it allows nothing";
             report.error(&root, message, "add `paths` with the operations of the API");
@@ -147,6 +149,11 @@ impl<'d> Reader<'d> {
         };
         let base = server::base_path(&mut self.report, root, "");
         for (path, item) in paths.declared() {
+            if !path.starts_with('/') {
+                let message = format!("the path `{path}` does not begin with `/`");
+                self.report.error(&item, message, "add the slash");
+                continue;
+            }
             // A reference is judged where it stands, its target by its own keys.
             let Some(item) = self.report.resolve(item) else {
                 continue;
@@ -181,8 +188,8 @@ impl<'d> Reader<'d> {
         let id = self.id(at);
         let template = self.template(&path, method, at);
         let security = security::read(&mut self.report, root, at);
+        let parameters = parameter::read(&mut self.report, &shared.item, at, template.as_deref());
         let template = template.unwrap_or_default();
-        let parameters = parameter::read(&mut self.report, &shared.item, at, &template);
         let body = content::read(&mut self.report, at, method);
         self.operations.push(Operation {
             id: id.unwrap_or_default().to_owned(),
@@ -243,7 +250,10 @@ impl<'d> Reader<'d> {
 
     fn explain(&self, error: &TemplateError) -> (String, &'static str) {
         match error {
-            TemplateError::NoLeadingSlash => ("a path begins with `/`".to_owned(), "add the slash"),
+            TemplateError::NoLeadingSlash => (
+                "the base path does not begin with `/`".to_owned(),
+                "add the slash",
+            ),
             TemplateError::EmptySegment => (
                 "an empty segment or a slash at the end".to_owned(),
                 "remove the extra slash",
@@ -296,7 +306,7 @@ fn unmatchable(segment: &Segment) -> Option<(String, &'static str)> {
 }
 
 impl DeclaredParameter {
-    fn of(parameter: &crate::policy::contract::parameters::Parameter) -> DeclaredParameter {
+    fn of(parameter: &Parameter) -> DeclaredParameter {
         DeclaredParameter {
             location: parameter.location,
             name: parameter.name.to_string(),

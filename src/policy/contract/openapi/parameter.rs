@@ -29,12 +29,13 @@ const PARAMETER: [&str; 12] = [
 /// Deepest nesting of `allOf` and its like that is looked through for types.
 const DEPTH: usize = 16;
 
-/// The parameters of the path and of the operation, which may replace those of the path.
+/// The parameters of the path and of the operation, which may replace those of the path. Without
+/// a `template` there was an error in it, and no parameter is missed.
 pub fn read<'d>(
     report: &mut Report<'d>,
     item: &Node<'d>,
     operation: &Node<'d>,
-    template: &[Segment],
+    template: Option<&[Segment]>,
 ) -> Vec<Parameter> {
     let shared = list(report, item);
     let mut declared = list(report, operation);
@@ -43,7 +44,9 @@ pub fn read<'d>(
             declared.push((key, node));
         }
     }
-    check_template(report, operation, template, &declared);
+    if let Some(template) = template {
+        check_template(report, operation, template, &declared);
+    }
     let queries = declared.iter().filter(|(key, _)| key.0 == Location::Query);
     if queries.count() > DECLARED {
         let message = format!("more than {DECLARED} query parameters");
@@ -162,8 +165,7 @@ fn check_template(
         }
     }
     for (name, node) in in_path {
-        // An unreadable template has no names, and an error of its own.
-        if !template.is_empty() && !names.contains(&name) {
+        if !names.contains(&name) {
             let message = format!("the path has no `{{{name}}}`");
             report.error(
                 node,

@@ -1,6 +1,9 @@
 //! What a document says, and everything that it may not say, with the place.
 
-use super::*;
+use std::path::Path;
+
+use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::contract::openapi::{Document, Operation, Security, yaml};
 use proptest::prelude::*;
 
 /// A description as a bank publishes it.
@@ -345,6 +348,12 @@ fn paths_are_those_that_a_request_can_have() {
         "/accounts:\n    get:\n      operationId: health",
         "the key `/accounts` is already in line 17",
     );
+    refused(
+        "  /health:",
+        "  health:",
+        "health:\n",
+        "the path `health` does not begin with `/`",
+    );
     let found = errors(&changed(
         "  /health:\n    get:\n",
         "  /accounts/{id}:\n    parameters: [{name: id, in: path, required: true, schema: {type: string}}]\n    get:\n",
@@ -654,6 +663,8 @@ fn parameters_are_enforced_or_refused() {
     ] {
         assert_error(&parameter("/a", text), marked, message);
     }
+    let in_path = "name: a, in: path, required: true, schema: {type: string}";
+    assert_error(&parameter("/", in_path), "{name", "the path has no `{a}`");
     for (text, marked, message) in [
         (
             "name: a, in: path, schema: {type: string}",

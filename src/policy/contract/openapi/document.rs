@@ -1,0 +1,147 @@
+//! A description, the operations in it, and where everything in it stands.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::contract::Contract;
+use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::operation;
+use crate::policy::contract::openapi::yaml::{self, Tree};
+use crate::policy::contract::parameters::Location;
+use crate::policy::contract::schema::Dialect;
+use crate::policy::route::Segment;
+
+/// A description that was read and has a supported version.
+#[derive(Debug)]
+pub struct Document {
+    pub(super) file: PathBuf,
+    pub(super) tree: Tree,
+    pub(super) dialect: Dialect,
+}
+
+/// What a description says of one operation.
+pub struct Operation {
+    /// `operationId`, unique in the document: visible ASCII.
+    pub id: String,
+    /// In capitals, as in a request line.
+    pub method: String,
+    /// The template with the path of the server before it.
+    pub path: String,
+    pub template: Vec<Segment>,
+    /// Where the method stands in the file.
+    pub position: Position,
+    pub security: Security,
+    pub parameters: Vec<DeclaredParameter>,
+    pub contract: Contract,
+}
+
+/// A parameter by its place and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredParameter {
+    pub location: Location,
+    pub name: String,
+    pub required: bool,
+    pub is_array: bool,
+}
+
+/// Who may call an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// The document does not say, neither here nor for all operations.
+    Undeclared,
+    /// Everyone: no requirement, or an empty one among others.
+    Anonymous,
+    /// The bearer of a token that has all scopes of one of the alternatives.
+    Scopes(Vec<Vec<String>>),
+}
+
+impl Document {
+    /// Reads the text of `file`. All that is wrong with the text and the outermost keys at once.
+    pub fn read(file: &Path, text: &str) -> Result<Document, Vec<Diagnostic>> {
+        let tree = yaml::read(text).map_err(|faults| {
+            let told = faults.into_iter().map(|fault| {
+                Diagnostic::new(file, fault.position, fault.message).with_hint(fault.hint)
+            });
+            told.collect::<Vec<_>>()
+        })?;
+        let mut document = Document {
+            file: file.to_owned(),
+            tree,
+            dialect: Dialect::OpenApi31,
+        };
+        let mut report = Report::new(&document);
+        let dialect = version(&mut report);
+        operation::check_outline(&mut report);
+        let dialect = report.settle(dialect)?;
+        // Without a dialect there was an error.
+        document.dialect = dialect.unwrap_or(document.dialect);
+        Ok(document)
+    }
+
+    /// All operations in the order of the file, below the path of the servers that the document
+    /// names; all errors at once.
+    pub fn operations(&self) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+        operation::read(self, None)
+    }
+
+    /// The same, with `base` (`/v1`, or nothing) in place of the servers' path.
+    pub fn operations_below(&self, base: &str) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+        operation::read(self, Some(base))
+    }
+
+    /// Where a JSON pointer leads: the key of a member, the start of an item, or the nearest
+    /// place above that exists.
+    pub fn position(&self, pointer: &str) -> Position {
+        let mut at = pointer;
+        loop {
+            if let Some(position) = self.tree.positions.get(at) {
+                return *position;
+            }
+            match at.rfind('/') {
+                Some(end) => at = &at[..end],
+                None => return Position { line: 1, column: 1 },
+            }
+        }
+    }
+
+    pub(super) fn root(&self) -> Node<'_> {
+        Node {
+            pointer: String::new(),
+            value: &self.tree.root,
+        }
+    }
+}
+
+/// The dialect for the version that the document names.
+fn version(report: &mut Report<'_>) -> Option<Dialect> {
+    const HINT: &str = "write `openapi: \"3.1.0\"` or another 3.0 or 3.1 version";
+    let root = report.document.root();
+    if let Some(old) = root.member("swagger") {
+        report.error(
+            &old,
+            "Swagger 2.0 is not supported",
+            "convert it to OpenAPI 3",
+        );
+        return None;
+    }
+    let Some(version) = root.member("openapi") else {
+        report.error(&root, "not an OpenAPI document: no `openapi`", HINT);
+        return None;
+    };
+    let Value::String(text) = version.value else {
+        report.error(&version, "`openapi` must be a text", HINT);
+        return None;
+    };
+    let mut parts = text.splitn(3, '.');
+    let release = (parts.next(), parts.next(), parts.next());
+    match release {
+        (Some("3"), Some("0"), Some(_)) => Some(Dialect::OpenApi30),
+        (Some("3"), Some("1"), Some(_)) => Some(Dialect::OpenApi31),
+        _ => {
+            report.error(&version, "this version of OpenAPI is not supported", HINT);
+            None
+        }
+    }
+}

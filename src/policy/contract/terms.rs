@@ -1,0 +1,164 @@
+//! The contract of one operation, and what a shard keeps between checks.
+//!
+//! The head is checked first and says whether the body has to be seen. What was found in a body
+//! is forgotten when the next check begins, so that a value of one request can never stand for
+//! one of another.
+
+use crate::policy::contract::body::{RequestBody, is_announced};
+use crate::policy::contract::parameters::Parameters;
+use crate::policy::contract::schema;
+use crate::policy::denial::Denial;
+use crate::proto::head::RequestHead;
+use crate::proto::target::Path;
+
+/// Most characters of a name kept for the log; undeclared names and keys are the client's.
+pub(super) const NAME: usize = 128;
+
+/// What a check reuses from one request to the next; one per shard.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) schema: schema::Scratch,
+    /// Whether `schema` holds the body of the request at hand.
+    has_body: bool,
+    detail: Detail,
+}
+
+/// What exactly a contract refused: for the log, never for the client. Holds no values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// `path`, `query`, `header` or `body`; empty when nothing was refused.
+    pub part: &'static str,
+    /// Of a parameter; of a body the JSON pointer to the value.
+    pub name: String,
+    /// The keyword of the schema, or the rule of the parameter or body.
+    pub rule: &'static str,
+}
+
+/// What a head says of the body to come; goes from [`Contract::check_head`] to
+/// [`Contract::check_body`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// The index of the media type whose schema has to see it.
+    media_type: Option<usize>,
+}
+
+/// The contract of one operation.
+pub struct Contract {
+    /// None: nothing is checked.
+    terms: Option<Terms>,
+}
+
+struct Terms {
+    parameters: Parameters,
+    body: Option<RequestBody>,
+}
+
+impl Contract {
+    /// For a backend without a description: nothing is checked.
+    pub fn none() -> Contract {
+        Contract { terms: None }
+    }
+
+    /// `body`: none refuses every body.
+    pub fn new(parameters: Parameters, body: Option<RequestBody>) -> Contract {
+        let terms = Terms { parameters, body };
+        Contract { terms: Some(terms) }
+    }
+
+    /// Whether there are requests whose body has to be seen.
+    pub fn reads_body(&self) -> bool {
+        let body = self.terms.as_ref().and_then(|terms| terms.body.as_ref());
+        body.is_some_and(RequestBody::has_schema)
+    }
+
+    pub fn check_head(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        path: &Path,
+        scratch: &mut Scratch,
+    ) -> Result<Body, Denial> {
+        scratch.begin();
+        let Some(terms) = &self.terms else {
+            return Ok(Body::default());
+        };
+        terms.parameters.check(head, bytes, path, scratch)?;
+        let outcome = match &terms.body {
+            Some(body) => body.check_head(head, bytes).map(|index| Body {
+                media_type: index.filter(|&index| body.schema(index).is_some()),
+            }),
+            None if is_announced(head.framing) => Err((Denial::UndeclaredBody, "requestBody")),
+            None => Ok(Body::default()),
+        };
+        outcome.map_err(|(denial, rule)| scratch.refuse(denial, "body", "", rule))
+    }
+
+    /// `body` is the whole content, without its framing; `expected` what the head said of it.
+    pub fn check_body(
+        &self,
+        expected: Body,
+        body: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), Denial> {
+        scratch.begin();
+        let declared = self.terms.as_ref().and_then(|terms| terms.body.as_ref());
+        let (Some(declared), Some(index)) = (declared, expected.media_type) else {
+            return Ok(());
+        };
+        let Some(schema) = declared.schema(index) else {
+            return Ok(());
+        };
+        if body.is_empty() {
+            return match declared.required {
+                true => Err(scratch.refuse(Denial::MissingBody, "body", "", "required")),
+                false => Ok(()),
+            };
+        }
+        let outcome = schema.check(body, &mut scratch.schema);
+        scratch.has_body = outcome.is_ok();
+        outcome.map_err(|violation| {
+            let pointer = violation.pointer.to_string();
+            scratch.refuse(Denial::InvalidBody, "body", &pointer, violation.keyword)
+        })
+    }
+}
+
+impl Body {
+    /// Whether the contract has to see the body before it may be sent on.
+    pub fn is_read(self) -> bool {
+        self.media_type.is_some()
+    }
+}
+
+impl Scratch {
+    /// The text or integer at a JSON pointer of the body that was checked last; nothing when that
+    /// body was refused or not looked at.
+    pub fn lookup(&self, pointer: &str) -> Option<&str> {
+        self.schema.lookup(pointer).filter(|_| self.has_body)
+    }
+
+    /// What the last check refused.
+    pub fn detail(&self) -> Option<&Detail> {
+        Some(&self.detail).filter(|detail| !detail.part.is_empty())
+    }
+
+    fn begin(&mut self) {
+        self.has_body = false;
+        self.detail.part = "";
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        denial: Denial,
+        part: &'static str,
+        name: &str,
+        rule: &'static str,
+    ) -> Denial {
+        self.detail.part = part;
+        self.detail.rule = rule;
+        self.detail.name.clear();
+        let shown = name.chars().filter(|character| !character.is_control());
+        self.detail.name.extend(shown.take(NAME));
+        denial
+    }
+}

@@ -17,6 +17,10 @@ pub struct Issuer;
 pub struct SignatureCache;
 
 impl SignatureCache {
+    pub fn new(_max_bytes: usize) -> SignatureCache {
+        SignatureCache
+    }
+
     pub fn authenticate(
         &mut self,
         _issuer: &Issuer,

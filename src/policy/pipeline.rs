@@ -158,10 +158,10 @@ fn authenticate(
     request: Request<'_>,
     now: Now,
 ) -> Result<Option<Rc<Principal>>, Denial> {
-    let Authentication::Bearer(issuer) = operation.authentication else {
+    let Authentication::Bearer(index) = operation.authentication else {
         return Ok(None);
     };
-    let issuer = &snapshot.issuers[issuer];
+    let issuer = (index, &snapshot.issuers[index]);
     let outcome = bearer(request.head, request.bytes).and_then(|token| {
         let signatures = &mut state.signatures;
         let principal = signatures.authenticate(issuer, token, now, snapshot.generation);

@@ -31,7 +31,8 @@ pub(super) struct Key {
 
 enum Material {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    // Large beside a public key, which is a pointer.
+    Secret(Box<hmac::Key>),
 }
 
 impl std::fmt::Debug for Material {
@@ -119,7 +120,7 @@ impl Keys {
             Ok(Key {
                 id: None,
                 algorithm,
-                material: Material::Secret(secret_key(algorithm, secret)?),
+                material: Material::Secret(Box::new(secret_key(algorithm, secret)?)),
             })
         });
         Keys::checked(keys.collect::<Result<_, String>>()?)

@@ -48,6 +48,8 @@ pub enum Denial {
     Malformed(proto::Error),
     /// The head or body did not arrive in time.
     TooSlow,
+    /// The client closed in the middle of its request.
+    Incomplete,
 
     UndeclaredOperation,
     UndeclaredMethod,
@@ -77,7 +79,7 @@ pub enum Denial {
 impl Denial {
     pub fn stage(self) -> Stage {
         match self {
-            Denial::Malformed(_) | Denial::TooSlow => Stage::Protocol,
+            Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete => Stage::Protocol,
             Denial::UndeclaredOperation | Denial::UndeclaredMethod => Stage::Route,
             Denial::MissingToken | Denial::RepeatedCredential | Denial::InvalidToken(_) => {
                 Stage::Authentication
@@ -107,6 +109,7 @@ impl Denial {
                 "request-timeout",
                 "The request took too long to arrive",
             ),
+            Denial::Incomplete => (400, "incomplete-request", "The request ended too early"),
             Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
             Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
             Denial::MissingToken => (401, "missing-token", "An access token is required"),

@@ -12,6 +12,7 @@ use crate::policy::identity::Principal;
 use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
+use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
 use crate::time::Now;
@@ -101,6 +102,8 @@ pub fn decide(
         )
         .map_err(|denial| refusal.because(denial))?;
 
+    limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
+
     let cleared = Cleared {
         operation: index,
         principal: refusal.principal,
@@ -111,6 +114,14 @@ pub fn decide(
     } else {
         Next::Forward(cleared)
     })
+}
+
+/// A body whose length is told is refused before it is sent; others are counted as they come.
+fn limit_body(operation: &Operation, request: Request<'_>) -> Result<(), Denial> {
+    match request.head.framing {
+        Framing::Length(length) if length > operation.max_body as u64 => Err(Denial::BodyTooLarge),
+        Framing::None | Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Ok(()),
+    }
 }
 
 fn route(snapshot: &Snapshot, request: Request<'_>) -> Result<usize, Refusal> {
@@ -147,10 +158,10 @@ fn authenticate(
     request: Request<'_>,
     now: Now,
 ) -> Result<Option<Rc<Principal>>, Denial> {
-    let Authentication::Bearer(issuer) = operation.authentication else {
+    let Authentication::Bearer(index) = operation.authentication else {
         return Ok(None);
     };
-    let issuer = &snapshot.issuers[issuer];
+    let issuer = (index, &snapshot.issuers[index]);
     let outcome = bearer(request.head, request.bytes).and_then(|token| {
         let signatures = &mut state.signatures;
         let principal = signatures.authenticate(issuer, token, now, snapshot.generation);

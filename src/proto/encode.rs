@@ -9,72 +9,90 @@ use super::head::{Field, RequestHead, ResponseHead};
 use super::header::{Kind, SealedNames};
 use super::target::Path;
 
-/// Writes the request head for an upstream: origin-form of the canonical path, the kept fields,
-/// the lines of `added` (each `Name: value\r\n`), one framing.
-///
-/// `sealed` are the names of identity fields: a client's are dropped in every alias, and only
-/// `added` may bring them back.
-pub fn request(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    head: &RequestHead,
-    path: &Path,
-    sealed: &SealedNames,
-    added: &[u8],
-) {
+/// A request on its way to a backend.
+#[derive(Clone, Copy)]
+pub struct Forwarded<'a> {
+    pub head: &'a RequestHead,
+    /// The bytes that `head` points into.
+    pub bytes: &'a [u8],
+    pub path: &'a Path,
+    /// Names that only the gateway writes: a client's are dropped in every alias.
+    pub sealed: &'a SealedNames,
+    /// Whether the trace goes on, so that its `tracestate` still belongs to it.
+    pub keeps_tracestate: bool,
+}
+
+/// Begins the request head for an upstream: origin-form of the canonical path and the kept fields.
+/// Lines of the gateway's own follow, then [`finish`].
+pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
+    let Forwarded { head, bytes, .. } = request;
     out.extend_from_slice(head.method(bytes));
     out.push(b' ');
-    out.extend_from_slice(path.wire().as_bytes());
+    out.extend_from_slice(request.path.wire().as_bytes());
     if let Some(query) = head.query {
         out.push(b'?');
         out.extend_from_slice(query.of(bytes));
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    kept(out, bytes, &head.fields, |field| {
-        is_end_to_end(field) && !sealed.cover(field.name.of(bytes))
+    kept(out, &bytes[..head.length], &head.fields, |field| {
+        is_end_to_end(field)
+            && (field.kind != Kind::Tracestate || request.keeps_tracestate)
+            && !request.sealed.cover(field.name.of(bytes))
     });
-    out.extend_from_slice(added);
-    finish(out, head.framing);
 }
 
-/// Writes the response head for a client. `added` as in [`request`]; `framing` is what the client
-/// is told, which differs from the upstream's where an HTTP/1.0 client cannot read chunks.
-pub fn response(
-    out: &mut Vec<u8>,
-    bytes: &[u8],
-    head: &ResponseHead,
-    framing: Framing,
-    added: &[u8],
-) {
+/// Begins the response head for a client. Lines of the gateway's own follow, then [`finish`].
+pub fn response(out: &mut Vec<u8>, bytes: &[u8], head: &ResponseHead) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
     // RFC 9112 section 4: the reason phrase may be empty, the space before it may not.
     out.extend_from_slice(b" \r\n");
     // A bodiless answer (to HEAD, or 304) still tells the length that a GET would have had.
-    let describes = framing == Framing::None && head.status != 204 && head.status >= 200;
-    kept(out, bytes, &head.fields, |field| {
-        is_end_to_end(field) || (describes && field.kind == Kind::ContentLength)
+    let describes = head.framing == Framing::None && head.status != 204 && head.status >= 200;
+    kept(out, &bytes[..head.length], &head.fields, |field| {
+        (is_end_to_end(field) && field.kind != Kind::RequestId)
+            || (describes && field.kind == Kind::ContentLength)
     });
-    out.extend_from_slice(added);
-    finish(out, framing);
 }
 
 fn is_end_to_end(field: &Field) -> bool {
     !field.hop_by_hop && field.kind != Kind::ContentLength
 }
 
-/// Writes the fields that `keep` accepts, in their order.
-fn kept(out: &mut Vec<u8>, bytes: &[u8], fields: &[Field], keep: impl Fn(&Field) -> bool) {
+/// Writes the fields that `keep` accepts, in their order. Neighbours that are spelled as they
+/// would be written are copied in one piece.
+fn kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], keep: impl Fn(&Field) -> bool) {
+    let mut run = 0..0;
     for field in fields.iter().filter(|field| keep(field)) {
-        out.extend_from_slice(field.name.of(bytes));
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value.of(bytes));
-        out.extend_from_slice(b"\r\n");
+        let line = field.name.range().start..field.value.range().end + 2;
+        if !is_plain(head, field) {
+            out.extend_from_slice(&head[std::mem::take(&mut run)]);
+            write(out, field.name.of(head), field.value.of(head));
+        } else if run.end == line.start {
+            run.end = line.end;
+        } else {
+            out.extend_from_slice(&head[std::mem::replace(&mut run, line)]);
+        }
+    }
+    out.extend_from_slice(&head[run]);
+}
+
+/// Whether the line of a field reads `Name: value` and CRLF, with no other white space.
+fn is_plain(head: &[u8], field: &Field) -> bool {
+    let (name, value) = (field.name.range(), field.value.range());
+    name.end + 2 == value.start
+        && head.get(name.end..value.start) == Some(b": ")
+        && head.get(value.end..value.end + 2) == Some(b"\r\n")
+}
+
+fn write(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
     }
 }
 
 /// The one framing field and the end of the head.
-fn finish(out: &mut Vec<u8>, framing: Framing) {
+pub fn finish(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::None | Framing::UntilClose => {}
         Framing::Length(length) => {
@@ -100,7 +118,16 @@ mod tests {
         path.read(head.path.of(bytes)).unwrap();
         let sealed = SealedNames::new(["X-User-ID"]);
         let mut out = Vec::new();
-        request(&mut out, bytes, &head, &path, &sealed, added.as_bytes());
+        let forwarded = Forwarded {
+            head: &head,
+            bytes,
+            path: &path,
+            sealed: &sealed,
+            keeps_tracestate: false,
+        };
+        request(&mut out, forwarded);
+        out.extend_from_slice(added.as_bytes());
+        finish(&mut out, head.framing);
         String::from_utf8(out).unwrap()
     }
 
@@ -114,6 +141,18 @@ mod tests {
         assert_eq!(
             wire,
             "POST /a?b=c HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-User-ID: alice\r\nContent-Length: 3\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn runs_are_copied_around_what_is_left_out() {
+        let wire = forward(
+            "GET / HTTP/1.1\r\nA: 1\r\nHost: h\r\ntracestate: x\r\nB: 2\r\nC:3\r\nD: \r\nE: 5\r\n\r\n",
+            "",
+        );
+        assert_eq!(
+            wire,
+            "GET / HTTP/1.1\r\nA: 1\r\nHost: h\r\nB: 2\r\nC: 3\r\nD: \r\nE: 5\r\n\r\n"
         );
     }
 
@@ -134,7 +173,8 @@ mod tests {
             let mut head = ResponseHead::default();
             assert_eq!(head.read(text.as_bytes(), to_head), Ok(true));
             let mut out = Vec::new();
-            response(&mut out, text.as_bytes(), &head, head.framing, b"");
+            response(&mut out, text.as_bytes(), &head);
+            finish(&mut out, head.framing);
             String::from_utf8(out).unwrap()
         };
         let text = "HTTP/1.0 200 Fine\r\nContent-Length: 7\r\nKeep-Alive: 5\r\nX: y\r\n\r\n";

@@ -19,6 +19,10 @@ impl Span {
         &bytes[usize::from(self.start)..usize::from(self.end)]
     }
 
+    pub fn range(self) -> std::ops::Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+
     /// `part` must lie in `whole`, which must not be longer than [`limits::HEAD`].
     fn locate(whole: &[u8], part: &[u8]) -> Span {
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;

@@ -12,5 +12,6 @@ pub mod header;
 pub mod limits;
 pub mod query;
 pub mod target;
+pub mod transcode;
 
 pub use error::Error;

@@ -58,6 +58,15 @@ impl Buffer {
         }
     }
 
+    /// Drops live bytes from the middle; what stands behind them moves up.
+    pub fn remove(&mut self, range: std::ops::Range<usize>) {
+        debug_assert!(range.start <= range.end && range.end <= self.len());
+        let from = self.start + range.end;
+        self.block
+            .copy_within(from..self.end, self.start + range.start);
+        self.end -= range.len();
+    }
+
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
@@ -142,6 +151,18 @@ mod tests {
         assert_eq!(buffer.bytes(), b"cdefg");
         buffer.consume(5);
         assert!(buffer.is_empty() && buffer.room() == buffer.capacity());
+    }
+
+    #[test]
+    fn the_middle_can_be_taken_out() {
+        let mut buffer = Buffer::with_capacity(8);
+        buffer.append(b"xabcdef");
+        buffer.consume(1);
+        buffer.remove(1..4);
+        assert_eq!(buffer.bytes(), b"aef");
+        buffer.remove(3..3);
+        buffer.remove(0..3);
+        assert!(buffer.is_empty());
     }
 
     #[test]

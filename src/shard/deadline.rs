@@ -13,7 +13,9 @@ use std::time::Duration;
 use nix::sys::socket::{Shutdown, shutdown};
 
 /// How often deadlines are looked at; they fire at most this much late.
-pub const TICK: Duration = Duration::from_millis(20);
+pub const TICK: Duration = Duration::from_millis(1000 / TICKS_PER_SECOND as u64);
+
+const TICKS_PER_SECOND: u32 = 50;
 
 const NEVER: u32 = u32::MAX;
 
@@ -29,6 +31,8 @@ struct Entry {
     action: Action,
     fired: bool,
     end: Shutdown,
+    /// Whether nothing would be lost by ending it now.
+    is_idle: bool,
 }
 
 /// All deadlines of a shard. The times stand in a table of their own, so that looking for those
@@ -76,12 +80,24 @@ impl Deadlines {
         }
     }
 
+    /// Fires every deadline that was set as idle.
+    pub fn end_idle(&self) {
+        let table = &mut *self.0.borrow_mut();
+        for (when, entry) in table.when.iter_mut().zip(&mut table.entries) {
+            if *when != NEVER && entry.is_idle {
+                *when = NEVER;
+                entry.fire();
+            }
+        }
+    }
+
     fn enter(&self, action: Action) -> Deadline {
         let table = &mut *self.0.borrow_mut();
         let entry = Entry {
             action,
             fired: false,
             end: Shutdown::Both,
+            is_idle: false,
         };
         let index = match table.free.pop() {
             Some(index) => {
@@ -119,12 +135,27 @@ impl Entry {
 impl Deadline {
     /// Ends both directions of the socket, or wakes the task, after `time`.
     pub fn set(&self, time: Duration) {
-        self.arm(time, Shutdown::Both);
+        self.arm(time, Shutdown::Both, false);
+    }
+
+    /// As [`set`](Deadline::set), for a socket on which nothing is under way:
+    /// [`Deadlines::end_idle`] ends it at once.
+    pub fn set_idle(&self, time: Duration) {
+        self.arm(time, Shutdown::Both, true);
     }
 
     /// Ends reading only, so that an answer can still be written.
     pub fn set_for_reading(&self, time: Duration) {
-        self.arm(time, Shutdown::Read);
+        self.arm(time, Shutdown::Read, false);
+    }
+
+    /// Fires now: what is pending ends.
+    pub fn end(&self) {
+        let table = &mut *self.table.borrow_mut();
+        table.when[self.index as usize] = NEVER;
+        let entry = &mut table.entries[self.index as usize];
+        entry.end = Shutdown::Both;
+        entry.fire();
     }
 
     pub fn clear(&self) {
@@ -144,14 +175,17 @@ impl Deadline {
         }
     }
 
-    fn arm(&self, time: Duration, end: Shutdown) {
+    fn arm(&self, time: Duration, end: Shutdown, is_idle: bool) {
         let table = &mut *self.table.borrow_mut();
         // One tick more, because the current one has partly gone by.
-        let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
+        let whole = time.as_secs().saturating_mul(u64::from(TICKS_PER_SECOND));
+        let part = time.subsec_millis().div_ceil(1000 / TICKS_PER_SECOND);
+        let ticks = whole.saturating_add(u64::from(part) + 1);
         let ticks = u32::try_from(ticks).unwrap_or(NEVER / 2);
         let entry = &mut table.entries[self.index as usize];
         entry.fired = false;
         entry.end = end;
+        entry.is_idle = is_idle;
         table.when[self.index as usize] = table.now.saturating_add(ticks).min(NEVER - 1);
     }
 }

@@ -1,32 +1,17 @@
 //! Who? Verifies the credential that a request carries.
 
 mod bearer;
+mod jwk;
+mod jwt;
+pub mod sign;
+mod signature_cache;
 
 pub use bearer::bearer;
+pub use jwk::{Keys, algorithm};
+pub use jwt::{Issuer, IssuerSettings, Verified};
+pub use signature_cache::SignatureCache;
 
 use std::fmt;
-use std::rc::Rc;
-
-use crate::policy::identity::Principal;
-use crate::time::Now;
-
-/// Stands in for the verifier, which is being written: knows no token.
-pub struct Issuer;
-
-/// Stands in for the cache, which is being written: holds nothing.
-pub struct SignatureCache;
-
-impl SignatureCache {
-    pub fn authenticate(
-        &mut self,
-        _issuer: &Issuer,
-        _token: &[u8],
-        _now: Now,
-        _policy_generation: u64,
-    ) -> Result<Rc<Principal>, TokenError> {
-        Err(TokenError::UnknownKey)
-    }
-}
 
 /// Why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

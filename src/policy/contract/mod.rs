@@ -8,7 +8,7 @@ use crate::proto::target::Path;
 
 /// What a check reuses from one request to the next; one per shard.
 #[derive(Default)]
-pub struct Scratch;
+pub struct Scratch {}
 
 impl Scratch {
     pub fn lookup(&self, _pointer: &str) -> Option<&str> {

@@ -1,7 +1,10 @@
 //! Backends: connections to them, and what can go wrong there.
 
 pub mod pool;
+pub mod relay;
+pub mod send;
 
+use std::cell::Cell;
 use std::fmt;
 
 use crate::problem::Problem;
@@ -39,6 +42,15 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }
+}
+
+/// What the two directions of one exchange know of each other.
+#[derive(Default)]
+pub struct Link {
+    /// The whole request left, or what is left of it is nobody's business any more.
+    pub is_uploaded: Cell<bool>,
+    /// The response is over, well or not: the backend wants no more of the request.
+    pub is_answered: Cell<bool>,
 }
 
 impl From<Error> for Problem {

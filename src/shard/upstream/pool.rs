@@ -6,7 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::task::Poll;
@@ -17,8 +16,9 @@ use monoio::net::TcpStream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::Error;
+use crate::policy::snapshot::Upstream;
 use crate::shard::deadline::{Deadline, Deadlines};
+use crate::shard::upstream::Error;
 
 /// Connections being opened at once per pool; beyond it requests are refused, not queued.
 const MAX_OPENING: usize = 256;
@@ -30,18 +30,10 @@ pub struct Connection {
     pub reader: OwnedReadHalf<TcpStream>,
     pub writer: OwnedWriteHalf<TcpStream>,
     socket: RawFd,
+    /// How long to wait for the backend on it.
+    pub response_timeout: Duration,
     /// Whether an earlier exchange used it: the backend may be about to close it.
     pub is_reused: bool,
-}
-
-/// How a pool behaves; from the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub address: SocketAddr,
-    pub connect_timeout: Duration,
-    pub response_timeout: Duration,
-    /// Idle connections kept per shard.
-    pub max_idle: usize,
 }
 
 /// What a pool has done, for the metrics.
@@ -53,7 +45,7 @@ pub struct Counters {
 }
 
 pub struct Pool {
-    pub settings: Settings,
+    pub settings: Upstream,
     pub counters: Counters,
     deadlines: Deadlines,
     idle: RefCell<Vec<Connection>>,
@@ -69,7 +61,7 @@ struct Slot {
 }
 
 impl Pool {
-    pub fn new(settings: Settings, deadlines: Deadlines) -> Rc<Pool> {
+    pub fn new(settings: Upstream, deadlines: Deadlines) -> Rc<Pool> {
         Rc::new(Pool {
             settings,
             counters: Counters::default(),
@@ -150,6 +142,7 @@ impl Pool {
             reader,
             writer,
             socket,
+            response_timeout: self.settings.response_timeout,
             is_reused: false,
         })
     }
@@ -185,6 +178,8 @@ fn increment(counter: &Cell<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
+
     use crate::shard::ring::Mode;
     use monoio::io::AsyncWriteRentExt;
     use monoio::net::TcpListener;
@@ -195,7 +190,8 @@ mod tests {
 
     fn pool(address: SocketAddr, max_idle: usize) -> (Rc<Pool>, Deadlines) {
         let deadlines = Deadlines::default();
-        let settings = Settings {
+        let settings = Upstream {
+            name: "backend".into(),
             address,
             connect_timeout: Duration::from_millis(60),
             response_timeout: Duration::from_secs(1),

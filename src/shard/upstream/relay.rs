@@ -1,0 +1,263 @@
+//! From the backend to the client: interim responses, the head written anew, the body as it comes.
+
+use std::time::{Duration, Instant};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+
+use crate::policy::catalogue::Operation;
+use crate::policy::pipeline::Cleared;
+use crate::policy::ratelimit::write_remaining;
+use crate::proto::body::Framing;
+use crate::proto::head::{RequestHead, ResponseHead, Version};
+use crate::proto::transcode::Transcoder;
+use crate::proto::{encode, limits};
+use crate::shard::answer;
+use crate::shard::buffer::Buffer;
+use crate::shard::connection::{fill, send};
+use crate::shard::deadline::Deadline;
+use crate::shard::trace::Trace;
+use crate::shard::upstream::{Error, Link};
+
+/// How long the rest of a request is read that the backend has answered already.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The way from the backend to the client, for one exchange.
+pub struct Relay<'a> {
+    pub link: &'a Link,
+    pub cleared: &'a Cleared,
+    pub operation: &'a Operation,
+    pub trace: &'a Trace,
+    pub client_deadline: &'a Deadline,
+    pub client_timeout: Duration,
+    pub deadline: &'a Deadline,
+    pub timeout: Duration,
+    pub is_head: bool,
+    pub request: &'a RequestHead,
+    pub response: &'a mut ResponseHead,
+    /// Whether the client's connection ends with this exchange in any case.
+    pub closes: bool,
+    pub out: &'a mut Vec<u8>,
+}
+
+/// What became of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// The client has got all of it.
+    Complete { status: u16, closes: bool },
+    /// The client has got a part, and knows it from the end of the connection.
+    Truncated { status: u16 },
+    /// The client has got nothing.
+    None {
+        error: Error,
+        /// The backend closed without a word, as it does when it had given up on an idle
+        /// connection.
+        was_silent: bool,
+    },
+}
+
+/// What one exchange brought back.
+pub struct Download {
+    pub response: Response,
+    pub answered: Option<Instant>,
+    pub relayed: Option<Instant>,
+    /// Bytes of content.
+    pub content: u64,
+    /// Whether the connection is ready for another request.
+    pub is_clean: bool,
+}
+
+impl Relay<'_> {
+    pub async fn run<R, W>(
+        mut self,
+        reader: &mut R,
+        buffer: &mut Buffer,
+        writer: &mut W,
+    ) -> Download
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let mut download = Download {
+            response: Response::None {
+                error: Error::ClosedEarly,
+                was_silent: false,
+            },
+            answered: None,
+            relayed: None,
+            content: 0,
+            is_clean: false,
+        };
+        match self.head(reader, buffer, writer).await {
+            Ok(()) => {
+                download.answered = Some(Instant::now());
+                self.body((reader, buffer), writer, &mut download).await;
+            }
+            Err(response) => download.response = response,
+        }
+        self.link.is_answered.set(true);
+        self.deadline.clear();
+        if !self.link.is_uploaded.get() {
+            // A backend that has answered reads no more; the client gets a moment to notice.
+            self.deadline.end();
+            self.client_deadline.set_for_reading(LINGER);
+        }
+        download
+    }
+
+    /// Reads up to the final head; interim responses are passed on (RFC 9110 section 15.2).
+    async fn head<R, W>(
+        &mut self,
+        reader: &mut R,
+        buffer: &mut Buffer,
+        writer: &mut W,
+    ) -> Result<(), Response>
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let mut interim = 0;
+        loop {
+            match self.response.read(buffer.bytes(), self.is_head) {
+                Ok(true) if self.response.status >= 200 => return Ok(()),
+                Ok(true) => {
+                    interim += 1;
+                    if self.response.status == 101 || interim > limits::INTERIM_RESPONSES {
+                        return Err(none(Error::Malformed));
+                    }
+                    self.pass_interim(buffer, writer).await?;
+                }
+                Ok(false) => {
+                    let is_silent = buffer.is_empty() && interim == 0;
+                    match fill(reader, buffer).await {
+                        Ok(count) if count > 0 => {}
+                        _ if self.deadline.has_fired() => {
+                            return Err(none(Error::ResponseTimeout));
+                        }
+                        _ => {
+                            return Err(Response::None {
+                                error: Error::ClosedEarly,
+                                was_silent: is_silent,
+                            });
+                        }
+                    }
+                }
+                Err(_) => return Err(none(Error::Malformed)),
+            }
+        }
+    }
+
+    /// `100` has been answered here, and an HTTP/1.0 client knows no interim responses.
+    async fn pass_interim<W: AsyncWriteRent>(
+        &mut self,
+        buffer: &mut Buffer,
+        writer: &mut W,
+    ) -> Result<(), Response> {
+        let length = self.response.length;
+        if self.response.status != 100 && self.request.version == Version::Http11 {
+            encode::response(self.out, buffer.bytes(), self.response);
+            encode::finish(self.out, Framing::None);
+            self.client_deadline.set(self.client_timeout);
+            let outcome = send(writer, self.out).await;
+            let status = self.response.status;
+            outcome.map_err(|_| Response::Truncated { status })?;
+        }
+        buffer.consume(length);
+        Ok(())
+    }
+
+    async fn body<R, W>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        writer: &mut W,
+        download: &mut Download,
+    ) where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let status = self.response.status;
+        download.response = Response::Truncated { status };
+        let framing = self.client_framing();
+        let closes = self.closes || framing == Framing::UntilClose;
+        self.write_head(buffer, framing, closes);
+        let mut coder = Transcoder::new(self.response.framing, framing);
+        buffer.consume(self.response.length);
+        loop {
+            match coder.feed(buffer.bytes(), self.out) {
+                Ok(used) => buffer.consume(used),
+                Err(_) => {
+                    if download.relayed.is_none() {
+                        // The client has seen nothing of it yet.
+                        self.out.clear();
+                        download.response = none(Error::Malformed);
+                    }
+                    return;
+                }
+            }
+            download.content = coder.content();
+            download.relayed.get_or_insert_with(Instant::now);
+            if !self.out.is_empty() {
+                self.client_deadline.set(self.client_timeout);
+                if send(writer, self.out).await.is_err() {
+                    return;
+                }
+            }
+            if coder.is_done() {
+                download.response = Response::Complete { status, closes };
+                download.is_clean = self.response.keep_alive && buffer.is_empty();
+                return;
+            }
+            if self.link.is_uploaded.get() {
+                self.client_deadline.clear();
+            }
+            self.deadline.set(self.timeout);
+            match fill(reader, buffer).await {
+                Ok(count) if count > 0 => {}
+                // An end that came by force is no end of a body.
+                Ok(_) if !self.deadline.has_fired() => {
+                    if coder.close(self.out).is_err() {
+                        return;
+                    }
+                }
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// How the client is told where the body ends.
+    fn client_framing(&self) -> Framing {
+        match self.response.framing {
+            Framing::Chunked | Framing::UntilClose if self.request.version == Version::Http10 => {
+                Framing::UntilClose
+            }
+            Framing::Chunked | Framing::UntilClose => Framing::Chunked,
+            told @ (Framing::None | Framing::Length(_)) => told,
+        }
+    }
+
+    fn write_head(&mut self, buffer: &Buffer, framing: Framing, closes: bool) {
+        let out = &mut *self.out;
+        encode::response(out, buffer.bytes(), self.response);
+        for part in [b"X-Request-ID: ", self.trace.id().as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+        if let Some(remaining) = self.cleared.remaining() {
+            let limits = &self.operation.limits;
+            for part in [b"RateLimit-Policy: ", limits.policy(), b"\r\nRateLimit: "] {
+                out.extend_from_slice(part);
+            }
+            let quota = limits.quota(remaining.quota);
+            write_remaining(out, quota, remaining.left, remaining.reset_s);
+            out.extend_from_slice(b"\r\n");
+        }
+        let confirms = self.request.version == Version::Http10;
+        out.extend_from_slice(answer::connection(closes, confirms));
+        encode::finish(out, framing);
+    }
+}
+
+fn none(error: Error) -> Response {
+    Response::None {
+        error,
+        was_silent: false,
+    }
+}

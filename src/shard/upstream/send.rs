@@ -1,0 +1,217 @@
+//! From the client to the backend: the head that policy cleared, then the body as it comes.
+
+use std::time::Duration;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+
+use crate::policy::denial::Denial;
+use crate::policy::pipeline::{Cleared, Request};
+use crate::policy::snapshot::Snapshot;
+use crate::proto::body::Framing;
+use crate::proto::encode::{self, Forwarded};
+use crate::proto::transcode::Transcoder;
+use crate::shard::buffer::Buffer;
+use crate::shard::connection::{LINGER_BYTES, Peer, fill};
+use crate::shard::deadline::Deadline;
+use crate::shard::trace::Trace;
+use crate::shard::upstream::Link;
+
+/// How much of a body is read at once while it is passed on.
+const PIECE: usize = 32 * 1024;
+
+/// A request head to be written for a backend.
+pub struct Outgoing<'a> {
+    pub snapshot: &'a Snapshot,
+    pub request: Request<'a>,
+    pub peer: Peer,
+    pub trace: &'a Trace,
+    pub framing: Framing,
+}
+
+impl Outgoing<'_> {
+    /// Writes the head. Nothing else writes one, and nothing but the pipeline makes a [`Cleared`].
+    pub fn write(&self, cleared: &Cleared, out: &mut Vec<u8>) {
+        let Request {
+            head, bytes, path, ..
+        } = self.request;
+        let forwarded = Forwarded {
+            head,
+            bytes,
+            path,
+            sealed: &self.snapshot.sealed,
+            keeps_tracestate: self.trace.is_continued,
+        };
+        encode::request(out, forwarded);
+        if let Some(principal) = cleared.principal() {
+            let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
+            operation.write_identity(principal, out);
+        }
+        let scheme: &[u8] = if self.peer.is_tls { b"https" } else { b"http" };
+        for part in [
+            b"X-Request-ID: ",
+            self.trace.id().as_bytes(),
+            b"\r\ntraceparent: ",
+            self.trace.parent(),
+            b"\r\nX-Forwarded-Proto: ",
+            scheme,
+            b"\r\nX-Forwarded-For: ",
+        ] {
+            out.extend_from_slice(part);
+        }
+        write_address(out, self.peer.address);
+        out.extend_from_slice(b"\r\n");
+        encode::finish(out, self.framing);
+    }
+}
+
+fn write_address(out: &mut Vec<u8>, address: std::net::IpAddr) {
+    use std::io::Write;
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{address}");
+}
+
+/// How the client's side of an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadEnd {
+    /// The backend was sent all of it.
+    Complete,
+    /// The client sent all of it, the backend did not want it.
+    Dropped,
+    /// The client has more to send than is worth reading.
+    Unfinished,
+    /// The client broke a rule in the middle of its body.
+    Refused(Denial),
+}
+
+/// The way from the client to the backend, for one exchange.
+pub struct Upload<'a> {
+    pub link: &'a Link,
+    /// Of the body that is still to come.
+    pub coder: Transcoder,
+    /// Longest content in bytes.
+    pub max: u64,
+    pub client_deadline: &'a Deadline,
+    pub client_timeout: Duration,
+    pub deadline: &'a Deadline,
+    pub timeout: Duration,
+    /// The head, and a body that is whole already.
+    pub bytes: Vec<u8>,
+}
+
+/// What is left of an upload.
+pub struct Uploaded {
+    pub end: UploadEnd,
+    /// What was sent last: all of the request if it was whole from the start.
+    pub bytes: Vec<u8>,
+    /// Bytes of content that came while streaming.
+    pub content: u64,
+}
+
+impl Upload<'_> {
+    pub async fn run<R, W>(
+        mut self,
+        reader: &mut R,
+        inbound: &mut Buffer,
+        writer: &mut W,
+    ) -> Uploaded
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let end = if self.coder.is_done() {
+            self.deadline.set(self.timeout);
+            match self.write(writer).await {
+                true => UploadEnd::Complete,
+                false => UploadEnd::Dropped,
+            }
+        } else {
+            self.stream(reader, inbound, writer).await
+        };
+        self.link.is_uploaded.set(true);
+        match end {
+            // Nothing more will come that the backend could answer.
+            UploadEnd::Refused(_) => self.deadline.end(),
+            // From here on it is the backend's turn.
+            _ if !self.link.is_answered.get() => self.deadline.set(self.timeout),
+            _ => {}
+        }
+        Uploaded {
+            end,
+            bytes: self.bytes,
+            content: self.coder.content(),
+        }
+    }
+
+    async fn stream<R, W>(
+        &mut self,
+        reader: &mut R,
+        inbound: &mut Buffer,
+        writer: &mut W,
+    ) -> UploadEnd
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let mut wanted = true;
+        let mut unwanted: u64 = 0;
+        loop {
+            match self.coder.feed(inbound.bytes(), &mut self.bytes) {
+                Ok(used) => inbound.consume(used),
+                Err(error) => return UploadEnd::Refused(Denial::Malformed(error)),
+            }
+            if self.coder.content() > self.max {
+                return UploadEnd::Refused(Denial::BodyTooLarge);
+            }
+            wanted = wanted && !self.link.is_answered.get();
+            if wanted {
+                self.deadline.set(self.timeout);
+                wanted = self.write(writer).await;
+            } else {
+                unwanted += self.bytes.len() as u64;
+            }
+            self.bytes.clear();
+            if self.coder.is_done() {
+                self.client_deadline.clear();
+                return if wanted {
+                    UploadEnd::Complete
+                } else {
+                    UploadEnd::Dropped
+                };
+            }
+            if unwanted > LINGER_BYTES {
+                return UploadEnd::Unfinished;
+            }
+            if let Err(end) = self.read(reader, inbound).await {
+                return end;
+            }
+        }
+    }
+
+    async fn read<R: AsyncReadRent>(
+        &self,
+        reader: &mut R,
+        inbound: &mut Buffer,
+    ) -> Result<(), UploadEnd> {
+        inbound.reserve_total(PIECE);
+        // Once the response is over, the deadline that was set then stands.
+        let was_answered = self.link.is_answered.get();
+        if !was_answered {
+            // The backend need not hurry while the client does not.
+            self.deadline.clear();
+            self.client_deadline.set_for_reading(self.client_timeout);
+        }
+        match fill(reader, inbound).await {
+            Ok(count) if count > 0 => Ok(()),
+            _ if self.link.is_answered.get() => Err(UploadEnd::Unfinished),
+            _ if self.client_deadline.has_fired() => Err(UploadEnd::Refused(Denial::TooSlow)),
+            _ => Err(UploadEnd::Refused(Denial::Incomplete)),
+        }
+    }
+
+    /// `false`: the backend takes no more. What it answers is still read.
+    async fn write<W: AsyncWriteRent>(&mut self, writer: &mut W) -> bool {
+        let (outcome, back) = writer.write_all(std::mem::take(&mut self.bytes)).await;
+        self.bytes = back;
+        outcome.is_ok()
+    }
+}

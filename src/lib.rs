@@ -16,4 +16,6 @@ pub mod proto;
 
 pub mod policy;
 
+pub mod config;
+
 pub mod shard;

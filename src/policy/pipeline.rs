@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
-use crate::policy::contract::Scratch;
+use crate::policy::contract::{Body, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
@@ -54,7 +54,7 @@ pub enum Next {
 
 /// A request that passed every stage that could decide without the body.
 #[derive(Debug)]
-pub struct Inspection(Cleared);
+pub struct Inspection(Cleared, Body);
 
 /// A refused request: why, and what is known of it.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ pub fn decide(
             now.monotonic_ns,
         )
         .map_err(|limited| refusal.limited(limited))?;
-    operation
+    let body = operation
         .contract
         .check_head(
             request.head,
@@ -109,8 +109,8 @@ pub fn decide(
         principal: refusal.principal,
         remaining,
     };
-    Ok(if operation.reads_body() {
-        Next::Inspect(Inspection(cleared))
+    Ok(if body.is_read() || operation.requirement.reads_body() {
+        Next::Inspect(Inspection(cleared, body))
     } else {
         Next::Forward(cleared)
     })
@@ -217,29 +217,26 @@ impl Inspection {
         body: &[u8],
     ) -> Result<Cleared, Refusal> {
         let operation = &snapshot.catalogue.operations()[self.0.operation];
-        match inspect(operation, self.0.principal.as_deref(), state, body) {
+        match self.inspect(operation, state, body) {
             Ok(()) => Ok(self.0),
             Err(denial) => Err(self.refuse(denial)),
         }
     }
-}
 
-fn inspect(
-    operation: &Operation,
-    principal: Option<&Principal>,
-    state: &mut State,
-    body: &[u8],
-) -> Result<(), Denial> {
-    operation.contract.check_body(body, &mut state.scratch)?;
-    let Some(principal) = principal else {
-        return Ok(());
-    };
-    for rule in &operation.requirement.ownership {
-        if let Place::Body(pointer) = &rule.place {
-            rule.check(principal, state.scratch.lookup(pointer))?;
+    fn inspect(&self, operation: &Operation, state: &mut State, body: &[u8]) -> Result<(), Denial> {
+        let Inspection(cleared, expected) = self;
+        let contract = &operation.contract;
+        contract.check_body(*expected, body, &mut state.scratch)?;
+        let Some(principal) = cleared.principal.as_deref() else {
+            return Ok(());
+        };
+        for rule in &operation.requirement.ownership {
+            if let Place::Body(pointer) = &rule.place {
+                rule.check(principal, state.scratch.lookup(pointer).as_deref())?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl Cleared {

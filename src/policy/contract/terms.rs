@@ -133,7 +133,7 @@ impl Body {
 impl Scratch {
     /// The text or integer at a JSON pointer of the body that was checked last; nothing when that
     /// body was refused or not looked at.
-    pub fn lookup(&self, pointer: &str) -> Option<&str> {
+    pub fn lookup(&self, pointer: &str) -> Option<String> {
         self.schema.lookup(pointer).filter(|_| self.has_body)
     }
 

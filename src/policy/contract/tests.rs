@@ -452,7 +452,7 @@ fn values_of_an_earlier_body_are_never_looked_up() {
         bench.send("createPayment", request)
     };
     assert_eq!(pay(&mut bench, PAYMENT), Ok(()));
-    assert_eq!(bench.scratch.lookup("/from"), Some("A1B2C3D4"));
+    assert_eq!(bench.scratch.lookup("/from").as_deref(), Some("A1B2C3D4"));
     assert_eq!(bench.scratch.lookup("/nothing"), None);
     assert_eq!(
         pay(&mut bench, &PAYMENT.replace("1250", "0")),

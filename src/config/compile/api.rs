@@ -1,0 +1,738 @@
+//! APIs: from descriptions and declarations to the catalogue.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::config::compile::{issuer, read_text};
+use crate::config::file::{self, File};
+use crate::config::reader::{At, Reader, nearest};
+use crate::diagnostic::Position;
+use crate::policy::authn::Issuer;
+use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
+use crate::policy::catalogue::{Authentication, Catalogue, Declaration, IdentityField, Operation};
+use crate::policy::contract::Contract;
+use crate::policy::contract::openapi::{self, Document, Security};
+use crate::policy::contract::parameters::Location;
+use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
+use crate::policy::route::{self, Segment, TemplateError};
+use crate::policy::snapshot::{Snapshot, Upstream};
+use crate::proto::header::{Kind, SealedNames};
+
+/// Longest body when nothing else is said.
+const BODY: usize = 64 * 1024;
+
+/// Most limits of one operation.
+const MOST_LIMITS: usize = 8;
+
+/// What the gateway itself tells a backend, beside the identity headers; a client's is dropped.
+const TOLD_BY_THE_GATEWAY: [&str; 7] = [
+    "X-Request-ID",
+    "traceparent",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "Forwarded",
+];
+
+/// What names refer to.
+struct Names<'f> {
+    issuers: Vec<&'f str>,
+    upstreams: Vec<&'f str>,
+}
+
+/// A declaration and where it comes from, for errors that only show when all are put together.
+struct Placed {
+    declaration: Declaration,
+    position: Position,
+    file: std::path::PathBuf,
+}
+
+pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
+    let issuers: Vec<Option<Issuer>> = file
+        .issuers
+        .iter()
+        .map(|(_, declared)| issuer::compile(reader, declared, generation))
+        .collect();
+    let upstreams: Vec<Option<Upstream>> = file
+        .upstreams
+        .iter()
+        .map(|(name, declared)| upstream(reader, name, declared))
+        .collect();
+    let names = Names {
+        issuers: file
+            .issuers
+            .iter()
+            .map(|(name, _)| name.value.as_str())
+            .collect(),
+        upstreams: file
+            .upstreams
+            .iter()
+            .map(|(name, _)| name.value.as_str())
+            .collect(),
+    };
+    if file.apis.is_empty() {
+        let start = Position { line: 1, column: 1 };
+        let hint = "add [api.NAME] with openapi, upstream, owner and issuer";
+        reader.error(start, "there is no API: nothing would be let through", hint);
+    }
+    let mut sealed = TOLD_BY_THE_GATEWAY.to_vec();
+    let mut placed = Vec::new();
+    for (name, api) in &file.apis {
+        sealed.extend(api.identity.iter().map(|(header, _)| header.value.as_str()));
+        let compiler = Compiler {
+            reader,
+            name,
+            api,
+            names: &names,
+        };
+        placed.extend(compiler.declarations());
+    }
+    Snapshot {
+        generation,
+        catalogue: catalogue(reader, placed),
+        // What is missing here has been told, so the snapshot is not used.
+        issuers: issuers.into_iter().flatten().collect(),
+        upstreams: upstreams.into_iter().flatten().collect(),
+        sealed: SealedNames::new(sealed),
+    }
+}
+
+fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
+    let places: Vec<_> = placed
+        .iter()
+        .map(|each| {
+            let operation = &each.declaration.operation;
+            let name = format!("{} {}", operation.method, operation.path);
+            (each.position, each.file.clone(), name)
+        })
+        .collect();
+    let declared = placed.into_iter().map(|each| each.declaration).collect();
+    Catalogue::new(declared).unwrap_or_else(|errors| {
+        for (index, error) in errors {
+            let (position, file, name) = &places[index];
+            let message = match error {
+                TemplateError::Conflict(first) => {
+                    let (at, other, _) = &places[first];
+                    let place = format!("{}:{}", other.display(), at.line);
+                    format!("{name} is declared twice: first at {place}")
+                }
+                other => format!("{name}: {other:?}"),
+            };
+            let diagnostic = crate::diagnostic::Diagnostic::new(file, *position, message);
+            let hint = "a path and method belong to one operation; separate them by `hosts`";
+            reader.extend(vec![diagnostic.with_hint(hint)]);
+        }
+        Catalogue::default()
+    })
+}
+
+fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -> Option<Upstream> {
+    let address = declared.address.as_ref()?;
+    Some(Upstream {
+        name: name.value.as_str().into(),
+        address: resolved(reader, address)?,
+        connect_timeout: declared.connect_timeout,
+        response_timeout: declared.response_timeout,
+        max_idle: declared.max_idle,
+    })
+}
+
+fn resolved(reader: &Reader<'_>, address: &At<String>) -> Option<SocketAddr> {
+    let found = address
+        .value
+        .to_socket_addrs()
+        .map(|mut found| found.next());
+    match found {
+        Ok(Some(address)) => Some(address),
+        Ok(None) | Err(_) => {
+            let message = format!("\"{}\" is no address with a port", address.value);
+            let hint = "write \"127.0.0.1:9000\" or \"backend.example:9000\"";
+            reader.error(address.position, message, hint);
+            None
+        }
+    }
+}
+
+/// One API on its way into the catalogue.
+struct Compiler<'c, 't> {
+    reader: &'c Reader<'t>,
+    name: &'c At<String>,
+    api: &'c file::Api,
+    names: &'c Names<'c>,
+}
+
+impl Compiler<'_, '_> {
+    fn error(&self, position: Position, message: impl Into<String>, hint: impl Into<String>) {
+        self.reader.error(position, message, hint);
+    }
+
+    fn declarations(&self) -> Vec<Placed> {
+        self.check_name();
+        self.check_identity();
+        let api = self.api;
+        match (&api.openapi, api.paths.is_empty()) {
+            (Some(path), true) => {
+                self.refuse_for_described();
+                self.described(path)
+            }
+            (None, false) => self.undescribed(),
+            (Some(path), false) => {
+                let hint = "keep `openapi`, or `paths`, `methods` and contract = \"none\"";
+                self.error(
+                    path.position,
+                    "`openapi` and `paths` exclude each other",
+                    hint,
+                );
+                Vec::new()
+            }
+            (None, true) => {
+                let hint = "add openapi = \"FILE\", or paths = [\"/x/**\"], methods = [\"GET\"] and \
+                            contract = \"none\"";
+                self.error(api.position, "the API declares no operations", hint);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The name stands in challenges, logs and metrics.
+    fn check_name(&self) {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !self.name.value.bytes().all(is_plain) {
+            let message = format!("\"{}\" cannot name an API", self.name.value);
+            self.error(
+                self.name.position,
+                message,
+                "use letters, digits, `-`, `_` and `.`",
+            );
+        }
+    }
+
+    fn check_identity(&self) {
+        for (header, _) in &self.api.identity {
+            let name = header.value.as_bytes();
+            let is_token = !name.is_empty()
+                && name
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+            if !is_token {
+                let message = format!("\"{}\" cannot name an identity header", header.value);
+                self.error(
+                    header.position,
+                    message,
+                    "use letters, digits and `-`, as in X-User-ID",
+                );
+            } else if Kind::of(name) != Kind::Other || is_told(&header.value) {
+                let message = format!("{} has a meaning of its own", header.value);
+                self.error(
+                    header.position,
+                    message,
+                    "choose another name, as in X-User-ID",
+                );
+            }
+        }
+    }
+
+    fn refuse_for_described(&self) {
+        for word in self.api.methods.iter().chain(&self.api.contract) {
+            let hint = "leave it out: the document says it";
+            self.error(word.position, "this does not go with `openapi`", hint);
+        }
+    }
+
+    fn described(&self, path: &At<String>) -> Vec<Placed> {
+        let Some(text) = read_text(self.reader, path) else {
+            return Vec::new();
+        };
+        let file = self.reader.resolve(&path.value);
+        let operations = Document::read(&file, &text).and_then(|document| {
+            match self.api.base_path.as_ref().map(|at| at.value.as_str()) {
+                Some("/") => document.operations_below(""),
+                Some(base) => document.operations_below(base),
+                None => document.operations(),
+            }
+        });
+        let operations = operations.unwrap_or_else(|found| {
+            self.reader.extend(found);
+            Vec::new()
+        });
+        // Where the document does not load, nobody can tell which operations there are.
+        if !operations.is_empty() {
+            self.check_known(
+                &operations
+                    .iter()
+                    .map(|each| each.id.as_str())
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let placed = operations.into_iter().map(|operation| {
+            let extra = self.extra(&operation.id);
+            let position = operation.position;
+            let places = places(&operation);
+            let authentication = self.authentication(extra, &operation.security);
+            let requirement = Requirement {
+                scopes: scopes(&operation.security),
+                ownership: self.ownership(extra, &places, authentication),
+            };
+            let declaration = self.declaration(Outline {
+                template: operation.template,
+                id: &operation.id,
+                method: &operation.method,
+                path: &operation.path,
+                contract: operation.contract,
+                is_covered: true,
+                authentication,
+                requirement,
+            });
+            Placed {
+                declaration,
+                position,
+                file: file.clone(),
+            }
+        });
+        placed.collect()
+    }
+
+    fn undescribed(&self) -> Vec<Placed> {
+        let api = self.api;
+        match &api.contract {
+            Some(word) if word.value == "none" => {}
+            Some(word) => self.error(word.position, "there is no such contract", "write \"none\""),
+            None => {
+                let hint = "add contract = \"none\" to say that nothing is validated";
+                self.error(
+                    api.position,
+                    "paths without a description need `contract`",
+                    hint,
+                );
+            }
+        }
+        if let Some(base) = &api.base_path {
+            self.error(
+                base.position,
+                "`base_path` goes with `openapi`",
+                "write it into the paths",
+            );
+        }
+        if api.methods.is_empty() {
+            let hint = "add methods = [\"GET\"]: those that the backend may be sent";
+            self.error(
+                api.position,
+                "paths without a description need `methods`",
+                hint,
+            );
+        }
+        let mut placed = Vec::new();
+        let mut ids = Vec::new();
+        for path in &api.paths {
+            let Some(template) = self.template(path) else {
+                continue;
+            };
+            for method in &api.methods {
+                self.check_method(method);
+                let id = format!("{} {}", method.value, path.value);
+                let extra = self.extra(&id);
+                let authentication = self.authentication(extra, &Security::Undeclared);
+                let requirement = Requirement {
+                    scopes: Box::default(),
+                    ownership: self.ownership(extra, &segments(&template), authentication),
+                };
+                let declaration = self.declaration(Outline {
+                    template: template.clone(),
+                    id: &id,
+                    method: &method.value,
+                    path: &path.value,
+                    contract: Contract::none(),
+                    is_covered: false,
+                    authentication,
+                    requirement,
+                });
+                placed.push(Placed {
+                    declaration,
+                    position: path.position,
+                    file: self.reader.path().to_owned(),
+                });
+                ids.push(id);
+            }
+        }
+        self.check_known(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        placed
+    }
+
+    fn template(&self, path: &At<String>) -> Option<Vec<Segment>> {
+        route::template(&path.value)
+            .map_err(|error| {
+                let message = format!("\"{}\" is no path pattern: {error:?}", path.value);
+                self.error(path.position, message, "write \"/a/{name}/b\" or \"/a/**\"");
+            })
+            .ok()
+    }
+
+    fn check_method(&self, method: &At<String>) {
+        let is_known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        if !is_known.contains(&method.value.as_str()) {
+            let message = format!("\"{}\" is not forwarded", method.value);
+            let hint = format!("write one of {}", is_known.join(", "));
+            self.error(method.position, message, hint);
+        }
+    }
+
+    /// Operations that the configuration speaks of must exist.
+    fn check_known(&self, ids: &[&str]) {
+        for (id, _) in &self.api.operations {
+            if !ids.contains(&id.value.as_str()) {
+                let message = format!("there is no operation \"{}\"", id.value);
+                let hint = match nearest(&id.value, ids.iter().copied()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("known here: {}", ids.join(", ")),
+                };
+                self.error(id.position, message, hint);
+            }
+        }
+    }
+
+    fn extra(&self, id: &str) -> Option<&file::Operation> {
+        let mut operations = self.api.operations.iter();
+        operations.find_map(|(name, extra)| (name.value == id).then_some(extra))
+    }
+
+    fn declaration(&self, outline: Outline<'_>) -> Declaration {
+        let api = self.api;
+        let extra = self.extra(outline.id);
+        let max_body = extra
+            .and_then(|extra| extra.max_body.as_ref())
+            .or(api.max_body.as_ref());
+        let identity = api.identity.iter().map(|(name, claim)| IdentityField {
+            name: name.value.as_str().into(),
+            claim: claim.value.as_str().into(),
+        });
+        Declaration {
+            hosts: self.hosts(),
+            template: outline.template,
+            operation: Operation {
+                api: self.name.value.as_str().into(),
+                id: outline.id.into(),
+                owner: api.owner.as_ref().map_or("", |at| &at.value).into(),
+                method: outline.method.into(),
+                path: outline.path.into(),
+                upstream: self.upstream(),
+                limits: self.limits(outline.id, extra, outline.authentication),
+                authentication: outline.authentication,
+                requirement: outline.requirement,
+                contract: outline.contract,
+                is_covered: outline.is_covered,
+                max_body: max_body.map_or(BODY, |at| at.value.0),
+                identity: identity.collect(),
+            },
+        }
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        let hosts = self.api.hosts.iter().map(|host| {
+            let name = host.value.trim_end_matches('.').to_ascii_lowercase();
+            let is_name = name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+            if !is_name || name.len() > 253 {
+                let message = format!("\"{}\" is no host name", host.value);
+                self.error(
+                    host.position,
+                    message,
+                    "write the name alone, as in api.example.com",
+                );
+            }
+            name
+        });
+        hosts.collect()
+    }
+
+    fn upstream(&self) -> usize {
+        self.api.upstream.as_ref().map_or(0, |name| {
+            self.index(name, "upstream", &self.names.upstreams)
+        })
+    }
+
+    fn index(&self, name: &At<String>, kind: &str, known: &[&str]) -> usize {
+        let found = known.iter().position(|each| *each == name.value);
+        if found.is_none() {
+            let message = format!("there is no {kind} \"{}\"", name.value);
+            let hint = match nearest(&name.value, known.iter().copied()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("add [{kind}.{}]", name.value),
+            };
+            self.error(name.position, message, hint);
+        }
+        found.unwrap_or(0)
+    }
+
+    /// Who may call: an issuer's tokens, or everybody when that is said aloud.
+    fn authentication(
+        &self,
+        extra: Option<&file::Operation>,
+        security: &Security,
+    ) -> Authentication {
+        let api = self.api;
+        let own = extra.and_then(|extra| extra.authentication.as_ref());
+        let word = own.or(api.authentication.as_ref());
+        if let Some(word) = word.filter(|word| word.value != "none") {
+            let message = format!("there is no authentication \"{}\"", word.value);
+            self.error(
+                word.position,
+                message,
+                "write \"none\", or name an `issuer`",
+            );
+        }
+        match (&api.issuer, word) {
+            (Some(_), Some(word)) if own.is_none() => {
+                let hint = "keep one of them, or put authentication = \"none\" to an operation";
+                let message = "`issuer` and `authentication` exclude each other";
+                self.error(word.position, message, hint);
+                Authentication::None
+            }
+            (_, Some(word)) => {
+                if let Security::Scopes(_) = security {
+                    let hint = "name the `issuer` of its tokens, or change the document";
+                    let message = "the document asks for a token here";
+                    self.error(word.position, message, hint);
+                }
+                Authentication::None
+            }
+            (Some(name), None) => {
+                if *security == Security::Anonymous {
+                    let hint = "add authentication = \"none\" to [api.NAME.operation.ID] to agree, or \
+                                change the document";
+                    let message = "the document opens an operation of this API to everybody";
+                    self.error(name.position, message, hint);
+                }
+                Authentication::Bearer(self.index(name, "issuer", &self.names.issuers))
+            }
+            (None, None) => {
+                let hint = "add issuer = \"NAME\", or authentication = \"none\"";
+                self.error(api.position, "the API does not say who may call it", hint);
+                Authentication::None
+            }
+        }
+    }
+
+    fn ownership(
+        &self,
+        extra: Option<&file::Operation>,
+        places: &[(Location, String, usize)],
+        authentication: Authentication,
+    ) -> Box<[Ownership]> {
+        let rules = extra.map_or(&[][..], |extra| &extra.ownership);
+        let rules = rules.iter().filter_map(|rule| {
+            let (value, claim) = (rule.value.as_ref()?, rule.claim.as_ref()?);
+            if authentication == Authentication::None {
+                let hint = "name an `issuer`, or remove the rule";
+                self.error(value.position, "without a token nobody owns anything", hint);
+            }
+            Some(Ownership {
+                place: self.place(value, places)?,
+                claim: claim.value.as_str().into(),
+            })
+        });
+        rules.collect()
+    }
+
+    fn place(&self, value: &At<String>, places: &[(Location, String, usize)]) -> Option<Place> {
+        let named = |wanted: Location, name: &str| {
+            let mut found = places.iter();
+            found.find(|(location, each, _)| *location == wanted && each == name)
+        };
+        let text = value.value.as_str();
+        let place = if let Some(name) = text.strip_prefix("path.") {
+            named(Location::Path, name).map(|(_, _, index)| Place::Path(*index))
+        } else if let Some(name) = text.strip_prefix("query.") {
+            named(Location::Query, name).map(|_| Place::Query(name.into()))
+        } else {
+            let pointer = text
+                .strip_prefix("body.")
+                .filter(|pointer| pointer.starts_with('/'));
+            pointer.map(|pointer| Place::Body(pointer.into()))
+        };
+        if place.is_none() {
+            let names: Vec<String> = places
+                .iter()
+                .map(|(location, name, _)| format!("{}.{name}", location.name()))
+                .collect();
+            let message = format!("\"{text}\" is no value of this operation");
+            let hint = format!("write body./POINTER or one of: {}", names.join(", "));
+            self.error(value.position, message, hint);
+        }
+        place
+    }
+
+    fn limits(
+        &self,
+        id: &str,
+        extra: Option<&file::Operation>,
+        authentication: Authentication,
+    ) -> Limits {
+        let api = self.api;
+        let own = extra.map_or(&[][..], |extra| &extra.limits);
+        // Those of the API are shared by its operations, those of an operation are its own.
+        let shared = api
+            .limits
+            .iter()
+            .map(|limit| (limit, format!("api {}", self.name.value)));
+        let place = format!("operation {} {id}", self.name.value);
+        let own = own.iter().map(|limit| (limit, place.clone()));
+        let mut limits: Vec<Limit> = Vec::new();
+        for (declared, place) in shared.chain(own) {
+            let Some(limit) = self.limit(declared, authentication) else {
+                continue;
+            };
+            if limits
+                .iter()
+                .any(|each| each.quota.name() == limit.quota.name())
+            {
+                let message = format!("two limits are named \"{}\"", limit.quota.name());
+                self.error(
+                    declared.position,
+                    message,
+                    "clients tell limits apart by their names",
+                );
+            }
+            // What counts everybody together on an operation is never shared by two of them.
+            let place = match limit.per {
+                Per::Operation => format!("operation {} {id}", self.name.value),
+                Per::Source | Per::Client | Per::User => place,
+            };
+            limits.push(Limit {
+                quota: limit.quota.within(&place),
+                ..limit
+            });
+        }
+        if limits.len() > MOST_LIMITS {
+            let message = format!("more than {MOST_LIMITS} limits for {id}");
+            self.error(api.position, message, "keep the tightest");
+        }
+        Limits::new(limits, self.prefix())
+    }
+
+    fn limit(&self, declared: &file::Limit, authentication: Authentication) -> Option<Limit> {
+        let (name, per, rate) = (
+            declared.name.as_ref()?,
+            declared.per.as_ref()?,
+            declared.rate.as_ref()?,
+        );
+        let known = [
+            ("source", Per::Source),
+            ("client", Per::Client),
+            ("user", Per::User),
+            ("operation", Per::Operation),
+        ];
+        let Some((_, counted)) = known.iter().find(|(word, _)| *word == per.value) else {
+            let message = format!("\"{}\" cannot be counted", per.value);
+            self.error(
+                per.position,
+                message,
+                "write source, client, user or operation",
+            );
+            return None;
+        };
+        if authentication == Authentication::None && matches!(counted, Per::Client | Per::User) {
+            let message = format!("without tokens there is no {}", per.value);
+            self.error(
+                per.position,
+                message,
+                "write source or operation, or name an `issuer`",
+            );
+        }
+        let rate = match &declared.burst {
+            None => Ok(rate.value),
+            Some(burst) => rate.value.with_burst(burst.value as u64),
+        };
+        let quota = rate.and_then(|rate| Quota::new(&name.value, rate));
+        match quota {
+            Ok(quota) => Some(Limit {
+                per: *counted,
+                quota,
+            }),
+            Err(reason) => {
+                self.error(
+                    declared.position,
+                    reason,
+                    "write rate = \"100/s\", burst = 200",
+                );
+                None
+            }
+        }
+    }
+
+    fn prefix(&self) -> SourcePrefix {
+        let width = |declared: &Option<At<usize>>, default: u8| {
+            let declared = declared.as_ref();
+            declared.map_or(default, |at| u8::try_from(at.value).unwrap_or(u8::MAX))
+        };
+        let api = self.api;
+        let prefix = SourcePrefix::new(
+            width(&api.source_prefix_v4, 32),
+            width(&api.source_prefix_v6, 64),
+        );
+        prefix.unwrap_or_else(|reason| {
+            let at = api
+                .source_prefix_v4
+                .as_ref()
+                .or(api.source_prefix_v6.as_ref());
+            let position = at.map_or(api.position, |at| at.position);
+            self.error(
+                position,
+                reason,
+                "write up to 32 for IPv4 and up to 128 for IPv6",
+            );
+            SourcePrefix::default()
+        })
+    }
+}
+
+/// What differs between described and undescribed operations.
+struct Outline<'o> {
+    template: Vec<Segment>,
+    id: &'o str,
+    method: &'o str,
+    path: &'o str,
+    contract: Contract,
+    is_covered: bool,
+    authentication: Authentication,
+    requirement: Requirement,
+}
+
+fn is_told(name: &str) -> bool {
+    SealedNames::new(TOLD_BY_THE_GATEWAY).cover(name.as_bytes())
+}
+
+fn scopes(security: &Security) -> Box<[ScopeSet]> {
+    let Security::Scopes(alternatives) = security else {
+        return Box::default();
+    };
+    let sets = alternatives.iter().map(|set| {
+        let scopes = set.iter().map(|scope| scope.as_str().into());
+        scopes.collect::<ScopeSet>()
+    });
+    sets.collect()
+}
+
+/// The parameters of a described operation, those of the path with their segments.
+fn places(operation: &openapi::Operation) -> Vec<(Location, String, usize)> {
+    let query = operation
+        .parameters
+        .iter()
+        .filter(|each| each.location == Location::Query);
+    let query = query.map(|each| (Location::Query, each.name.clone(), 0));
+    segments(&operation.template)
+        .into_iter()
+        .chain(query)
+        .collect()
+}
+
+fn segments(template: &[Segment]) -> Vec<(Location, String, usize)> {
+    let named = template
+        .iter()
+        .enumerate()
+        .filter_map(|(index, segment)| match segment {
+            Segment::Parameter(name) => Some((Location::Path, name.to_string(), index)),
+            Segment::Literal(_) | Segment::Rest => None,
+        });
+    named.collect()
+}

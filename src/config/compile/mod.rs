@@ -1,0 +1,80 @@
+//! From the file to a configuration: names are followed, files read, everything judged. Whatever
+//! is wrong is told at once; nothing is half loaded.
+
+mod api;
+mod issuer;
+mod listener;
+mod server;
+
+use std::path::Path;
+
+use crate::config::file;
+use crate::config::reader::{At, Reader};
+use crate::config::settings::{Listener, Server};
+use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::snapshot::Snapshot;
+
+/// All that a file says.
+pub struct Configuration {
+    pub server: Server,
+    pub listeners: Vec<Listener>,
+    pub snapshot: Snapshot,
+}
+
+/// Reads and judges a file. `generation` becomes that of the snapshot and its keys.
+pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnostic>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("the configuration cannot be read: {error}");
+        let start = Position { line: 1, column: 1 };
+        vec![Diagnostic::new(path, start, message).with_hint("name one with --config FILE")]
+    })?;
+    let reader = Reader::new(path, &text);
+    let file = reader.parse(file::file);
+    let server = server::compile(&reader, &file);
+    let listeners = listener::compile(&reader, &file);
+    let snapshot = api::compile(&reader, &file, generation);
+    let found = reader.into_diagnostics();
+    if !found.is_empty() {
+        return Err(found);
+    }
+    Ok(Configuration {
+        server,
+        listeners,
+        snapshot,
+    })
+}
+
+/// The value of a word out of a fixed list.
+fn one_of<T: Copy>(
+    reader: &Reader<'_>,
+    word: Option<&At<String>>,
+    known: &[(&str, T)],
+    default: T,
+) -> T {
+    let Some(word) = word else {
+        return default;
+    };
+    let found = known.iter().find(|(name, _)| *name == word.value);
+    if found.is_none() {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let message = format!("\"{}\" is not known here", word.value);
+        reader.error(
+            word.position,
+            message,
+            format!("write {}", names.join(" or ")),
+        );
+    }
+    found.map_or(default, |(_, value)| *value)
+}
+
+/// The text of a file that the configuration names.
+fn read_text(reader: &Reader<'_>, path: &At<String>) -> Option<String> {
+    let file = reader.resolve(&path.value);
+    std::fs::read_to_string(&file)
+        .map_err(|error| {
+            let message = format!("{} cannot be read: {error}", file.display());
+            let hint = "paths are relative to the directory of the configuration";
+            reader.error(path.position, message, hint);
+        })
+        .ok()
+}

@@ -1,0 +1,273 @@
+//! The shape of the configuration file: every key, its type and its default. Nothing is looked up
+//! or judged here but the form of each value.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::config::reader::{At, Table};
+use crate::config::settings::Shards;
+use crate::config::units::Size;
+use crate::diagnostic::Position;
+use crate::policy::ratelimit::Rate;
+
+pub struct File {
+    pub server: Server,
+    pub admin: Option<At<SocketAddr>>,
+    pub access_log: Option<At<String>>,
+    pub listeners: Vec<Listener>,
+    pub issuers: Vec<(At<String>, Issuer)>,
+    pub upstreams: Vec<(At<String>, Upstream)>,
+    pub apis: Vec<(At<String>, Api)>,
+}
+
+#[derive(Default)]
+pub struct Server {
+    pub shards: Option<At<Shards>>,
+    pub ring: Option<At<String>>,
+    pub drain_timeout: Option<Duration>,
+    pub rate_limit_keys: Option<At<usize>>,
+}
+
+pub struct Listener {
+    pub address: Option<At<SocketAddr>>,
+    pub trusted_peers: Vec<At<IpNet>>,
+    pub head_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub body_timeout: Duration,
+    pub tls: Option<Tls>,
+}
+
+pub struct Tls {
+    pub position: Position,
+    pub certificates: Vec<Certificate>,
+    pub minimum_version: Option<At<String>>,
+    pub client_certificates: Option<At<String>>,
+    pub client_ca: Option<At<String>>,
+}
+
+pub struct Certificate {
+    pub chain: Option<At<String>>,
+    pub key: Option<At<String>>,
+}
+
+pub struct Issuer {
+    pub position: Position,
+    pub issuer: Option<At<String>>,
+    pub audiences: Vec<At<String>>,
+    pub algorithms: Vec<At<String>>,
+    pub keys: Option<At<String>>,
+    pub secret: Option<At<String>>,
+    pub leeway: Duration,
+    pub max_token_size: Option<At<Size>>,
+}
+
+pub struct Upstream {
+    pub address: Option<At<String>>,
+    pub connect_timeout: Duration,
+    pub response_timeout: Duration,
+    pub max_idle: usize,
+}
+
+pub struct Api {
+    pub position: Position,
+    pub openapi: Option<At<String>>,
+    pub base_path: Option<At<String>>,
+    pub paths: Vec<At<String>>,
+    pub methods: Vec<At<String>>,
+    pub contract: Option<At<String>>,
+    pub upstream: Option<At<String>>,
+    pub owner: Option<At<String>>,
+    pub hosts: Vec<At<String>>,
+    pub issuer: Option<At<String>>,
+    pub authentication: Option<At<String>>,
+    pub identity: Vec<(At<String>, At<String>)>,
+    pub limits: Vec<Limit>,
+    pub source_prefix_v4: Option<At<usize>>,
+    pub source_prefix_v6: Option<At<usize>>,
+    pub max_body: Option<At<Size>>,
+    pub operations: Vec<(At<String>, Operation)>,
+}
+
+pub struct Limit {
+    pub position: Position,
+    pub name: Option<At<String>>,
+    pub per: Option<At<String>>,
+    pub rate: Option<At<Rate>>,
+    pub burst: Option<At<usize>>,
+}
+
+pub struct Operation {
+    pub authentication: Option<At<String>>,
+    pub ownership: Vec<Ownership>,
+    pub limits: Vec<Limit>,
+    pub max_body: Option<At<Size>>,
+}
+
+pub struct Ownership {
+    pub value: Option<At<String>>,
+    pub claim: Option<At<String>>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub fn file(root: &Table<'_, '_>) -> File {
+    File {
+        server: root.table("server", server).unwrap_or_default(),
+        admin: root
+            .table("admin", |admin| admin.required("address"))
+            .flatten(),
+        access_log: root.table("log", |log| log.optional("access")).flatten(),
+        listeners: root.tables("listener", listener),
+        issuers: root.named("issuer", issuer),
+        upstreams: root.named("upstream", upstream),
+        apis: root.named("api", api),
+    }
+}
+
+fn server(table: &Table<'_, '_>) -> Server {
+    Server {
+        shards: table.optional("shards"),
+        ring: table.optional("ring"),
+        drain_timeout: table.optional("drain_timeout").map(|found| found.value),
+        rate_limit_keys: table.optional("rate_limit_keys"),
+    }
+}
+
+fn listener(table: &Table<'_, '_>) -> Listener {
+    Listener {
+        address: table.required("address"),
+        trusted_peers: table.list("trusted_peers"),
+        head_timeout: table.or("head_timeout", 10 * SECOND),
+        idle_timeout: table.or("idle_timeout", 60 * SECOND),
+        body_timeout: table.or("body_timeout", 30 * SECOND),
+        tls: table.table("tls", tls),
+    }
+}
+
+fn tls(table: &Table<'_, '_>) -> Tls {
+    Tls {
+        position: table.position,
+        certificates: table.tables("certificates", |pair| Certificate {
+            chain: pair.required("chain"),
+            key: pair.required("key"),
+        }),
+        minimum_version: table.optional("minimum_version"),
+        client_certificates: table.optional("client_certificates"),
+        client_ca: table.optional("client_ca"),
+    }
+}
+
+fn issuer(table: &Table<'_, '_>) -> Issuer {
+    Issuer {
+        position: table.position,
+        issuer: table.required("issuer"),
+        audiences: table.list("audiences"),
+        algorithms: table.list("algorithms"),
+        keys: table.optional("keys"),
+        secret: table.optional("secret"),
+        leeway: table.or("leeway", 30 * SECOND),
+        max_token_size: table.optional("max_token_size"),
+    }
+}
+
+fn upstream(table: &Table<'_, '_>) -> Upstream {
+    Upstream {
+        address: table.required("address"),
+        connect_timeout: table.or("connect_timeout", SECOND),
+        response_timeout: table.or("response_timeout", 10 * SECOND),
+        max_idle: table.or("max_idle", 64),
+    }
+}
+
+fn api(table: &Table<'_, '_>) -> Api {
+    Api {
+        position: table.position,
+        openapi: table.optional("openapi"),
+        base_path: table.optional("base_path"),
+        paths: table.list("paths"),
+        methods: table.list("methods"),
+        contract: table.optional("contract"),
+        upstream: table.required("upstream"),
+        owner: table.required("owner"),
+        hosts: table.list("hosts"),
+        issuer: table.optional("issuer"),
+        authentication: table.optional("authentication"),
+        identity: table.pairs("identity"),
+        limits: table.tables("limits", limit),
+        source_prefix_v4: table.optional("source_prefix_v4"),
+        source_prefix_v6: table.optional("source_prefix_v6"),
+        max_body: table.optional("max_body"),
+        operations: table.named("operation", operation),
+    }
+}
+
+fn limit(table: &Table<'_, '_>) -> Limit {
+    Limit {
+        position: table.position,
+        name: table.required("name"),
+        per: table.required("per"),
+        rate: table.required("rate"),
+        burst: table.optional("burst"),
+    }
+}
+
+fn operation(table: &Table<'_, '_>) -> Operation {
+    Operation {
+        authentication: table.optional("authentication"),
+        ownership: table.tables("ownership", |rule| Ownership {
+            value: rule.required("value"),
+            claim: rule.required("claim"),
+        }),
+        limits: table.tables("limits", limit),
+        max_body: table.optional("max_body"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::config::reader::Reader;
+
+    /// The keys named in this file's code are those of the reference configuration, and none is
+    /// there that is not read.
+    #[test]
+    fn the_reference_names_every_key() {
+        let source = include_str!("file.rs")
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap();
+        let asked: BTreeSet<&str> = source
+            .match_indices("(\"")
+            .map(|(at, _)| source[at + 2..].split('"').next().unwrap())
+            .collect();
+        let reference = include_str!("../../config/gateway.toml");
+        for key in &asked {
+            let is_key = |line: &str| {
+                let line = line.trim_start().trim_start_matches("# ");
+                line.starts_with(&format!("{key} = "))
+                    || line.starts_with(&format!("[{key}"))
+                    || line.starts_with(&format!("[[{key}"))
+                    || line.contains(&format!(".{key}"))
+                    || line.contains(&format!("{key} = "))
+            };
+            assert!(
+                reference.lines().any(is_key),
+                "{key} is not in the reference"
+            );
+        }
+        // With its comment signs taken off, every example line is a key that is known.
+        let uncommented: String = reference
+            .lines()
+            .map(|line| match line.strip_prefix("#| ") {
+                Some(example) => format!("{example}\n"),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        let reader = Reader::new(std::path::Path::new("gateway.toml"), &uncommented);
+        reader.parse(super::file);
+        assert_eq!(reader.into_diagnostics(), []);
+    }
+}

@@ -1,0 +1,11 @@
+//! Configuration as code: TOML in, a snapshot out, everything that is wrong told at once.
+
+pub mod compile;
+pub mod file;
+pub mod reader;
+pub mod secret;
+pub mod settings;
+pub mod tls;
+pub mod units;
+
+pub use compile::{Configuration, load};

@@ -1,0 +1,436 @@
+//! Reads typed values out of TOML and keeps what is wrong with each of them, so that one mistake
+//! does not hide the next. A key that nobody asked for is unknown, which makes the asking code the
+//! one definition of what exists.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Position};
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<T> {
+    pub value: T,
+    pub position: Position,
+}
+
+impl<T> At<T> {
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            value: with(self.value),
+            position: self.position,
+        }
+    }
+}
+
+/// One file and what was found wrong in it.
+pub struct Reader<'t> {
+    path: PathBuf,
+    text: &'t str,
+    diagnostics: RefCell<Vec<Diagnostic>>,
+}
+
+impl<'t> Reader<'t> {
+    pub fn new(path: &Path, text: &'t str) -> Reader<'t> {
+        Reader {
+            path: path.to_owned(),
+            text,
+            diagnostics: RefCell::default(),
+        }
+    }
+
+    /// Parses the text and hands its root to `read`; syntax errors are kept as well.
+    pub fn parse<T>(&self, read: impl FnOnce(&Table<'_, '_>) -> T) -> T {
+        let (root, errors) = DeTable::parse_recoverable(self.text);
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            self.error(self.position(span), error.message(), "see https://toml.io");
+        }
+        let table = Table {
+            reader: self,
+            entries: root.get_ref(),
+            position: Position { line: 1, column: 1 },
+            name: String::new(),
+            asked: RefCell::default(),
+        };
+        let value = read(&table);
+        table.finish();
+        value
+    }
+
+    pub fn error(&self, position: Position, message: impl Into<String>, hint: impl Into<String>) {
+        let diagnostic = Diagnostic::new(&self.path, position, message).with_hint(hint);
+        self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    pub fn extend(&self, found: Vec<Diagnostic>) {
+        self.diagnostics.borrow_mut().extend(found);
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path as written in the file: relative to the directory that the file is in.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        directory.join(path)
+    }
+
+    /// All that was found, in the order of the text.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut found = self.diagnostics.into_inner();
+        found.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
+        found.dedup();
+        found
+    }
+
+    fn position(&self, span: Range<usize>) -> Position {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Position {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+        }
+    }
+}
+
+/// One table of the file.
+pub struct Table<'r, 't> {
+    pub reader: &'r Reader<'t>,
+    entries: &'r DeTable<'t>,
+    /// Where its name stands.
+    pub position: Position,
+    /// Its dotted name, for messages.
+    name: String,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+/// What a value may be read as.
+pub trait Value: Sized {
+    /// Such as `"10s"`: what to write.
+    const EXAMPLE: &'static str;
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String>;
+}
+
+impl Value for String {
+    const EXAMPLE: &'static str = "a text in quotes";
+
+    fn read(value: &DeValue<'_>) -> Result<String, String> {
+        let text = value.as_str().ok_or_else(|| unexpected(value))?;
+        match text {
+            "" => Err("an empty text".to_owned()),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
+impl Value for bool {
+    const EXAMPLE: &'static str = "true or false";
+
+    fn read(value: &DeValue<'_>) -> Result<bool, String> {
+        value.as_bool().ok_or_else(|| unexpected(value))
+    }
+}
+
+impl Value for usize {
+    const EXAMPLE: &'static str = "a number such as 64";
+
+    fn read(value: &DeValue<'_>) -> Result<usize, String> {
+        let number = value.as_integer().ok_or_else(|| unexpected(value))?;
+        let digits = number.as_str().replace('_', "");
+        usize::from_str_radix(&digits, number.radix())
+            .map_err(|_| format!("{number} is out of range"))
+    }
+}
+
+pub fn unexpected(value: &DeValue<'_>) -> String {
+    format!("{} is not expected here", value.type_str())
+}
+
+impl<'r, 't> Table<'r, 't> {
+    fn entry(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'t>>> {
+        self.asked.borrow_mut().push(key);
+        self.entries.get(key)
+    }
+
+    pub fn has(&self, key: &'static str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// A value that may be left out.
+    pub fn optional<T: Value>(&self, key: &'static str) -> Option<At<T>> {
+        self.entry(key).and_then(|entry| self.value(key, entry))
+    }
+
+    pub fn or<T: Value>(&self, key: &'static str, default: T) -> T {
+        self.optional(key).map_or(default, |found| found.value)
+    }
+
+    /// A value without which the table means nothing.
+    pub fn required<T: Value>(&self, key: &'static str) -> Option<At<T>> {
+        let entry = self.entry(key);
+        if entry.is_none() {
+            self.missing(key, T::EXAMPLE);
+        }
+        entry.and_then(|entry| self.value(key, entry))
+    }
+
+    pub fn missing(&self, key: &str, example: &str) {
+        let message = format!("{} has no `{key}`", self.described());
+        self.reader
+            .error(self.position, message, format!("add `{key}`: {example}"));
+    }
+
+    /// An array of values; none if left out.
+    pub fn list<T: Value>(&self, key: &'static str) -> Vec<At<T>> {
+        let Some(entry) = self.entry(key) else {
+            return Vec::new();
+        };
+        let Some(items) = entry.get_ref().as_array() else {
+            self.reader.error(
+                self.reader.position(entry.span()),
+                format!("`{key}` must be a list"),
+                "write it in brackets: [ ... ]",
+            );
+            return Vec::new();
+        };
+        let values = items.iter().filter_map(|item| self.value(key, item));
+        values.collect()
+    }
+
+    fn value<T: Value>(&self, key: &str, entry: &Spanned<DeValue<'t>>) -> Option<At<T>> {
+        let position = self.reader.position(entry.span());
+        match T::read(entry.get_ref()) {
+            Ok(value) => Some(At { value, position }),
+            Err(reason) => {
+                let hint = format!("write {}", T::EXAMPLE);
+                self.reader
+                    .error(position, format!("`{key}`: {reason}"), hint);
+                None
+            }
+        }
+    }
+
+    /// A table below this one.
+    pub fn table<T>(&self, key: &'static str, read: impl FnOnce(&Table<'_, '_>) -> T) -> Option<T> {
+        let entry = self.entry(key)?;
+        self.below(key, self.key_position(key), entry, read)
+    }
+
+    /// All tables of `[[key]]`, or of a list of inline tables.
+    pub fn tables<T>(&self, key: &'static str, read: impl Fn(&Table<'_, '_>) -> T) -> Vec<T> {
+        let Some(entry) = self.entry(key) else {
+            return Vec::new();
+        };
+        let Some(items) = entry.get_ref().as_array() else {
+            let position = self.reader.position(entry.span());
+            let message = format!("`{key}` must be a list of tables");
+            self.reader
+                .error(position, message, format!("write [[{key}]]"));
+            return Vec::new();
+        };
+        let tables = items.iter().filter_map(|item| {
+            let position = self.reader.position(item.span());
+            self.below(key, position, item, &read)
+        });
+        tables.collect()
+    }
+
+    /// The tables below `[key.NAME]` with their names, in the order of the text.
+    pub fn named<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&Table<'_, '_>) -> T,
+    ) -> Vec<(At<String>, T)> {
+        let Some(entry) = self.entry(key) else {
+            return Vec::new();
+        };
+        let Some(entries) = entry.get_ref().as_table() else {
+            let position = self.reader.position(entry.span());
+            let message = format!("`{key}` must be a table");
+            self.reader
+                .error(position, message, format!("write [{key}.NAME]"));
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (name, value) in entries.iter() {
+            let position = self.reader.position(name.span());
+            let path = format!("{key}.{}", name.get_ref());
+            if let Some(inner) = self.below(&path, position, value, &read) {
+                let value = name.get_ref().to_string();
+                found.push((At { value, position }, inner));
+            }
+        }
+        found.sort_by_key(|(name, _)| name.position);
+        found
+    }
+
+    /// The pairs of a table whose keys are names of somebody else's choice.
+    pub fn pairs<T: Value>(&self, key: &'static str) -> Vec<(At<String>, At<T>)> {
+        let entry = self.entry(key);
+        let Some(entries) = entry.and_then(|entry| entry.get_ref().as_table()) else {
+            if let Some(entry) = entry {
+                let position = self.reader.position(entry.span());
+                let message = format!("`{key}` must be a table");
+                self.reader
+                    .error(position, message, "write { NAME = VALUE }");
+            }
+            return Vec::new();
+        };
+        let pairs = entries.iter().filter_map(|(name, value)| {
+            let position = self.reader.position(name.span());
+            let value = self.value(key, value)?;
+            let name = name.get_ref().to_string();
+            Some((
+                At {
+                    value: name,
+                    position,
+                },
+                value,
+            ))
+        });
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort_by_key(|(name, _)| name.position);
+        pairs
+    }
+
+    fn below<T>(
+        &self,
+        key: &str,
+        position: Position,
+        entry: &Spanned<DeValue<'t>>,
+        read: impl FnOnce(&Table<'_, '_>) -> T,
+    ) -> Option<T> {
+        let Some(entries) = entry.get_ref().as_table() else {
+            let message = format!("`{key}` must be a table");
+            self.reader
+                .error(position, message, format!("write [{key}]"));
+            return None;
+        };
+        let name = match self.name.as_str() {
+            "" => key.to_owned(),
+            above => format!("{above}.{key}"),
+        };
+        let table = Table {
+            reader: self.reader,
+            entries,
+            position,
+            name,
+            asked: RefCell::default(),
+        };
+        let value = read(&table);
+        table.finish();
+        Some(value)
+    }
+
+    pub fn key_position(&self, key: &str) -> Position {
+        let found = self.entries.get_key_value(key);
+        found.map_or(self.position, |(name, _)| self.reader.position(name.span()))
+    }
+
+    pub fn described(&self) -> String {
+        match self.name.as_str() {
+            "" => "the configuration".to_owned(),
+            name => format!("[{name}]"),
+        }
+    }
+
+    /// Every key that was not asked for is unknown.
+    fn finish(&self) {
+        let asked = self.asked.borrow();
+        for (key, _) in self.entries.iter() {
+            let name = key.get_ref();
+            if asked.iter().any(|known| known == name) {
+                continue;
+            }
+            let hint = match nearest(name, asked.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known keys here: {}", asked.join(", ")),
+            };
+            let message = format!("unknown key `{name}` in {}", self.described());
+            self.reader
+                .error(self.reader.position(key.span()), message, hint);
+        }
+    }
+}
+
+/// The known name that differs least, if it differs by little.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.into_iter().map(|each| (distance(name, each), each));
+    let (best, each) = distances.min_by_key(|(distance, _)| *distance)?;
+    (best <= 1 + name.len() / 4).then_some(each)
+}
+
+/// Levenshtein's: insertions, deletions and replacements.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T>(text: &str, with: impl FnOnce(&Table<'_, '_>) -> T) -> (T, Vec<String>) {
+        let reader = Reader::new(Path::new("x.toml"), text);
+        let value = reader.parse(with);
+        let found = reader.into_diagnostics();
+        (value, found.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let text = "a = 1\n\"ñ\" = \"ü\"\nnumbre = 2\n[inner]\nx = []\n";
+        let (_, found) = read(text, |table| {
+            table.required::<String>("a");
+            table.required::<bool>("absent");
+            table.optional::<usize>("number");
+            table.table("inner", |inner| inner.required::<usize>("x"));
+        });
+        let starts: Vec<&str> = found
+            .iter()
+            .map(|text| text.lines().next().unwrap())
+            .collect();
+        assert_eq!(
+            starts,
+            [
+                "x.toml:1:1: the configuration has no `absent`",
+                "x.toml:1:5: `a`: integer is not expected here",
+                "x.toml:2:1: unknown key `ñ` in the configuration",
+                "x.toml:3:1: unknown key `numbre` in the configuration",
+                "x.toml:5:5: `x`: array is not expected here",
+            ]
+        );
+        assert!(found[3].contains("did you mean `number`?"));
+    }
+
+    #[test]
+    fn syntax_errors_do_not_hide_the_rest() {
+        let (_, found) = read("a = = 1\nb = 2\n", |table| table.optional::<String>("b"));
+        assert!(found.len() >= 2, "{found:?}");
+        let (_, repeated) = read("a = 1\na = 2\n", |table| table.optional::<usize>("a"));
+        assert_eq!(repeated.len(), 1, "{repeated:?}");
+    }
+
+    #[test]
+    fn names_that_differ_by_little_are_near() {
+        assert_eq!(nearest("lisener", ["listener", "server"]), Some("listener"));
+        assert_eq!(nearest("x", ["listener"]), None);
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));
+    }
+}

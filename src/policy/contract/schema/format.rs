@@ -1,0 +1,270 @@
+//! Formats of strings, checked and not only noted.
+
+/// The formats that are enforced on strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 9562 section 4.
+    Uuid,
+    /// `full-date` of RFC 3339.
+    Date,
+    /// `date-time` of RFC 3339.
+    DateTime,
+    /// `Mailbox` of RFC 5321 section 4.1.2.
+    Email,
+}
+
+impl Format {
+    pub fn named(name: &str) -> Option<Format> {
+        match name {
+            "uuid" => Some(Format::Uuid),
+            "date" => Some(Format::Date),
+            "date-time" => Some(Format::DateTime),
+            "email" => Some(Format::Email),
+            _ => None,
+        }
+    }
+
+    pub fn accepts(self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        match self {
+            Format::Uuid => is_uuid(bytes),
+            Format::Date => is_date(bytes),
+            Format::DateTime => is_date_time(bytes),
+            Format::Email => is_email(text),
+        }
+    }
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// The value of exactly these digits.
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + u32::from(digit - b'0'))
+    })
+}
+
+fn is_date(text: &[u8]) -> bool {
+    if text.len() != 10 || text[4] != b'-' || text[7] != b'-' {
+        return false;
+    }
+    let (Some(year), Some(month), Some(day)) =
+        (number(&text[..4]), number(&text[5..7]), number(&text[8..]))
+    else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return false,
+    };
+    (1..=days).contains(&day)
+}
+
+fn is_date_time(text: &[u8]) -> bool {
+    if text.len() < 20 || !is_date(&text[..10]) || !b"Tt".contains(&text[10]) {
+        return false;
+    }
+    let (time, rest) = text[11..].split_at(8);
+    if time[2] != b':' || time[5] != b':' {
+        return false;
+    }
+    let (Some(hour), Some(minute), Some(second)) =
+        (number(&time[..2]), number(&time[3..5]), number(&time[6..]))
+    else {
+        return false;
+    };
+    let rest = match rest.split_first() {
+        Some((b'.', fraction)) => {
+            let digits = fraction
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            if digits == 0 {
+                return false;
+            }
+            &fraction[digits..]
+        }
+        _ => rest,
+    };
+    let Some(offset) = offset_minutes(rest) else {
+        return false;
+    };
+    // A leap second is the last of a day in UTC (RFC 3339 section 5.7).
+    let utc = (hour * 60 + minute + 24 * 60).wrapping_add_signed(-offset) % (24 * 60);
+    hour < 24 && minute < 60 && (second < 60 || (second == 60 && utc == 23 * 60 + 59))
+}
+
+fn offset_minutes(text: &[u8]) -> Option<i32> {
+    match text {
+        b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), hours @ .., b':', ten, one] if hours.len() == 2 => {
+            let (hours, minutes) = (number(hours)?, number(&[*ten, *one])?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let minutes = (hours * 60 + minutes) as i32;
+            Some(if *sign == b'-' { -minutes } else { minutes })
+        }
+        _ => None,
+    }
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    if local.is_empty() || local.len() > 64 || !(is_dot_string(local) || is_quoted(local)) {
+        return false;
+    }
+    match domain
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(literal) => match literal.strip_prefix("IPv6:") {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => literal.parse::<std::net::Ipv4Addr>().is_ok(),
+        },
+        None => is_domain(domain),
+    }
+}
+
+fn is_dot_string(local: &str) -> bool {
+    local.split('.').all(|atom| {
+        let is_atext =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+        !atom.is_empty() && atom.bytes().all(is_atext)
+    })
+}
+
+fn is_quoted(local: &str) -> bool {
+    let Some(inner) = local
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return false;
+    };
+    let mut bytes = inner.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_sound = match byte {
+            b'\\' => bytes
+                .next()
+                .is_some_and(|next| (b' '..=b'~').contains(&next)),
+            b'"' => false,
+            other => (b' '..=b'~').contains(&other),
+        };
+        if !is_sound {
+            return false;
+        }
+    }
+    local.len() >= 2
+}
+
+fn is_domain(domain: &str) -> bool {
+    domain.len() <= 255
+        && domain.split('.').all(|label| {
+            let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len())
+                && label.bytes().all(is_inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_accept_what_their_rfc_says() {
+        for (format, good, bad) in [
+            (
+                Format::Uuid,
+                &[
+                    "2eb8aa08-aa98-11ea-b4aa-73b441d16380",
+                    "2EB8AA08-AA98-11EA-B4AA-73B441D16380",
+                ][..],
+                &[
+                    "2eb8aa08-aa98-11ea-b4aa73b441d16380-",
+                    "2eb8aa08aa9811eab4aa73b441d16380",
+                    "",
+                    "g".repeat(36).as_str(),
+                ][..],
+            ),
+            (
+                Format::Date,
+                &["2024-02-29", "2000-02-29", "1963-06-19"],
+                &[
+                    "2023-02-29",
+                    "1900-02-29",
+                    "2020-04-31",
+                    "2020-13-01",
+                    "2020-1-01",
+                    "20200101",
+                    "2020-01-00",
+                    "\u{661}963-06-19",
+                ],
+            ),
+            (
+                Format::DateTime,
+                &[
+                    "1963-06-19T08:30:06.283185Z",
+                    "1937-01-01T12:00:27.87+00:20",
+                    "1990-12-31T15:59:60-08:00",
+                    "1998-12-31T23:59:60Z",
+                    "1963-06-19t08:30:06z",
+                ],
+                &[
+                    "1998-12-31T23:58:60Z",
+                    "1990-02-31T15:59:59Z",
+                    "1990-12-31T15:59:59-24:00",
+                    "1963-06-19T08:30:06.Z",
+                    "1963-06-19 08:30:06Z",
+                    "1963-06-19T08:30:06",
+                    "1963-06-19T24:00:00Z",
+                    "1963-06-19T08:30:06+0100",
+                    "1985-04-12T23:20:50.52Z\n",
+                ],
+            ),
+            (
+                Format::Email,
+                &[
+                    "joe.bloggs@example.com",
+                    "te~st@example.com",
+                    "\"joe bloggs\"@example.com",
+                    "joe@[127.0.0.1]",
+                    "joe@[IPv6:::1]",
+                ],
+                &[
+                    "2962",
+                    ".test@example.com",
+                    "te..st@example.com",
+                    "joe@-x.example",
+                    "joe@[127.0.0.300]",
+                    "@example.com",
+                    "joe@",
+                    "\"a\"b\"@x.y",
+                    "a b@x.y",
+                ],
+            ),
+        ] {
+            for text in good {
+                assert!(format.accepts(text), "{format:?} {text}");
+            }
+            for text in bad {
+                assert!(!format.accepts(text), "{format:?} {text}");
+            }
+        }
+    }
+}

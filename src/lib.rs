@@ -6,7 +6,10 @@
 //! * [`time`], [`diagnostic`], [`problem`]: values without behaviour, used everywhere.
 //! * [`proto`]: bytes to messages. No sockets, no clock.
 //! * [`policy`]: messages to decisions. No await, clock, lock or log.
+//! * [`config`], [`telemetry`]: what operators write, and what they are shown.
 //! * [`shard`]: the shell, thread-per-core: it moves the bytes.
+//! * [`control`]: the slow side: signals, reload, the admin plane.
+//! * [`cli`]: one file per command.
 
 pub mod diagnostic;
 pub mod problem;
@@ -17,5 +20,9 @@ pub mod proto;
 pub mod policy;
 
 pub mod config;
+pub mod telemetry;
 
+pub mod control;
 pub mod shard;
+
+pub mod cli;

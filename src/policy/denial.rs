@@ -77,6 +77,34 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// Every denial, for the metrics.
+    pub fn all() -> Vec<Denial> {
+        let malformed = proto::Error::ALL.into_iter().map(Denial::Malformed);
+        let invalid = TokenError::ALL.into_iter().map(Denial::InvalidToken);
+        let others = [
+            Denial::TooSlow,
+            Denial::Incomplete,
+            Denial::UndeclaredOperation,
+            Denial::UndeclaredMethod,
+            Denial::MissingToken,
+            Denial::RepeatedCredential,
+            Denial::InsufficientScope,
+            Denial::NotOwner,
+            Denial::RateLimited,
+            Denial::MissingParameter,
+            Denial::InvalidParameter,
+            Denial::UndeclaredParameter,
+            Denial::UndeclaredBody,
+            Denial::MissingBody,
+            Denial::MissingMediaType,
+            Denial::UndeclaredMediaType,
+            Denial::EncodedBody,
+            Denial::BodyTooLarge,
+            Denial::InvalidBody,
+        ];
+        malformed.chain(invalid).chain(others).collect()
+    }
+
     pub fn stage(self) -> Stage {
         match self {
             Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete => Stage::Protocol,
@@ -151,6 +179,24 @@ impl Denial {
             Denial::Malformed(error) => error.name(),
             Denial::InvalidToken(error) => error.name(),
             other => other.problem().kind,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_one_of_its_kind() {
+        let mut reasons: Vec<&str> = Denial::all().iter().map(|denial| denial.reason()).collect();
+        let count = reasons.len();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons.len(), count);
+        for denial in Denial::all() {
+            assert!((400..=505).contains(&denial.problem().status), "{denial:?}");
+            assert_ne!(denial.stage(), Stage::Forward);
         }
     }
 }

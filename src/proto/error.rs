@@ -42,6 +42,36 @@ pub enum Error {
 }
 
 impl Error {
+    /// Every rule, for the metrics.
+    pub const ALL: [Error; 26] = [
+        Error::BareLineFeed,
+        Error::BareCarriageReturn,
+        Error::HeadTooLarge,
+        Error::RequestLineTooLong,
+        Error::TooManyFields,
+        Error::MalformedRequestLine,
+        Error::MalformedStatusLine,
+        Error::MalformedField,
+        Error::UnsupportedVersion,
+        Error::MissingHost,
+        Error::RepeatedHost,
+        Error::MalformedHost,
+        Error::HostDisagrees,
+        Error::UnsupportedTarget,
+        Error::MalformedTarget,
+        Error::AmbiguousPath,
+        Error::PathTooDeep,
+        Error::RepeatedLength,
+        Error::MalformedLength,
+        Error::LengthWithTransferCoding,
+        Error::UnknownTransferCoding,
+        Error::TransferCodingInHttp10,
+        Error::MalformedChunk,
+        Error::ChunkTooLarge,
+        Error::TrailersTooLarge,
+        Error::UnknownExpectation,
+    ];
+
     /// The status that a client gets for having sent this (RFC 9110 section 15).
     pub fn status(self) -> u16 {
         match self {

@@ -45,6 +45,8 @@ pub struct Account {
     pub bytes_out: u64,
     /// The answer did not reach the client whole.
     pub is_truncated: bool,
+    /// What exactly a contract refused.
+    pub detail: String,
     method: [u8; METHOD],
 }
 
@@ -67,6 +69,7 @@ impl Account {
             bytes_in: 0,
             bytes_out: 0,
             is_truncated: false,
+            detail: String::new(),
             method: [0; METHOD],
         }
     }

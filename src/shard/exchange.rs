@@ -15,7 +15,7 @@ use std::time::Instant;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Operation;
-use crate::policy::denial::Denial;
+use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal};
 use crate::policy::route::Match;
 use crate::problem::Problem;
@@ -51,10 +51,25 @@ where
     let mut account = open_account(shard, client, received);
     let after = match cleared(shard, &view, client, &mut account).await {
         Ok((cleared, body)) => forward(shard, &view, client, &mut account, (cleared, body)).await,
-        Err(refusal) => refuse(&view, client, &mut account, &refusal).await,
+        Err(refusal) => {
+            account.detail = detail(shard, &refusal);
+            refuse(&view, client, &mut account, &refusal).await
+        }
     };
     shard.report(&view, &account, client.path.wire());
     after
+}
+
+/// What exactly the contract refused, for the log.
+fn detail(shard: &Shard, refusal: &Refusal) -> String {
+    let state = shard.state.borrow();
+    let detail = state
+        .scratch
+        .detail()
+        .filter(|_| refusal.denial.stage() == Stage::Contract);
+    detail.map_or_else(String::new, |detail| {
+        format!("{} {} {}", detail.part, detail.name, detail.rule)
+    })
 }
 
 /// Answers what did not even become a head. The connection is closed behind it.

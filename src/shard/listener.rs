@@ -100,7 +100,7 @@ pub async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
         match socket.accept().await {
             Ok((stream, address)) => {
                 let peer = listener.peer(address.ip());
-                shard.open.set(shard.open.get() + 1);
+                shard.note_accepted();
                 monoio::spawn(guard(shard.clone(), listener.clone(), stream, peer));
             }
             Err(_) if shard.is_draining() => return,
@@ -124,7 +124,7 @@ async fn guard(shard: Rc<Shard>, listener: Rc<Listener>, stream: TcpStream, peer
     if served.catch_unwind().await.is_err() {
         shard.note_panic();
     }
-    shard.open.set(shard.open.get() - 1);
+    shard.note_closed();
 }
 
 async fn serve(shard: &Rc<Shard>, listener: &Listener, stream: TcpStream, peer: Peer) {

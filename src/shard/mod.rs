@@ -25,17 +25,21 @@ use std::time::Instant;
 
 use crate::policy::authn::SignatureCache;
 use crate::policy::contract::Scratch;
+use crate::policy::denial::Stage;
 use crate::policy::pipeline::State;
 use crate::policy::ratelimit::{Cells, Leases, Tuning};
 use crate::policy::snapshot::{Published, Snapshot};
 use crate::proto::head::RequestHead;
-use crate::shard::account::Account;
+use crate::shard::account::{Account, Decision};
 use crate::shard::buffer::Buffer;
 use crate::shard::clock::Clock;
 use crate::shard::deadline::Deadlines;
 use crate::shard::listener::Listener;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::pool::Pool;
+use crate::telemetry::access_log::Record;
+use crate::telemetry::log::Lines;
+use crate::telemetry::metrics::{self, Declared, ShardMetrics, State as Activity};
 
 /// What a response is read into: two heads, or a good piece of a body.
 const RESPONSE: usize = 32 * 1024;
@@ -62,6 +66,8 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// One per upstream of the snapshot, in its order.
     pub pools: Vec<Rc<Pool>>,
+    /// The counters of its operations and pools.
+    declared: Arc<Declared>,
 }
 
 /// One core's worth of gateway.
@@ -71,6 +77,11 @@ pub struct Shard {
     pub deadlines: Deadlines,
     pub state: RefCell<State>,
     shared: Shared,
+    metrics: Arc<ShardMetrics>,
+    /// None: nothing is logged.
+    lines: Option<RefCell<Lines>>,
+    /// A line on its way.
+    line: RefCell<Vec<u8>>,
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
@@ -78,9 +89,17 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn new(index: usize, shared: Shared) -> Rc<Shard> {
+    /// The counters of the published snapshot must have been declared in `metrics`.
+    pub fn new(
+        index: usize,
+        shared: Shared,
+        metrics: Arc<ShardMetrics>,
+        lines: Option<Lines>,
+    ) -> Rc<Shard> {
         let deadlines = Deadlines::default();
-        let view = View::of(shared.published.load(), &[], &deadlines);
+        let declared = metrics.declared.load_full();
+        let view = View::of(shared.published.load(), declared, &[], &deadlines);
+        metrics.generation.set(view.snapshot.generation);
         let tuning = Tuning {
             shards: shared.shards as u64,
             ..Tuning::default()
@@ -96,6 +115,9 @@ impl Shard {
             }),
             deadlines,
             shared,
+            metrics,
+            lines: lines.map(RefCell::new),
+            line: RefCell::default(),
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(fastrand::Rng::new()),
             buffers: RefCell::default(),
@@ -109,6 +131,7 @@ impl Shard {
         for listener in &listeners {
             monoio::spawn(listener::accept(self.clone(), listener.clone()));
         }
+        self.metrics.set_state(Activity::Accepting);
         let mut is_closing = false;
         loop {
             monoio::time::sleep(deadline::TICK).await;
@@ -118,11 +141,13 @@ impl Shard {
             }
             if !is_closing {
                 is_closing = true;
+                self.metrics.set_state(Activity::Draining);
                 listeners.iter().for_each(|listener| listener.close());
             }
             self.deadlines.end_idle();
             let has_accepting = listeners.iter().any(|each| Rc::strong_count(each) > 1);
             if self.open.get() == 0 && !has_accepting {
+                self.metrics.set_state(Activity::Stopped);
                 return;
             }
         }
@@ -132,6 +157,23 @@ impl Shard {
         self.deadlines.tick();
         self.clock.tick();
         self.renew();
+        self.show();
+    }
+
+    /// Copies what is counted elsewhere to where it is read.
+    fn show(&self) {
+        let signatures = &self.state.borrow().signatures;
+        self.metrics.token_hits.set(signatures.hits());
+        self.metrics.token_misses.set(signatures.misses());
+        self.metrics.token_bytes.set(signatures.weight() as u64);
+        self.metrics.connections_open.set(self.open.get() as u64);
+        let view = self.view();
+        for (pool, shown) in view.pools.iter().zip(&view.declared.pools) {
+            shown.opened.set(pool.counters.opened.get());
+            shown.reused.set(pool.counters.reused.get());
+            shown.failed.set(pool.counters.failed.get());
+            shown.idle.set(pool.idle_count() as u64);
+        }
     }
 
     /// Takes over a snapshot that was published since.
@@ -141,7 +183,13 @@ impl Shard {
             return;
         }
         let snapshot = self.shared.published.load();
-        let view = View::of(snapshot, &current.pools, &self.deadlines);
+        let declared = self.metrics.declared.load_full();
+        // A newer one is on its way: it is taken whole at the next tick.
+        if declared.generation != snapshot.generation {
+            return;
+        }
+        let view = View::of(snapshot, declared, &current.pools, &self.deadlines);
+        self.metrics.generation.set(view.snapshot.generation);
         *self.view.borrow_mut() = Rc::new(view);
     }
 
@@ -172,17 +220,109 @@ impl Shard {
         }
     }
 
-    pub(in crate::shard) fn note_panic(&self) {}
+    fn note_accepted(&self) {
+        self.open.set(self.open.get() + 1);
+        self.metrics.connections_accepted.add(1);
+    }
 
-    pub(in crate::shard) fn note_failed_handshake(&self) {}
+    fn note_closed(&self) {
+        self.open.set(self.open.get() - 1);
+    }
 
-    /// Notes a finished exchange.
-    pub fn report(&self, _view: &View, _account: &Account, _path: &str) {}
+    fn note_panic(&self) {
+        self.metrics.panics.add(1);
+    }
+
+    fn note_failed_handshake(&self) {
+        self.metrics.failed_handshakes.add(1);
+    }
+
+    /// Counts a finished exchange and logs it.
+    pub fn report(&self, view: &View, account: &Account, path: &str) {
+        let end = Instant::now();
+        let (decision, word) = match account.decision {
+            Decision::Forwarded => (metrics::Decision::Forwarded, "forwarded"),
+            Decision::Denied(denial) => {
+                self.metrics.deny(denial);
+                (metrics::Decision::Denied, "denied")
+            }
+            Decision::Failed(error) => {
+                self.metrics.fail(error.name());
+                (metrics::Decision::Failed, "failed")
+            }
+        };
+        let counted = account
+            .operation
+            .map(|index| &*view.declared.operations[index]);
+        counted.unwrap_or(&self.metrics.unmatched).count(decision);
+        self.metrics.before_upstream.record(account.before(end));
+        if account.relayed.is_some() {
+            self.metrics.after_upstream.record(account.after());
+        }
+        if let Some(lines) = &self.lines {
+            let mut line = self.line.borrow_mut();
+            line.clear();
+            self.record(view, account, path, word, end).write(&mut line);
+            if !lines.borrow_mut().push(&line) {
+                self.metrics.log_dropped.add(1);
+            }
+        }
+    }
+
+    fn record<'a>(
+        &self,
+        view: &'a View,
+        account: &'a Account,
+        path: &'a str,
+        decision: &'a str,
+        end: Instant,
+    ) -> Record<'a> {
+        let operations = view.snapshot.catalogue.operations();
+        let operation = account.operation.map(|index| &operations[index]);
+        let principal = account.principal.as_deref();
+        let (stage, reason) = match account.decision {
+            Decision::Forwarded => (Stage::Forward, ""),
+            Decision::Denied(denial) => (denial.stage(), denial.reason()),
+            Decision::Failed(error) => (Stage::Forward, error.name()),
+        };
+        Record {
+            unix_ms: self.clock.unix_ms(account.received),
+            request_id: account.trace.id(),
+            trace_id: account.trace.trace_id(),
+            peer: account.peer,
+            is_tls: account.is_tls,
+            method: account.method(),
+            path,
+            api: operation.map_or("", |operation| &operation.api),
+            operation: operation.map_or("", |operation| &operation.id),
+            subject: principal.map_or("", |principal| &principal.subject),
+            client: principal
+                .and_then(|principal| principal.client.as_deref())
+                .unwrap_or(""),
+            decision,
+            stage: stage.name(),
+            reason,
+            detail: &account.detail,
+            status: account.status,
+            bytes_in: account.bytes_in,
+            bytes_out: account.bytes_out,
+            is_truncated: account.is_truncated,
+            before: account.before(end),
+            upstream: account.upstream(),
+            after: account.after(),
+            shard: self.index,
+        }
+    }
 }
 
 impl View {
     /// Pools of backends that stay are kept with their connections.
-    fn of(snapshot: Arc<Snapshot>, old: &[Rc<Pool>], deadlines: &Deadlines) -> View {
+    fn of(
+        snapshot: Arc<Snapshot>,
+        declared: Arc<Declared>,
+        old: &[Rc<Pool>],
+        deadlines: &Deadlines,
+    ) -> View {
         let pools = snapshot.upstreams.iter().map(|upstream| {
             let same = old.iter().find(|pool| pool.settings == *upstream);
             same.cloned()
@@ -191,6 +331,7 @@ impl View {
         View {
             pools: pools.collect(),
             snapshot: snapshot.clone(),
+            declared,
         }
     }
 }

@@ -17,7 +17,9 @@ use portcullis::proto::header::SealedNames;
 use portcullis::shard::connection::Timeouts;
 use portcullis::shard::listener::{self, Listener};
 use portcullis::shard::ring::Mode;
+use portcullis::shard::upstream::Error;
 use portcullis::shard::{Shard, Shared};
+use portcullis::telemetry::metrics::Registry;
 
 /// Longer than anything here takes; a test that runs into it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -108,10 +110,17 @@ impl Gateway {
             tls: None,
         };
         let listeners = vec![Listener { socket, settings }];
+        let registry = Registry::new(1, &Error::names());
+        registry.declare(&shared.published.load());
+        let metrics = registry.shards()[0].clone();
         let for_thread = shared.clone();
         let thread = std::thread::spawn(move || {
-            mode.run(async { Shard::new(0, for_thread).run(listeners).await })
-                .unwrap();
+            mode.run(async {
+                Shard::new(0, for_thread, metrics, None)
+                    .run(listeners)
+                    .await
+            })
+            .unwrap();
         });
         Gateway {
             address,

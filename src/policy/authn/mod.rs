@@ -36,6 +36,21 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Every reason, for the metrics.
+    pub const ALL: [TokenError; 11] = [
+        TokenError::Malformed,
+        TokenError::TooLarge,
+        TokenError::AlgorithmNotAllowed,
+        TokenError::UnknownCriticalHeader,
+        TokenError::UnknownKey,
+        TokenError::BadSignature,
+        TokenError::Expired,
+        TokenError::NotYetValid,
+        TokenError::WrongIssuer,
+        TokenError::WrongAudience,
+        TokenError::MissingClaim,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             TokenError::Malformed => "token-malformed",

@@ -26,6 +26,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The names of all of them, for the metrics.
+    pub fn names() -> [&'static str; 6] {
+        [
+            Error::Unreachable,
+            Error::ConnectTimeout,
+            Error::Overloaded,
+            Error::ResponseTimeout,
+            Error::ClosedEarly,
+            Error::Malformed,
+        ]
+        .map(Error::name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Error::Unreachable => "upstream-unreachable",

@@ -1,0 +1,22 @@
+//! `portcullis run`: the gateway itself.
+
+use std::path::Path;
+
+use crate::cli::diagnose;
+use crate::cli::process::Process;
+use crate::config;
+
+pub fn run(config: &Path) -> Result<(), String> {
+    let loaded = config::load(config, 1).map_err(|found| diagnose::render(&found))?;
+    let process = Process::start(loaded, config.to_owned(), None)?;
+    let addresses: Vec<String> = process.addresses.iter().map(ToString::to_string).collect();
+    eprintln!(
+        "portcullis: listening on {}, admin on {}; {} shards on {}; {} operations",
+        addresses.join(", "),
+        process.admin,
+        process.shards(),
+        process.mode,
+        process.operations(),
+    );
+    process.run()
+}

@@ -1,0 +1,105 @@
+//! The results as a picture: CPU per request and added latency, an arm a bar.
+
+use crate::report::{Figures, Results};
+use crate::workload::Kind;
+
+const WIDTH: usize = 760;
+const LEFT: usize = 150;
+const BAR: usize = 16;
+const GAP: usize = 6;
+const PANEL: usize = 46;
+
+/// One group of bars.
+struct Panel {
+    title: String,
+    unit: &'static str,
+    bars: Vec<(&'static str, f64)>,
+}
+
+pub fn svg(results: &Results) -> String {
+    type Read = fn(Figures) -> f64;
+    let measures: [(&str, &str, Read); 3] = [
+        ("CPU per request", "us", |figures| figures.cpu_us),
+        ("added latency, median", "us", |figures| {
+            figures.added_us.unwrap_or_default()[0]
+        }),
+        ("added latency, 99th percentile", "us", |figures| {
+            figures.added_us.unwrap_or_default()[1]
+        }),
+    ];
+    let panels = measures.iter().flat_map(|(title, unit, read)| {
+        Kind::ALL.map(|kind| Panel {
+            title: format!("{title}, {}", kind.name().to_uppercase()),
+            unit,
+            bars: results
+                .arms()
+                .filter(|arm| *arm != "direct")
+                .map(|arm| (arm, read(results.figures(arm, kind)).max(0.0)))
+                .collect(),
+        })
+    });
+    draw(&panels.collect::<Vec<_>>(), results.rate)
+}
+
+fn draw(panels: &[Panel], rate: f64) -> String {
+    let mut y = 20;
+    let mut body = String::new();
+    for panel in panels {
+        body.push_str(&format!(
+            "<text x=\"10\" y=\"{}\" class=\"title\">{} ({})</text>\n",
+            y + 14,
+            panel.title,
+            panel.unit
+        ));
+        y += PANEL - 20;
+        let longest = panel
+            .bars
+            .iter()
+            .map(|(_, value)| *value)
+            .fold(f64::MIN_POSITIVE, f64::max);
+        for (arm, value) in &panel.bars {
+            let room = (WIDTH - LEFT - 80) as f64;
+            let width = value / longest * room;
+            let class = if arm.starts_with("portcullis") {
+                "ours"
+            } else {
+                "peer"
+            };
+            body.push_str(&format!(
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{arm}</text>\n\
+                 <rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" class=\"{class}\"/>\n\
+                 <text x=\"{:.1}\" y=\"{}\">{value:.1}</text>\n",
+                LEFT - 8,
+                y + 12,
+                LEFT as f64 + width + 6.0,
+                y + 12,
+            ));
+            y += BAR + GAP;
+        }
+        y += 20;
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n<style>\ntext {{ fill: #333 }} .title {{ font-weight: bold }} .peer {{ fill: #9aa5b1 }} \
+         .ours {{ fill: #1f7a8c }}\n@media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .peer {{ fill: \
+         #6b7785 }} .ours {{ fill: #4fb3c8 }} }}\n</style>\n{body}<text x=\"10\" y=\"{}\">One core; added latency at \
+         {rate:.0} requests per second. Shorter is better.</text>\n</svg>\n",
+        y + 30,
+        y + 10,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_is_well_formed_and_shows_every_arm() {
+        let text = svg(&crate::report::tests::example());
+        let opened = text.matches("<text").count();
+        assert_eq!(opened, text.matches("</text>").count());
+        assert_eq!(text.matches("<rect").count(), 2 * 6);
+        assert!(text.contains("portcullis_full") && text.trim_end().ends_with("</svg>"));
+        assert!(!text.contains("NaN") && !text.contains("inf"));
+    }
+}

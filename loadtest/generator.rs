@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
 
 use crate::workload::{Kind, Workload};
 
@@ -68,13 +71,14 @@ pub fn open(
             late.push_back(due);
             due += step;
         }
-        while let (Some(&intended), Some(index)) = (late.front(), slice.free.pop()) {
-            late.pop_front();
+        while !late.is_empty()
+            && let Some(index) = slice.free.pop()
+            && let Some(intended) = late.pop_front()
+        {
             slice.send(index, intended).map_err(text)?;
         }
+        slice.sleep_until(due).map_err(text)?;
         slice.wait(EpollTimeout::ZERO, false).map_err(text)?;
-        // The backend runs on this core too.
-        std::thread::yield_now();
     }
     slice.ran.elapsed = start.elapsed();
     slice.finish().map_err(text)
@@ -167,6 +171,17 @@ impl<'w> Slice<'w> {
         Ok(())
     }
 
+    /// Until an answer has come or the next request is due; the backend runs on this core too, so
+    /// spinning would take its time.
+    fn sleep_until(&self, due: Instant) -> std::io::Result<()> {
+        let left = due.saturating_duration_since(Instant::now());
+        let mut sources = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut sources, Some(TimeSpec::from_duration(left)), None) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Takes what has come; `again` sends the next request on each connection that is free.
     fn wait(&mut self, timeout: EpollTimeout, again: bool) -> std::io::Result<()> {
         let mut events = self.events;
@@ -210,7 +225,11 @@ impl<'w> Slice<'w> {
         connection.bytes.clear();
         if let Some(since) = connection.since.take() {
             let time = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.ran.latency.saturating_record(time.max(1));
+            // It grows by itself, so every time fits.
+            self.ran
+                .latency
+                .record(time.max(1))
+                .map_err(std::io::Error::other)?;
             self.ran.answered += 1;
             self.ran.errors += u64::from(!is_good);
         }

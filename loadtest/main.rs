@@ -84,6 +84,8 @@ fn main() -> Result<(), String> {
     let cores = portcullis::shard::core::allowed().map_err(|error| error.to_string())?;
     let [gateway_core, own_core] = cores.first_chunk::<2>().ok_or("two cores are needed")?;
     portcullis::shard::core::pin(*own_core).map_err(|error| error.to_string())?;
+    // Timers of the open loop fire when they are due, not when it suits the kernel.
+    nix::sys::prctl::set_timerslack(1).map_err(|error| error.to_string())?;
     let backend = backend::start().map_err(|error| error.to_string())?;
     let workload = Workload::new()?;
     let directory = arm::Directory::new()?;

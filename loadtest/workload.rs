@@ -102,7 +102,7 @@ fn body() -> String {
         "created": "2026-11-23T10:15:30.123Z",
         "currency": "EUR",
         "note": "Please leave the parcel with the neighbours on the second floor if nobody answers the door; \
-                 the bell is broken. Call before ten in the morning or after six in the evening.",
+                 the bell is broken. Call before ten in the morning or after six in the evening and name the order; thank you very much.",
         "priority": 3,
         "customer": {"name": "Alexandra Beispiel-Musterfrau", "email": "alexandra@mail.example", "vip": true,
             "address": {"street": "Lange Strasse 17 b", "city": "Musterstadt", "country": "DE"}},

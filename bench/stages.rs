@@ -1,0 +1,263 @@
+//! Every pure stage on its own. `bench/run` prints nanoseconds and instructions of each.
+//!
+//! With a stage and a count it runs that stage so often and prints nothing, which is what
+//! `bench/run` counts instructions of.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jsonwebtoken::Algorithm;
+use portcullis::policy::authn::sign::SigningKey;
+use portcullis::policy::authn::{Issuer, IssuerSettings, Keys, SignatureCache};
+use portcullis::policy::contract::schema::{Dialect, Schema, Scratch};
+use portcullis::policy::ratelimit::{Cells, Leases, Quota, Rate, Request, SourcePrefix, Tuning};
+use portcullis::policy::route::{self, Routes};
+use portcullis::proto::encode::{self, Forwarded};
+use portcullis::proto::head::RequestHead;
+use portcullis::proto::header::SealedNames;
+use portcullis::proto::target::Path;
+use portcullis::time::Now;
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const NOW: Now = Now {
+    monotonic_ns: 1_000_000_000,
+    unix_s: 1_800_000_000,
+};
+
+/// How long each stage is timed, in nanoseconds.
+const TIME: u128 = 300_000_000;
+
+type Stage = Box<dyn FnMut()>;
+
+/// The stages by name; each is made when it is asked for.
+const STAGES: [(&str, fn() -> Stage); 9] = [
+    ("parse", parse),
+    ("path", path),
+    ("route", find),
+    ("token_hit", token_hit),
+    ("token_miss", token_miss),
+    ("limiter", limiter),
+    ("contract_1k", || contract(1)),
+    ("contract_10k", || contract(13)),
+    ("head_rewrite", head_rewrite),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|each| each != "--bench")
+        .collect();
+    if let [name, count] = arguments.as_slice() {
+        let found = STAGES.iter().find(|(stage, _)| stage == name);
+        let (Some((_, make)), Ok(count)) = (found, count.parse::<u64>()) else {
+            eprintln!("usage: stages [STAGE COUNT]");
+            std::process::exit(2);
+        };
+        let mut stage = make();
+        (0..count).for_each(|_| stage());
+        return;
+    }
+    for (name, make) in STAGES {
+        println!("{name} {:.1}", nanoseconds(&mut make()));
+    }
+}
+
+/// The best of several slices: whatever else runs only ever adds.
+fn nanoseconds(stage: &mut Stage) -> f64 {
+    let mut best = f64::MAX;
+    let start = Instant::now();
+    while start.elapsed().as_nanos() < TIME {
+        let slice = Instant::now();
+        (0..200).for_each(|_| stage());
+        best = best.min(slice.elapsed().as_nanos() as f64 / 200.0);
+    }
+    best
+}
+
+fn token(key: &SigningKey) -> String {
+    let claims = json!({
+        "iss": "https://issuer.bank.example", "aud": ["https://api.bank.example"],
+        "sub": "8d0f2c1e-7a55-4f0b-9a51-000000000001", "client_id": "mobile-app-1",
+        "scope": "openid profile read:accounts write:orders",
+        "iat": NOW.unix_s, "nbf": NOW.unix_s, "exp": NOW.unix_s + 3600,
+        "jti": "5f1d3a70-11aa-4b8c-8f0e-000000000001", "accounts": ["acc-000001", "savings-000001"],
+        "name": "Alexandra Beispiel-Musterfrau", "email": "customer1@mail.example",
+        "roles": ["customer", "premium"], "session": "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071",
+    });
+    key.sign(&claims).expect("a fresh key signs")
+}
+
+/// With something as long as a token: nothing here depends on chance, so instructions compare.
+fn request() -> Vec<u8> {
+    format!(
+        "GET /accounts/acc-000001/balances HTTP/1.1\r\nHost: api.bank.example\r\nUser-Agent: \
+         bench/1.0\r\nAccept: application/json\r\nAccept-Encoding: identity\r\nAuthorization: \
+         Bearer {}\r\n\r\n",
+        "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9".repeat(20)
+    )
+    .into_bytes()
+}
+
+fn parse() -> Stage {
+    let bytes = request();
+    let mut head = RequestHead::default();
+    Box::new(move || {
+        let complete = head.read(black_box(&bytes));
+        assert_eq!(complete, Ok(true));
+    })
+}
+
+fn path() -> Stage {
+    let mut path = Path::default();
+    Box::new(move || {
+        let outcome = path.read(black_box(b"/accounts/acc-000001/balances"));
+        assert!(outcome.is_ok());
+    })
+}
+
+fn find() -> Stage {
+    let mut routes = Routes::default();
+    for number in 0..200 {
+        let text = format!("/resource-{number}/{{id}}/part");
+        let template = route::template(&text).expect("a sound template");
+        routes
+            .declare(&template, "GET", number)
+            .expect("declared once");
+    }
+    let mut path = Path::default();
+    path.read(b"/resource-77/abc/part").expect("a sound path");
+    Box::new(move || {
+        black_box(routes.find(black_box(&path), b"GET"));
+    })
+}
+
+fn settings(algorithm: Algorithm) -> IssuerSettings {
+    IssuerSettings {
+        issuer: "https://issuer.bank.example".to_owned(),
+        audiences: vec!["https://api.bank.example".to_owned()],
+        algorithms: vec![algorithm],
+        leeway_s: 30,
+        max_token_size: 4096,
+    }
+}
+
+/// With a shared secret, whose signatures do not depend on chance: a hit never looks at them.
+fn token_hit() -> Stage {
+    let secret = [7; 32];
+    let keys = Keys::from_secret(&secret, &[Algorithm::HS256]).expect("a sound secret");
+    let issuer = Issuer::new(settings(Algorithm::HS256), keys, 1);
+    let token = token(&SigningKey::secret(&secret));
+    let mut cache = SignatureCache::new(1 << 20);
+    Box::new(move || {
+        let principal = cache.authenticate((0, &issuer), black_box(token.as_bytes()), NOW, 1);
+        assert!(principal.is_ok());
+    })
+}
+
+fn token_miss() -> Stage {
+    let key = SigningKey::generate().expect("there are random numbers");
+    let keys = Keys::from_jwks(&key.jwks(), &[Algorithm::ES256]).expect("a sound key set");
+    let issuer = Issuer::new(settings(Algorithm::ES256), keys, 1);
+    let token = token(&key);
+    Box::new(move || {
+        assert!(issuer.verify(black_box(token.as_bytes()), NOW).is_ok());
+    })
+}
+
+/// One quota for one source, as the request path asks for it: the key included.
+fn limiter() -> Stage {
+    let rate = Rate::parse("1000000/s").and_then(|rate| rate.with_burst(1_000_000_000));
+    let quota = rate
+        .and_then(|rate| Quota::new("source", rate))
+        .expect("a sound quota");
+    let cells = Arc::new(Cells::new(1 << 16));
+    let mut leases = Leases::new(Tuning::default());
+    let source: IpAddr = [192, 0, 2, 1].into();
+    let prefix = SourcePrefix::default();
+    let mut now_ns = NOW.monotonic_ns;
+    Box::new(move || {
+        now_ns += 1_000;
+        let key = cells.key(&quota, prefix.key(black_box(source)).as_bytes());
+        let request = Request { quota: &quota, key };
+        assert!(leases.take(&cells, [request], now_ns).is_ok());
+    })
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false,
+        "required": ["id", "created", "currency", "customer", "items"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "created": {"type": "string", "format": "date-time"},
+            "currency": {"type": "string", "enum": ["EUR", "USD", "GBP"]},
+            "note": {"type": "string", "maxLength": 280},
+            "customer": {"type": "object", "additionalProperties": false, "required": ["name", "email"],
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "email": {"type": "string", "format": "email"},
+                    "vip": {"type": "boolean"}}},
+            "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {
+                "type": "object", "additionalProperties": false, "required": ["sku", "quantity", "price"],
+                "properties": {
+                    "sku": {"type": "string", "pattern": "^[A-Z0-9-]{4,20}$"},
+                    "quantity": {"type": "integer", "minimum": 1, "maximum": 1000},
+                    "price": {"type": "number", "minimum": 0},
+                    "gift": {"type": "boolean"}}}}
+        }
+    })
+}
+
+/// An order of about 1 KB with every step of eleven items.
+fn contract(size: usize) -> Stage {
+    let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
+    let items: Vec<Value> = (0..size * 12)
+        .map(|item| json!({"sku": format!("SKU-{item:04}"), "quantity": item % 1000 + 1, "price": 19.99, "gift": item % 2 == 0}))
+        .collect();
+    let body = json!({
+        "id": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "created": "2026-11-23T10:15:30.123Z",
+        "currency": "EUR", "note": "Please leave the parcel with the neighbours on the second floor.",
+        "customer": {"name": "Alexandra Beispiel-Musterfrau", "email": "alexandra@mail.example", "vip": true},
+        "items": items,
+    })
+    .to_string();
+    let mut scratch = Scratch::default();
+    Box::new(move || {
+        let outcome = schema.check(black_box(body.as_bytes()), &mut scratch);
+        assert_eq!(outcome, Ok(()));
+    })
+}
+
+fn head_rewrite() -> Stage {
+    let bytes = request();
+    let mut head = RequestHead::default();
+    assert_eq!(head.read(&bytes), Ok(true));
+    let mut path = Path::default();
+    path.read(head.path.of(&bytes)).expect("a sound path");
+    let sealed = SealedNames::new([
+        "X-User-ID",
+        "X-Client-ID",
+        "X-Request-ID",
+        "traceparent",
+        "X-Forwarded-For",
+    ]);
+    let mut out = Vec::with_capacity(4096);
+    Box::new(move || {
+        out.clear();
+        let forwarded = Forwarded {
+            head: &head,
+            bytes: black_box(&bytes),
+            path: &path,
+            sealed: &sealed,
+            keeps_tracestate: false,
+        };
+        encode::request(&mut out, forwarded);
+        encode::finish(&mut out, head.framing);
+        black_box(&out);
+    })
+}

@@ -21,6 +21,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to write instead, as an instruction.
     pub hint: Option<String>,
+    /// Whether the text at the position must not be shown.
+    pub is_private: bool,
 }
 
 impl Diagnostic {
@@ -34,12 +36,20 @@ impl Diagnostic {
             position,
             message: message.into(),
             hint: None,
+            is_private: false,
         }
     }
 
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// For a place where a secret stands.
+    #[must_use]
+    pub fn private(mut self) -> Diagnostic {
+        self.is_private = true;
         self
     }
 }

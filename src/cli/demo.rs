@@ -73,11 +73,8 @@ pub fn demo(options: &Options) -> Result<(), String> {
         let log = lines.lock().unwrap_or_else(PoisonError::into_inner);
         return requests::report(&outcome?, &log);
     }
-    print!(
-        "{}",
-        requests::introduction(address, process.admin, bank, &cases)
-    );
-    process.run()
+    let introduction = requests::introduction(address, process.admin, bank, &cases);
+    process.run(|| print!("{introduction}"))
 }
 
 fn start(path: &Path, options: &Options, lines: &Arc<Mutex<String>>) -> Result<Process, String> {

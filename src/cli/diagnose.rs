@@ -35,17 +35,24 @@ pub fn render(found: &[Diagnostic]) -> String {
 
 fn groups<'a>(diagnostic: &'a Diagnostic, source: &'a str) -> Vec<Group<'a>> {
     let path = diagnostic.file.display().to_string();
+    let title = Level::ERROR.primary_title(diagnostic.message.as_str());
+    if diagnostic.is_private {
+        let Position { line, column } = diagnostic.position;
+        let place = Level::NOTE.message(format!("in {path}:{line}:{column}"));
+        return vec![with_hint(title.element(place), diagnostic)];
+    }
     let at = offset(source, diagnostic.position);
     let snippet = Snippet::source(source)
         .path(path)
         .annotation(AnnotationKind::Primary.span(at..end_of_word(source, at)));
-    let mut group = Level::ERROR
-        .primary_title(diagnostic.message.as_str())
-        .element(snippet);
-    if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.message(hint.as_str()));
+    vec![with_hint(title.element(snippet), diagnostic)]
+}
+
+fn with_hint<'a>(group: Group<'a>, diagnostic: &'a Diagnostic) -> Group<'a> {
+    match &diagnostic.hint {
+        Some(hint) => group.element(Level::HELP.message(hint.as_str())),
+        None => group,
     }
-    vec![group]
 }
 
 /// Bytes before a position.

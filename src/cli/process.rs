@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::diagnose;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
@@ -20,7 +20,7 @@ use crate::shard::ring::Mode;
 use crate::shard::tls::Acceptor;
 use crate::shard::{Shard, Shared, core, upstream};
 use crate::telemetry::log::{Lines, Log, Sink};
-use crate::telemetry::metrics::Registry;
+use crate::telemetry::metrics::{Registry, State};
 
 /// Everything that runs.
 pub struct Process {
@@ -87,6 +87,7 @@ impl Process {
                     .map_err(|error| format!("no thread: {error}"))?,
             );
         }
+        await_shards(&registry, &threads)?;
         let reload = Reload {
             path,
             server: server.clone(),
@@ -123,8 +124,8 @@ impl Process {
         self.shared.published.load().catalogue.operations().len()
     }
 
-    /// Serves until a signal ends it.
-    pub fn run(self) -> Result<(), String> {
+    /// Serves until a signal ends it. `greet` is called when everything is in place.
+    pub fn run(self, greet: impl FnOnce()) -> Result<(), String> {
         let reopened = self.log.as_ref().map(Log::reopener);
         let mut control = self.control;
         let mut reload = control.reload;
@@ -135,7 +136,7 @@ impl Process {
             reload()
         });
         let end = control
-            .run()
+            .run(greet)
             .map_err(|error| format!("signals cannot be received: {error}"))?;
         if end == End::CutShort {
             return Err("portcullis: ended with exchanges still open".to_owned());
@@ -195,6 +196,25 @@ impl Start {
             })
         })
     }
+}
+
+/// How long the shards may take to accept.
+const START: Duration = Duration::from_secs(10);
+
+/// Until every shard accepts, so that who is told of the gateway finds it there.
+fn await_shards(registry: &Registry, threads: &[JoinHandle<io::Result<()>>]) -> Result<(), String> {
+    let until = Instant::now() + START;
+    let is_starting = || {
+        let mut shards = registry.shards().iter();
+        shards.any(|shard| shard.state() == State::Starting)
+    };
+    while is_starting() {
+        if threads.iter().any(JoinHandle::is_finished) || Instant::now() > until {
+            return Err("portcullis: a shard does not start; try ring = \"epoll\"".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 fn best(ring: Ring) -> Mode {

@@ -10,7 +10,7 @@ pub fn run(config: &Path) -> Result<(), String> {
     let loaded = config::load(config, 1).map_err(|found| diagnose::render(&found))?;
     let process = Process::start(loaded, config.to_owned(), None)?;
     let addresses: Vec<String> = process.addresses.iter().map(ToString::to_string).collect();
-    eprintln!(
+    let greeting = format!(
         "portcullis: listening on {}, admin on {}; {} shards on {}; {} operations",
         addresses.join(", "),
         process.admin,
@@ -18,5 +18,5 @@ pub fn run(config: &Path) -> Result<(), String> {
         process.mode,
         process.operations(),
     );
-    process.run()
+    process.run(|| eprintln!("{greeting}"))
 }

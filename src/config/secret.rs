@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::config::reader::Reader;
-use crate::diagnostic::Position;
+use crate::diagnostic::{Diagnostic, Position};
+
+const LITERAL: &str = "a secret must not stand in the configuration";
+const REFERENCE: &str = "write \"${NAME}\" for an environment variable, or \"file:PATH\"";
 
 /// A value that cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,7 +47,9 @@ pub fn resolve(
         }
         Ok(bytes) => Some(Secret::new(bytes)),
         Err((message, hint)) => {
-            reader.error(position, message, hint);
+            let told = Diagnostic::new(reader.path(), position, message).with_hint(hint);
+            // What stands there may be the secret itself.
+            reader.extend(vec![told.private()]);
             None
         }
     }
@@ -58,10 +63,7 @@ fn look_up(reader: &Reader<'_>, reference: &str) -> Result<Vec<u8>, (String, Str
         .strip_prefix("${")
         .and_then(|rest| rest.strip_suffix('}'));
     let Some(name) = name else {
-        return Err((
-            "a secret must not stand in the configuration".to_owned(),
-            "write \"${NAME}\" for an environment variable, or \"file:PATH\"".to_owned(),
-        ));
+        return Err((LITERAL.to_owned(), REFERENCE.to_owned()));
     };
     match std::env::var_os(name) {
         Some(value) => Ok(value.into_encoded_bytes()),

@@ -35,21 +35,23 @@ pub enum End {
 }
 
 impl Control {
-    /// Runs until a SIGTERM or SIGINT, then waits for the shards to drain.
-    pub fn run(self) -> io::Result<End> {
+    /// Runs until a SIGTERM or SIGINT, then waits for the shards to drain. `greet` is called once
+    /// signals are received, so that nobody who was greeted can kill with a SIGHUP.
+    pub fn run(self, greet: impl FnOnce()) -> io::Result<End> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(self.serve())
+        runtime.block_on(self.serve(greet))
     }
 
-    async fn serve(mut self) -> io::Result<End> {
+    async fn serve(mut self, greet: impl FnOnce()) -> io::Result<End> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         self.admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(self.admin.try_clone()?)?;
         tokio::spawn(admin::serve(admin, self.registry.clone()));
+        greet();
         loop {
             tokio::select! {
                 _ = hangup.recv() => self.reload_now(),

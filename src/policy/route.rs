@@ -4,6 +4,8 @@
 //! each segment, as OpenAPI 3.1 section "Path Templating" asks; two templates that differ only in
 //! the names of their parameters are the same path and cannot both be declared.
 
+use std::fmt;
+
 use ahash::AHashMap;
 
 use crate::proto::target::Path;
@@ -30,6 +32,21 @@ pub enum TemplateError {
     RestNotLast,
     /// The same path and method are declared twice; the value of the first.
     Conflict(usize),
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TemplateError::NoLeadingSlash => out.write_str("it does not begin with a slash"),
+            TemplateError::EmptySegment => out.write_str("a segment is empty"),
+            TemplateError::PartialParameter(part) => {
+                write!(out, "a parameter must be a whole segment, `{part}` is not")
+            }
+            TemplateError::RepeatedParameter(name) => write!(out, "`{name}` stands in it twice"),
+            TemplateError::RestNotLast => out.write_str("`**` stands before the end"),
+            TemplateError::Conflict(_) => out.write_str("it is declared already"),
+        }
+    }
 }
 
 /// The outcome of a look-up.

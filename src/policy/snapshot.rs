@@ -16,6 +16,8 @@ use crate::proto::header::SealedNames;
 pub struct Upstream {
     pub name: Box<str>,
     pub address: SocketAddr,
+    /// Its name as configured, for requests that come without a host.
+    pub authority: Box<str>,
     pub connect_timeout: Duration,
     /// From the end of the request to the head of the response, and between parts of its body.
     pub response_timeout: Duration,

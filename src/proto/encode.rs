@@ -18,6 +18,8 @@ pub struct Forwarded<'a> {
     pub path: &'a Path,
     /// Names that only the gateway writes: a client's are dropped in every alias.
     pub sealed: &'a SealedNames,
+    /// For an HTTP/1.0 client that names no host; RFC 9112 section 3.2 asks for one here.
+    pub default_host: &'a str,
     /// Whether the trace goes on, so that its `tracestate` still belongs to it.
     pub keeps_tracestate: bool,
 }
@@ -34,6 +36,9 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         out.extend_from_slice(query.of(bytes));
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    if head.fields.iter().all(|field| field.kind != Kind::Host) {
+        write(out, b"Host", request.default_host.as_bytes());
+    }
     kept(out, &bytes[..head.length], &head.fields, |field| {
         is_end_to_end(field)
             && (field.kind != Kind::Tracestate || request.keeps_tracestate)
@@ -123,6 +128,7 @@ mod tests {
             bytes,
             path: &path,
             sealed: &sealed,
+            default_host: "backend.example",
             keeps_tracestate: false,
         };
         request(&mut out, forwarded);
@@ -141,6 +147,15 @@ mod tests {
         assert_eq!(
             wire,
             "POST /a?b=c HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-User-ID: alice\r\nContent-Length: 3\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_request_without_a_host_gets_one() {
+        let wire = forward("GET / HTTP/1.0\r\nX: y\r\n\r\n", "");
+        assert_eq!(
+            wire,
+            "GET / HTTP/1.1\r\nHost: backend.example\r\nX: y\r\n\r\n"
         );
     }
 

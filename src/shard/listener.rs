@@ -120,11 +120,16 @@ fn is_transient(error: &io::Error) -> bool {
 
 /// A panic costs one connection.
 async fn guard(shard: Rc<Shard>, listener: Rc<Listener>, stream: TcpStream, peer: Peer) {
-    let served = AssertUnwindSafe(serve(&shard, &listener, stream, peer));
-    if served.catch_unwind().await.is_err() {
+    if !contained(serve(&shard, &listener, stream, peer)).await {
         shard.note_panic();
     }
     shard.note_closed();
+}
+
+/// Runs to the end. `false`: it panicked, which nobody else notices. What a connection shares with
+/// others is borrowed for single statements only, so that a panic leaves nothing half written.
+async fn contained(work: impl Future<Output = ()>) -> bool {
+    AssertUnwindSafe(work).catch_unwind().await.is_ok()
 }
 
 async fn serve(shard: &Rc<Shard>, listener: &Listener, stream: TcpStream, peer: Peer) {
@@ -138,5 +143,34 @@ async fn serve(shard: &Rc<Shard>, listener: &Listener, stream: TcpStream, peer: 
     match acceptor.accept(stream).await {
         Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, timeouts).await,
         Err(_) => shard.note_failed_handshake(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_one_task_and_no_other() {
+        let mode = Mode::probe(Mode::DeferTaskrun);
+        let ended = mode.run(async {
+            let broken = monoio::spawn(contained(async {
+                monoio::time::sleep(Duration::from_millis(1)).await;
+                panic!("as a test");
+            }));
+            let sound = monoio::spawn(contained(monoio::time::sleep(Duration::from_millis(5))));
+            (broken.await, sound.await)
+        });
+        assert_eq!(ended.unwrap(), (false, true));
+    }
+
+    #[test]
+    fn all_shards_of_a_listener_share_one_address() {
+        let sockets = bind("127.0.0.1:0".parse().unwrap(), 3, Mode::Epoll).unwrap();
+        let addresses: Vec<_> = sockets
+            .iter()
+            .map(|each| each.local_addr().unwrap())
+            .collect();
+        assert!(addresses.windows(2).all(|pair| pair[0] == pair[1]));
     }
 }

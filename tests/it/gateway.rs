@@ -61,6 +61,7 @@ pub fn snapshot(generation: u64, backend: SocketAddr, declared: Vec<Declaration>
         issuers: Vec::new(),
         upstreams: vec![Upstream {
             name: "backend".into(),
+            authority: "backend.example".into(),
             address: backend,
             connect_timeout: Duration::from_millis(500),
             response_timeout: Duration::from_millis(500),

@@ -2,5 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod exchange;
+mod fuzz;
 mod gateway;
+mod golden;
+mod json_schema;
 mod layers;
+mod process;
+mod tls;

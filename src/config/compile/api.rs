@@ -116,7 +116,7 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
                     let place = format!("{}:{}", other.display(), at.line);
                     format!("{name} is declared twice: first at {place}")
                 }
-                other => format!("{name}: {other:?}"),
+                other => format!("{name}: {other}"),
             };
             let diagnostic = crate::diagnostic::Diagnostic::new(file, *position, message);
             let hint = "a path and method belong to one operation; separate them by `hosts`";
@@ -131,6 +131,7 @@ fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -
     Some(Upstream {
         name: name.value.as_str().into(),
         address: resolved(reader, address)?,
+        authority: address.value.as_str().into(),
         connect_timeout: declared.connect_timeout,
         response_timeout: declared.response_timeout,
         max_idle: declared.max_idle,
@@ -169,6 +170,7 @@ impl Compiler<'_, '_> {
     fn declarations(&self) -> Vec<Placed> {
         self.check_name();
         self.check_identity();
+        self.check_references();
         let api = self.api;
         match (&api.openapi, api.paths.is_empty()) {
             (Some(path), true) => {
@@ -205,6 +207,18 @@ impl Compiler<'_, '_> {
                 "use letters, digits, `-`, `_` and `.`",
             );
         }
+    }
+
+    /// Also where the operations do not load, so that one mistake does not hide the next.
+    fn check_references(&self) {
+        self.upstream();
+        self.prefix();
+        self.hosts();
+        if let Some(issuer) = &self.api.issuer {
+            self.index(issuer, "issuer", &self.names.issuers);
+        }
+        let authentication = self.authentication(None, &Security::Undeclared);
+        self.limits("", None, authentication);
     }
 
     fn check_identity(&self) {
@@ -361,7 +375,7 @@ impl Compiler<'_, '_> {
     fn template(&self, path: &At<String>) -> Option<Vec<Segment>> {
         route::template(&path.value)
             .map_err(|error| {
-                let message = format!("\"{}\" is no path pattern: {error:?}", path.value);
+                let message = format!("\"{}\" is no path pattern: {error}", path.value);
                 self.error(path.position, message, "write \"/a/{name}/b\" or \"/a/**\"");
             })
             .ok()
@@ -578,6 +592,12 @@ impl Compiler<'_, '_> {
         let place = format!("operation {} {id}", self.name.value);
         let own = own.iter().map(|limit| (limit, place.clone()));
         let mut limits: Vec<Limit> = Vec::new();
+        // An operation that is open to everybody has no clients to count, although its API has.
+        let is_opened = authentication == Authentication::None && api.issuer.is_some();
+        let shared = shared.filter(|(limit, _)| {
+            let per = limit.per.as_ref().map(|per| per.value.as_str());
+            !(is_opened && matches!(per, Some("client" | "user")))
+        });
         for (declared, place) in shared.chain(own) {
             let Some(limit) = self.limit(declared, authentication) else {
                 continue;

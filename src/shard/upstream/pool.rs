@@ -192,6 +192,7 @@ mod tests {
         let deadlines = Deadlines::default();
         let settings = Upstream {
             name: "backend".into(),
+            authority: "backend.example".into(),
             address,
             connect_timeout: Duration::from_millis(60),
             response_timeout: Duration::from_secs(1),

@@ -39,6 +39,7 @@ impl Outgoing<'_> {
             bytes,
             path,
             sealed: &self.snapshot.sealed,
+            default_host: self.default_host(cleared),
             keeps_tracestate: self.trace.is_continued,
         };
         encode::request(out, forwarded);
@@ -61,6 +62,13 @@ impl Outgoing<'_> {
         write_address(out, self.peer.address);
         out.extend_from_slice(b"\r\n");
         encode::finish(out, self.framing);
+    }
+}
+
+impl Outgoing<'_> {
+    fn default_host(&self, cleared: &Cleared) -> &str {
+        let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
+        &self.snapshot.upstreams[operation.upstream].authority
     }
 }
 

@@ -1,0 +1,204 @@
+//! A warm request allocates nothing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis::config;
+use portcullis::policy::authn::sign::SigningKey;
+use portcullis::policy::ratelimit::Cells;
+use portcullis::policy::snapshot::Published;
+use portcullis::shard::connection::Timeouts;
+use portcullis::shard::listener::{self, Listener, Settings};
+use portcullis::shard::ring::Mode;
+use portcullis::shard::upstream::Error;
+use portcullis::shard::{Shard, Shared};
+use portcullis::telemetry::log::{Log, Sink};
+use portcullis::telemetry::metrics::Registry;
+use serde_json::json;
+
+/// Counts the allocations of the threads that ask for it.
+struct Counting;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    // A thread that is ending has no such value any more, and is not counted.
+    if IS_COUNTED.try_with(Cell::get).unwrap_or(false) {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe by its trait; this one only counts"
+)]
+// SAFETY: every call is handed on unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as asked by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as asked by the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as asked by the caller.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Answers whatever comes in one piece.
+fn backend() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut block = [0; 8192];
+                while stream.read(&mut block).is_ok_and(|count| count > 0) {
+                    if stream.write_all(ANSWER).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_warm_request_allocates_nothing() {
+    let directory =
+        std::env::temp_dir().join(format!("portcullis-allocations-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let key = SigningKey::generate().unwrap();
+    let text = include_str!("../loadtest/portcullis/full.toml")
+        .replace("{gateway}", "127.0.0.1:0")
+        .replace("{admin_port}", "0")
+        .replace("{backend}", &backend().to_string());
+    std::fs::write(directory.join("gateway.toml"), text).unwrap();
+    std::fs::write(
+        directory.join("api.yaml"),
+        include_str!("../loadtest/portcullis/api.yaml"),
+    )
+    .unwrap();
+    std::fs::write(directory.join("bank.jwks.json"), key.jwks()).unwrap();
+    let loaded = config::load(&directory.join("gateway.toml"), 1);
+    std::fs::remove_dir_all(&directory).unwrap();
+    let snapshot = loaded
+        .map(|loaded| loaded.snapshot)
+        .unwrap_or_else(|found| panic!("{found:?}"));
+
+    let mode = Mode::probe(Mode::DeferTaskrun);
+    let registry = Registry::new(1, &Error::names());
+    registry.declare(&snapshot);
+    let is_draining = Arc::new(AtomicBool::new(false));
+    let shared = Shared {
+        published: Arc::new(Published::new(snapshot)),
+        cells: Arc::new(Cells::new(1024)),
+        is_draining: is_draining.clone(),
+        origin: Instant::now(),
+        shards: 1,
+    };
+    let (log, mut lines) = Log::start(Sink::Call(Box::new(|_| {})), 1).unwrap();
+    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, mode)
+        .unwrap()
+        .remove(0);
+    let address = socket.local_addr().unwrap();
+    let long = Duration::from_secs(30);
+    let settings = Settings {
+        timeouts: Timeouts {
+            head: long,
+            idle: long,
+            body: long,
+        },
+        trusted_peers: Vec::new(),
+        tls: None,
+    };
+    let metrics = registry.shards()[0].clone();
+    let line = lines.pop();
+    let shard = std::thread::spawn(move || {
+        mode.run(async {
+            let shard = Shard::new(0, shared, metrics, line);
+            IS_COUNTED.set(true);
+            shard.run(vec![Listener { socket, settings }]).await;
+        })
+        .unwrap();
+    });
+
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let token = key
+        .sign(&json!({"iss": "https://issuer.bank.example", "aud": "https://api.bank.example", "sub": "u",
+            "client_id": "c", "exp": now + 600, "scope": "read:accounts write:orders", "accounts": ["a-1"]}))
+        .unwrap();
+    let body =
+        json!({"id": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "created": "2026-11-23T10:15:30Z",
+        "currency": "EUR", "customer": {"name": "A", "email": "a@b.example"},
+        "items": [{"sku": "SKU-1", "quantity": 1, "price": 19.99}]})
+        .to_string();
+    let get = format!(
+        "GET /accounts/a-1/balances HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let post = format!(
+        "POST /accounts/a-1/orders HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Type: \
+         application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(long)).unwrap();
+    let mut ask = move |request: &str| {
+        let mut block = [0; 8192];
+        client.write_all(request.as_bytes()).unwrap();
+        // The kernel may interrupt a call for reasons of its own.
+        let count = loop {
+            match client.read(&mut block) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                outcome => break outcome.unwrap(),
+            }
+        };
+        assert!(
+            block[..count].starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&block[..count])
+        );
+    };
+    for request in [&get, &post] {
+        (0..300).for_each(|_| ask(request));
+        let before = COUNT.load(Ordering::Relaxed);
+        (0..1000).for_each(|_| ask(request));
+        let allocated = COUNT.load(Ordering::Relaxed) - before;
+        // The ticker of the runtime is not a request: some fifty times a second it may allocate.
+        assert!(
+            allocated < 100,
+            "{allocated} allocations in 1000 requests: {}",
+            &request[..20]
+        );
+    }
+    is_draining.store(true, Ordering::Relaxed);
+    shard.join().unwrap();
+    log.finish();
+}

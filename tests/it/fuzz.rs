@@ -1,0 +1,269 @@
+//! Fuzz targets over kept inputs: every file of `tests/fuzz/<target>/` is replayed, and mutations
+//! of it that are the same in every run.
+
+use std::path::{Path, PathBuf};
+
+use portcullis::policy::authn::sign::SigningKey;
+use portcullis::policy::authn::{Issuer, IssuerSettings, Keys};
+use portcullis::policy::contract::openapi::Document;
+use portcullis::policy::contract::schema::{Dialect, Schema, Scratch};
+use portcullis::proto::body::{Chunked, Framing};
+use portcullis::proto::encode::{self, Forwarded};
+use portcullis::proto::head::{RequestHead, ResponseHead};
+use portcullis::proto::header::SealedNames;
+use portcullis::proto::query;
+use portcullis::proto::target::Path as Target;
+use portcullis::proto::transcode::Transcoder;
+use portcullis::time::Now;
+
+use crate::golden::{decide, policy, state};
+
+/// Mutations of each kept input.
+const MUTATIONS: usize = 400;
+
+fn inputs(target: &str) -> Vec<Vec<u8>> {
+    let directory: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz")
+        .join(target);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let found: Vec<_> = files
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+    assert!(found.len() >= 8, "only {} inputs for {target}", found.len());
+    found
+}
+
+/// Runs a target over all kept inputs and what comes of them.
+fn fuzz(target: &str, mut run: impl FnMut(&[u8])) {
+    let inputs = inputs(target);
+    let mut random = fastrand::Rng::with_seed(0x0BAD_5EED);
+    for input in &inputs {
+        run(input);
+        for _ in 0..MUTATIONS {
+            run(&mutated(input, &inputs, &mut random));
+        }
+    }
+}
+
+fn mutated(input: &[u8], others: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(..=bytes.len());
+        match random.u8(..6) {
+            0 => bytes.truncate(at),
+            1 if at < bytes.len() => bytes[at] ^= 1 << random.u8(..8),
+            2 => bytes.insert(
+                at,
+                *random.choice(b"\r\n :;,%/{}\"\\\0\xff019aZ").unwrap_or(&0),
+            ),
+            3 if at < bytes.len() => drop(bytes.remove(at)),
+            4 => {
+                let end = random.usize(at..=bytes.len());
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ => {
+                let other = &others[random.usize(..others.len())];
+                bytes.extend_from_slice(&other[random.usize(..=other.len())..]);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn request_heads() {
+    let sealed = SealedNames::new(["X-User-ID"]);
+    fuzz("request", |bytes| {
+        let mut head = RequestHead::default();
+        if head.read(bytes) != Ok(true) {
+            return;
+        }
+        let mut path = Target::default();
+        if path.read(head.path.of(bytes)).is_err() {
+            return;
+        }
+        let mut out = Vec::new();
+        let forwarded = Forwarded {
+            head: &head,
+            bytes,
+            path: &path,
+            sealed: &sealed,
+            default_host: "backend.example",
+            keeps_tracestate: true,
+        };
+        encode::request(&mut out, forwarded);
+        encode::finish(&mut out, head.framing);
+        // What is sent reads back as the same request.
+        let mut again = RequestHead::default();
+        assert_eq!(
+            again.read(&out),
+            Ok(true),
+            "{:?}",
+            String::from_utf8_lossy(&out)
+        );
+        assert_eq!(again.length, out.len());
+        assert_eq!(again.framing, head.framing);
+        assert_eq!(again.method(&out), head.method(bytes));
+        let host = match head.host.of(bytes) {
+            b"" => again.host.of(&out),
+            host => host,
+        };
+        assert_eq!(again.host.of(&out), host);
+        let mut canonical = Target::default();
+        assert_eq!(canonical.read(again.path.of(&out)), Ok(()));
+        assert_eq!(canonical, path);
+    });
+}
+
+#[test]
+fn response_heads() {
+    fuzz("response", |bytes| {
+        for to_head in [false, true] {
+            let mut head = ResponseHead::default();
+            if head.read(bytes, to_head) != Ok(true) {
+                continue;
+            }
+            let mut out = Vec::new();
+            encode::response(&mut out, bytes, &head);
+            encode::finish(&mut out, head.framing);
+            let mut again = ResponseHead::default();
+            assert_eq!(
+                again.read(&out, to_head),
+                Ok(true),
+                "{:?}",
+                String::from_utf8_lossy(&out)
+            );
+            assert_eq!((again.status, again.length), (head.status, out.len()));
+        }
+    });
+}
+
+#[test]
+fn chunked_bodies() {
+    fuzz("chunked", |bytes| {
+        let mut whole = Vec::new();
+        let mut coder = Transcoder::new(Framing::Chunked, Framing::None);
+        let outcome = coder.feed(bytes, &mut whole);
+        // Byte by byte the same content comes out, and the same error.
+        let (mut single, mut pieces) =
+            (Transcoder::new(Framing::Chunked, Framing::None), Vec::new());
+        let mut failed = None;
+        for byte in bytes {
+            match single.feed(&[*byte], &mut pieces) {
+                Ok(_) => {}
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        assert_eq!(outcome.err(), failed);
+        assert_eq!(whole, pieces);
+        assert_eq!(
+            coder.is_done() || failed.is_some(),
+            single.is_done() || failed.is_some()
+        );
+        let _ = Chunked::default().next(bytes);
+    });
+}
+
+#[test]
+fn paths_and_queries() {
+    fuzz("target", |bytes| {
+        let mut path = Target::default();
+        if path.read(bytes).is_ok() {
+            let mut again = Target::default();
+            assert_eq!(again.read(path.wire().as_bytes()), Ok(()));
+            assert_eq!(again, path, "a canonical path stays canonical");
+        }
+        for (name, value) in query::pairs(bytes) {
+            let _ = (query::decode(name), query::decode(value));
+        }
+    });
+}
+
+#[test]
+fn tokens() {
+    let key = SigningKey::generate().unwrap();
+    let algorithms = vec![jsonwebtoken::Algorithm::ES256];
+    let keys = Keys::from_jwks(&key.jwks(), &algorithms).unwrap();
+    let settings = IssuerSettings {
+        issuer: "bank".to_owned(),
+        audiences: vec!["api".to_owned()],
+        algorithms,
+        leeway_s: 0,
+        max_token_size: 4096,
+    };
+    let issuer = Issuer::new(settings, keys, 1);
+    let now = Now {
+        monotonic_ns: 0,
+        unix_s: 1_800_000_000,
+    };
+    // Nothing of it is signed by this key.
+    fuzz("token", |bytes| assert!(issuer.verify(bytes, now).is_err()));
+    fuzz("jwks", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let _ = Keys::from_jwks(
+            &text,
+            &[
+                jsonwebtoken::Algorithm::ES256,
+                jsonwebtoken::Algorithm::RS256,
+            ],
+        );
+        let _ = Keys::from_pem(&text, &[jsonwebtoken::Algorithm::ES256]);
+    });
+}
+
+#[test]
+fn bodies_against_a_schema() {
+    let schema = serde_json::json!({"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": "#"}},
+        "b": {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number", "maximum": 9}]}}});
+    let schema = Schema::compile(&schema, "", Dialect::OpenApi31).unwrap();
+    let mut scratch = Scratch::default();
+    fuzz("json", |bytes| {
+        let accepted = schema.check(bytes, &mut scratch).is_ok();
+        // A reader that is not ours takes it for JSON too.
+        assert!(!accepted || serde_json::from_slice::<serde_json::Value>(bytes).is_ok());
+    });
+}
+
+#[test]
+fn documents() {
+    fuzz("openapi", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        if let Ok(document) = Document::read(Path::new("x.yaml"), &text) {
+            let _ = document.operations();
+        }
+    });
+}
+
+#[test]
+fn configurations() {
+    let directory = crate::process::Directory::new("fuzz");
+    fuzz("config", |bytes| {
+        let path = directory.0.join("gateway.toml");
+        std::fs::write(&path, bytes).unwrap();
+        if let Err(found) = portcullis::config::load(&path, 1) {
+            assert!(!found.is_empty());
+        }
+    });
+}
+
+#[test]
+fn the_whole_pipeline() {
+    let (snapshot, _key) = policy("fuzz-pipeline");
+    let mut state = state();
+    fuzz("request", |bytes| {
+        if let Ok((_, sent)) = decide(&snapshot, &mut state, bytes) {
+            let mut head = RequestHead::default();
+            assert_eq!(head.read(&sent), Ok(true));
+            assert_eq!(head.length, sent.len());
+        }
+    });
+}

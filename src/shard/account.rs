@@ -87,7 +87,7 @@ impl Account {
 
     /// What the gateway added before the backend was asked.
     pub fn before(&self, end: Instant) -> Duration {
-        let until = self.sent.unwrap_or(end);
+        let until = self.sent.or(self.relayed).unwrap_or(end);
         until
             .saturating_duration_since(self.received)
             .saturating_sub(self.waited)

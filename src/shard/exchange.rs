@@ -90,6 +90,7 @@ where
         confirms_keep_alive: false,
     };
     answer::problem(&mut client.answer, denial.problem(), b"", around);
+    account.relayed = Some(Instant::now());
     account.is_truncated = client.send_answer().await.is_err();
     shard.report(&view, &account, "");
 }
@@ -346,7 +347,7 @@ where
     let may_retry = matches!(body, Body::Whole) && is_idempotent(account.method());
     let mut connection = match pool.checkout().await {
         Ok(connection) => connection,
-        Err(error) => return fail(view, client, account, error, is_unread(&body)).await,
+        Err(error) => return fail(client, account, error, is_unread(&body)).await,
     };
     loop {
         let is_retriable = may_retry && connection.is_reused;
@@ -368,7 +369,7 @@ where
         if stale && is_retriable {
             connection = match pool.open().await {
                 Ok(connection) => connection,
-                Err(error) => return fail(view, client, account, error, false).await,
+                Err(error) => return fail(client, account, error, false).await,
             };
             continue;
         }
@@ -498,13 +499,12 @@ where
             refuse(view, client, account, &refusal).await;
             After::Linger
         }
-        (Response::None { error, .. }, _) => fail(view, client, account, error, has_unread).await,
+        (Response::None { error, .. }, _) => fail(client, account, error, has_unread).await,
     }
 }
 
 /// Answers that the backend gave no answer.
 async fn fail<S>(
-    view: &View,
     client: &mut Client<S>,
     account: &mut Account,
     error: upstream::Error,
@@ -516,7 +516,7 @@ where
     account.decision = Decision::Failed(error);
     client.request.clear();
     let closes = has_unread || !client.head.keep_alive;
-    answer_problem(view, client, account, Problem::from(error), (&[], closes)).await;
+    answer_problem(client, account, Problem::from(error), (&[], closes)).await;
     match (has_unread, closes || account.is_truncated) {
         (true, _) => After::Linger,
         (false, true) => After::Close,
@@ -542,14 +542,7 @@ where
     let fields = answer::fields(refusal, operation, &allowed(view, client, refusal.denial));
     let rest = rest_of_body(client, refusal.denial);
     let closes = rest.is_none() || !client.head.keep_alive;
-    answer_problem(
-        view,
-        client,
-        account,
-        refusal.denial.problem(),
-        (&fields, closes),
-    )
-    .await;
+    answer_problem(client, account, refusal.denial.problem(), (&fields, closes)).await;
     match rest {
         Some(rest) if !account.is_truncated && skip(client, rest).await => {
             if closes {
@@ -563,7 +556,6 @@ where
 }
 
 async fn answer_problem<S>(
-    _view: &View,
     client: &mut Client<S>,
     account: &mut Account,
     problem: Problem,
@@ -580,6 +572,7 @@ async fn answer_problem<S>(
     };
     client.answer.clear();
     answer::problem(&mut client.answer, problem, fields, around);
+    account.relayed = Some(Instant::now());
     account.is_truncated = client.send_answer().await.is_err();
 }
 

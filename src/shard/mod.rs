@@ -256,7 +256,7 @@ impl Shard {
             .map(|index| &*view.declared.operations[index]);
         counted.unwrap_or(&self.metrics.unmatched).count(decision);
         self.metrics.before_upstream.record(account.before(end));
-        if account.relayed.is_some() {
+        if account.answered.is_some() && account.relayed.is_some() {
             self.metrics.after_upstream.record(account.after());
         }
         if let Some(lines) = &self.lines {

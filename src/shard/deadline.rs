@@ -66,6 +66,11 @@ impl Deadlines {
         self.enter(Action::Wake(None))
     }
 
+    /// Counts the steps of time.
+    pub fn now(&self) -> u32 {
+        self.0.borrow().now
+    }
+
     /// One step of time; called every [`TICK`].
     pub fn tick(&self) {
         let table = &mut *self.0.borrow_mut();

@@ -454,8 +454,11 @@ where
     account.relayed = relayed;
     connection.deadline.clear();
     client.deadline.clear();
+    // RFC 9110 section 9.3.1: content of a GET has no defined meaning. A backend that skips it would
+    // take it for the next request, so there is none on this connection.
+    let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");
     Ended {
-        is_reusable: is_clean && upload.end == UploadEnd::Complete,
+        is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
         response,
         upload: upload.end,
     }

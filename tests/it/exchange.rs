@@ -494,3 +494,30 @@ fn a_client_may_close_its_half_and_still_be_answered() {
     assert!(client.is_closed());
     let _ = client.stream.flush();
 }
+
+#[test]
+fn what_a_backend_may_take_for_a_second_request_gets_a_connection_of_its_own() {
+    // A backend that does not read the body of a GET answers what stands in it.
+    let gateway = Gateway::open(backend(|_, mut client| {
+        while let Some(request) = client.request_head() {
+            let name = request.line.split(' ').nth(1).unwrap().to_owned();
+            client.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}",
+                name.len()
+            ));
+        }
+    }));
+    let smuggled = "GET /admin HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut attacker = gateway.connect();
+    let answer = attacker.ask(format!(
+        "GET /first HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{smuggled}",
+        smuggled.len()
+    ));
+    assert_eq!(answer.body, b"/first");
+    for _ in 0..20 {
+        let victim = gateway
+            .connect()
+            .ask("GET /victim HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(victim.body, b"/victim");
+    }
+}

@@ -30,6 +30,8 @@ pub struct Connection {
     pub reader: OwnedReadHalf<TcpStream>,
     pub writer: OwnedWriteHalf<TcpStream>,
     socket: RawFd,
+    /// The tick in which it became idle.
+    idle_since: u32,
     /// How long to wait for the backend on it.
     pub response_timeout: Duration,
     /// Whether an earlier exchange used it: the backend may be about to close it.
@@ -75,10 +77,12 @@ impl Pool {
         self.idle.borrow().len()
     }
 
-    /// An idle connection that is still quiet, or a new one.
+    /// An idle connection that is still quiet, or a new one. One that was in use a moment ago is
+    /// taken as it is: looking at it costs a call for every request of a busy gateway, and what has
+    /// not come with the last answer has hardly come since.
     pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Error> {
         while let Some(mut connection) = self.take_idle() {
-            if is_quiet(connection.socket) {
+            if self.was_just_used(&connection) || is_quiet(connection.socket) {
                 connection.is_reused = true;
                 increment(&self.counters.reused);
                 return Ok(connection);
@@ -87,13 +91,19 @@ impl Pool {
         self.open().await
     }
 
+    /// Within this tick or the one before.
+    fn was_just_used(&self, connection: &Connection) -> bool {
+        self.deadlines.now().wrapping_sub(connection.idle_since) <= 1
+    }
+
     fn take_idle(&self) -> Option<Connection> {
         self.idle.borrow_mut().pop()
     }
 
     /// Takes back a connection whose last exchange ended cleanly, with nothing left unread.
-    pub fn put_back(&self, connection: Connection) {
+    pub fn put_back(&self, mut connection: Connection) {
         connection.deadline.clear();
+        connection.idle_since = self.deadlines.now();
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.settings.max_idle {
             idle.push(connection);
@@ -142,6 +152,7 @@ impl Pool {
             reader,
             writer,
             socket,
+            idle_since: 0,
             response_timeout: self.settings.response_timeout,
             is_reused: false,
         })
@@ -205,7 +216,8 @@ mod tests {
     fn an_idle_connection_is_used_again_unless_the_backend_spoke_or_left() {
         on_ring(async || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let (pool, _deadlines) = pool(listener.local_addr().unwrap(), 8);
+            let (pool, deadlines) = pool(listener.local_addr().unwrap(), 8);
+            let wait = || (0..2).for_each(|_| deadlines.tick());
             let first = pool.checkout().await.unwrap();
             let (mut backend, _) = listener.accept().await.unwrap();
             let socket = first.socket;
@@ -221,12 +233,14 @@ mod tests {
                 .await
                 .0
                 .unwrap();
+            wait();
             let fresh = pool.checkout().await.unwrap();
             assert!(!fresh.is_reused);
             let (backend, _) = listener.accept().await.unwrap();
             pool.put_back(fresh);
 
             drop(backend);
+            wait();
             monoio::time::timeout(Duration::from_secs(5), async {
                 while is_quiet(pool.idle.borrow()[0].socket) {
                     monoio::time::sleep(Duration::from_millis(1)).await;

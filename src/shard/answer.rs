@@ -97,7 +97,23 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
             let scope = sets.first().map(|set| set.join(" ")).unwrap_or_default();
             format!(", error=\"insufficient_scope\", scope=\"{scope}\"")
         }
-        _ => return None,
+        Denial::Malformed(_)
+        | Denial::TooSlow
+        | Denial::Incomplete
+        | Denial::UndeclaredOperation
+        | Denial::UndeclaredMethod
+        | Denial::NotOwner
+        | Denial::RateLimited
+        | Denial::MissingParameter
+        | Denial::InvalidParameter
+        | Denial::UndeclaredParameter
+        | Denial::UndeclaredBody
+        | Denial::MissingBody
+        | Denial::MissingMediaType
+        | Denial::UndeclaredMediaType
+        | Denial::EncodedBody
+        | Denial::BodyTooLarge
+        | Denial::InvalidBody => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

@@ -162,7 +162,7 @@ where
 
 /// Whether a body of this length has arrived with its head.
 fn is_here<S: AsyncWriteRent>(client: &Client<S>, length: u64) -> bool {
-    (client.inbound.len() - client.head.length) as u64 >= length
+    client.inbound.len().saturating_sub(client.head.length) as u64 >= length
 }
 
 /// Moves a body that has arrived behind the head in `client.request`.

@@ -50,6 +50,9 @@ const SPARE_BUFFERS: usize = 64;
 /// Bytes of tokens and claims that the signature cache may hold, per shard.
 const SIGNATURE_CACHE: usize = 32 * 1024 * 1024;
 
+/// Ticks between two looks at unspent leases: about as long as a lease lasts.
+const LEASE_TICKS: u32 = 3;
+
 /// What all shards share.
 #[derive(Clone)]
 pub struct Shared {
@@ -157,7 +160,18 @@ impl Shard {
         self.deadlines.tick();
         self.clock.tick();
         self.renew();
+        self.view().pools.iter().for_each(|pool| pool.sweep());
+        self.give_back_leases();
         self.show();
+    }
+
+    /// Tokens that this shard took ahead and did not need belong to all again.
+    fn give_back_leases(&self) {
+        if !self.deadlines.now().is_multiple_of(LEASE_TICKS) {
+            return;
+        }
+        let State { leases, cells, .. } = &mut *self.state.borrow_mut();
+        leases.sweep(cells, self.clock.at(Instant::now()).monotonic_ns);
     }
 
     /// Copies what is counted elsewhere to where it is read.

@@ -616,6 +616,24 @@ authentication = "none"
 }
 
 #[test]
+fn what_has_no_contract_is_listed_as_uncovered() {
+    let directory = Directory::new("uncovered");
+    directory.write(
+        "gateway.toml",
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[upstream.old]\naddress = \"127.0.0.1:9\"\n[api.old]\npaths = \
+         [\"/old/**\"]\nmethods = [\"GET\"]\ncontract = \"none\"\nauthentication = \"none\"\nupstream = \
+         \"old\"\nowner = \"me\"\n",
+    );
+    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        text.contains("1 uncovered") && text.contains("  old GET /old/**"),
+        "{text}"
+    );
+}
+
+#[test]
 fn tokens_from_the_command_line_open_the_door() {
     let directory = Directory::new("token");
     let minted = run(&["token", "--new-key", &directory.path("key.pem")]);

@@ -69,6 +69,13 @@ fn client(
         .with_no_client_auth()
 }
 
+/// The same, offering protocols.
+fn offering(authority: &Authority, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut config = client(authority, &[&version::TLS13]);
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
 /// Asks for a page that does not exist: the answer, and how the handshake went.
 fn ask(
     process: &Process,
@@ -154,4 +161,19 @@ fn client_certificates_are_asked_for_and_verified() {
     assert!(ask(&process, with(&Authority::new()), "api.example").is_err());
     let without = Arc::new(client(&authority, &[&version::TLS13]));
     assert!(ask(&process, without, "api.example").is_err());
+}
+
+#[test]
+fn only_what_is_spoken_here_is_agreed_upon() {
+    let (directory, authority) = (Directory::new("alpn"), Authority::new());
+    let process = start(&directory, &authority, "");
+    assert!(
+        ask(
+            &process,
+            offering(&authority, &[b"h2", b"http/1.1"]),
+            "api.example"
+        )
+        .is_ok()
+    );
+    assert!(ask(&process, offering(&authority, &[b"h2"]), "api.example").is_err());
 }

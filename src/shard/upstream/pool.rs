@@ -23,6 +23,10 @@ use crate::shard::upstream::Error;
 /// Connections being opened at once per pool; beyond it requests are refused, not queued.
 const MAX_OPENING: usize = 256;
 
+/// Ticks after which an idle connection is closed: a minute. Backends keep theirs about as long, and
+/// what they have closed must not stay half open here.
+const LONGEST_IDLE: u32 = 3000;
+
 /// One connection to a backend.
 pub struct Connection {
     // Before the halves: it must be gone when the socket closes.
@@ -108,6 +112,16 @@ impl Pool {
         if idle.len() < self.settings.max_idle {
             idle.push(connection);
         }
+    }
+
+    /// Closes what has been idle for too long. The last in are the first out, so the oldest stand
+    /// in front.
+    pub fn sweep(&self) {
+        let now = self.deadlines.now();
+        let mut idle = self.idle.borrow_mut();
+        let is_old = |each: &Connection| now.wrapping_sub(each.idle_since) > LONGEST_IDLE;
+        let old = idle.iter().take_while(|each| is_old(each)).count();
+        idle.drain(..old);
     }
 
     /// A connection that no request has used yet.
@@ -267,6 +281,26 @@ mod tests {
             );
             pool.put_back(a);
             pool.put_back(b);
+            assert_eq!(pool.idle_count(), 1);
+        });
+    }
+
+    #[test]
+    fn what_is_idle_for_too_long_is_closed() {
+        on_ring(async || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (pool, deadlines) = pool(listener.local_addr().unwrap(), 8);
+            let (old, young) = (
+                pool.checkout().await.unwrap(),
+                pool.checkout().await.unwrap(),
+            );
+            pool.put_back(old);
+            (0..LONGEST_IDLE).for_each(|_| deadlines.tick());
+            pool.put_back(young);
+            pool.sweep();
+            assert_eq!(pool.idle_count(), 2);
+            deadlines.tick();
+            pool.sweep();
             assert_eq!(pool.idle_count(), 1);
         });
     }

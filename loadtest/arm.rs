@@ -1,16 +1,15 @@
-//! What is measured: a process under test, started on its core and ended with the value.
+//! What is measured: a process under test, its configuration filled in and started on its core.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
+use crate::bounds::Bounds;
 use crate::cpu;
+use crate::process::{self, Process, Ready};
 
 /// In the order of the report.
 pub const NAMES: [&str; 6] = [
@@ -22,8 +21,8 @@ pub const NAMES: [&str; 6] = [
     "portcullis_full",
 ];
 
-/// For a process to listen, or to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Ports are looked for before the children bind them, so somebody may be quicker.
+const ATTEMPTS: usize = 3;
 
 /// What every arm is started with.
 pub struct Setup {
@@ -40,72 +39,75 @@ pub struct Arm {
     process: Option<Process>,
 }
 
-/// A child that ends with the value.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(self.0.id() as i32);
-        // It may have ended by itself.
-        let _ = kill(pid, Signal::SIGTERM);
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if !matches!(self.0.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Arm {
-    /// `None`: there is no binary for it.
-    pub fn start(name: &'static str, setup: &Setup) -> Result<Option<Arm>, String> {
-        if name == "direct" {
-            return Ok(Some(Arm {
-                name,
-                address: setup.backend,
-                process: None,
-            }));
+    /// The backend itself, with nothing in between.
+    pub fn direct(backend: SocketAddr) -> Arm {
+        Arm {
+            name: "direct",
+            address: backend,
+            process: None,
         }
-        let Some((binary, arguments, config, template)) = command(name, setup)? else {
+    }
+
+    /// `None`: there is no binary for it.
+    pub fn start(
+        name: &'static str,
+        setup: &Setup,
+        bounds: &Bounds,
+    ) -> Result<Option<Arm>, String> {
+        if name == "direct" {
+            return Ok(Some(Arm::direct(setup.backend)));
+        }
+        let Some(invocation) = command(name, setup)? else {
             return Ok(None);
         };
-        let (address, admin) = (free_address()?, free_address()?);
-        let config_path = setup.directory.join(config);
-        let text = filled(template, setup, address, admin);
-        fs::write(&config_path, text).map_err(|error| error.to_string())?;
-        let log = fs::File::create(setup.directory.join(format!("{name}.log")));
-        let log = log.map_err(|error| error.to_string())?;
-        let child = Command::new("taskset")
-            .args(["-c", &setup.core.to_string()])
-            .arg(binary)
-            .args(arguments)
-            .arg(&config_path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        let child = child.map_err(|error| format!("{name} does not start: {error}"))?;
-        let mut process = Process(child);
-        wait_for(&mut process, address).map_err(|reason| {
-            let log = fs::read_to_string(setup.directory.join(format!("{name}.log")));
-            format!("{name}: {reason}\n{}", log.unwrap_or_default())
-        })?;
-        Ok(Some(Arm {
-            name,
-            address,
-            process: Some(process),
-        }))
+        let mut reason = String::new();
+        for _ in 0..ATTEMPTS {
+            match attempt(name, &invocation, setup, bounds) {
+                Ok(arm) => return Ok(Some(arm)),
+                Err(found) => reason = found,
+            }
+            bounds.check()?;
+        }
+        Err(reason)
     }
 
     /// What the process has spent until now.
-    pub fn cpu(&self) -> Duration {
-        let process = self.process.as_ref();
-        process.map_or(Duration::ZERO, |process| cpu::run_time(process.0.id()))
+    pub fn cpu(&self) -> Result<Duration, String> {
+        let Some(process) = &self.process else {
+            return Ok(Duration::ZERO);
+        };
+        cpu::run_time(process.id()).map_err(|error| format!("{}: run time: {error}", self.name))
     }
+}
+
+fn attempt(
+    name: &'static str,
+    (binary, arguments, config, template): &Invocation,
+    setup: &Setup,
+    bounds: &Bounds,
+) -> Result<Arm, String> {
+    let [address, admin] = process::free_addresses().map_err(|error| error.to_string())?;
+    let config = setup.directory.join(config);
+    let text = filled(template, &setup.directory, [address, setup.backend, admin]);
+    fs::write(&config, text).map_err(|error| error.to_string())?;
+    let mut command = process::pinned(binary, setup.core);
+    command.args(arguments).arg(&config);
+    let log = setup.directory.join(format!("{name}.log"));
+    let ready = match name.starts_with("portcullis") {
+        true => Ready::Answers(admin),
+        false => Ready::Listens(address),
+    };
+    let process = Process::start(command, &log, ready, bounds);
+    let process = process.map_err(|reason| {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        format!("{name}: {reason}\n{log}")
+    })?;
+    Ok(Arm {
+        name,
+        address,
+        process: Some(process),
+    })
 }
 
 /// A binary, its arguments before the configuration, the configuration's name and its template.
@@ -148,12 +150,7 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
             include_str!("portcullis/plain.toml"),
         )),
         _ => {
-            for (file, text) in [
-                ("api.yaml", include_str!("portcullis/api.yaml")),
-                ("bank.jwks.json", &setup.jwks),
-            ] {
-                fs::write(setup.directory.join(file), text).map_err(|error| error.to_string())?;
-            }
+            write_all(&setup.directory, &full_files(&setup.jwks))?;
             Some((
                 setup.portcullis.clone(),
                 words("run --config"),
@@ -164,34 +161,42 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
     })
 }
 
-fn filled(template: &str, setup: &Setup, address: SocketAddr, admin: SocketAddr) -> String {
+/// A template with the addresses of gateway, backend and admin listener.
+fn filled(template: &str, directory: &Path, [gateway, backend, admin]: [SocketAddr; 3]) -> String {
     template
-        .replace("{gateway}", &address.to_string())
-        .replace("{gateway_port}", &address.port().to_string())
-        .replace("{backend}", &setup.backend.to_string())
-        .replace("{backend_port}", &setup.backend.port().to_string())
+        .replace("{gateway}", &gateway.to_string())
+        .replace("{gateway_port}", &gateway.port().to_string())
+        .replace("{backend}", &backend.to_string())
+        .replace("{backend_port}", &backend.port().to_string())
         .replace("{admin_port}", &admin.port().to_string())
-        .replace("{dir}", &setup.directory.display().to_string())
+        .replace("{dir}", &directory.display().to_string())
 }
 
-/// Free when it was looked for; the children begin at once.
-fn free_address() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
+/// Writes the configuration of the full pipeline, for a gateway that somebody else starts, and
+/// tells the address that it will listen on.
+pub fn write_full(directory: &Path, backend: SocketAddr, jwks: &str) -> Result<SocketAddr, String> {
+    let [gateway, admin] = process::free_addresses().map_err(|error| error.to_string())?;
+    let template = include_str!("portcullis/full.toml");
+    let text = filled(template, directory, [gateway, backend, admin]);
+    write_all(directory, &[("full.toml", &text)])?;
+    write_all(directory, &full_files(jwks))?;
+    Ok(gateway)
 }
 
-fn wait_for(process: &mut Process, address: SocketAddr) -> Result<(), String> {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        if TcpStream::connect(address).is_ok() {
-            return Ok(());
-        }
-        if let Ok(Some(status)) = process.0.try_wait() {
-            return Err(format!("ended with {status}"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
+/// What the configuration of the full pipeline refers to.
+fn full_files(jwks: &str) -> [(&'static str, &str); 2] {
+    [
+        ("api.yaml", include_str!("portcullis/api.yaml")),
+        ("bank.jwks.json", jwks),
+    ]
+}
+
+pub fn write_all(directory: &Path, files: &[(&str, &str)]) -> Result<(), String> {
+    for (name, text) in files {
+        let path = directory.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Err("does not listen".to_owned())
+    Ok(())
 }
 
 /// On the path.
@@ -240,5 +245,36 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_filled_to_the_last_placeholder() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for template in [
+            include_str!("peers/nginx.conf"),
+            include_str!("peers/haproxy.cfg"),
+            include_str!("peers/envoy.yaml"),
+            include_str!("portcullis/plain.toml"),
+            include_str!("portcullis/full.toml"),
+        ] {
+            let addresses = [address(18001), address(18002), address(18003)];
+            let text = filled(template, Path::new("/nowhere"), addresses);
+            assert!(text.contains("18001") && text.contains("18002"), "{text}");
+            for name in [
+                "gateway",
+                "gateway_port",
+                "backend",
+                "backend_port",
+                "admin_port",
+                "dir",
+            ] {
+                assert!(!text.contains(&format!("{{{name}}}")), "{name} in {text}");
+            }
+        }
     }
 }

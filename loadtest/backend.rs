@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::message::{self, Asked};
+
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n\
     {\"account\":\"a-1\",\"balances\":[{\"currency\":\"EUR\",\"amount\":104250}]}";
@@ -18,13 +20,54 @@ const LISTENER: u64 = u64::MAX;
 
 pub struct Backend {
     pub address: SocketAddr,
-    identified: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+}
+
+/// What has arrived so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub requests: u64,
+    /// Of these with a verified user.
+    pub identified: u64,
+    pub body_bytes: u64,
+}
+
+impl Seen {
+    /// What has arrived between the two.
+    pub fn since(self, before: Seen) -> Seen {
+        Seen {
+            requests: self.requests.saturating_sub(before.requests),
+            identified: self.identified.saturating_sub(before.identified),
+            body_bytes: self.body_bytes.saturating_sub(before.body_bytes),
+        }
+    }
+}
+
+/// Written by the backend's thread alone, before it answers: who has an answer reads them complete.
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    identified: AtomicU64,
+    body_bytes: AtomicU64,
+}
+
+impl Counters {
+    fn count(&self, asked: Asked) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.identified
+            .fetch_add(u64::from(asked.is_identified), Ordering::Relaxed);
+        self.body_bytes
+            .fetch_add(asked.body as u64, Ordering::Relaxed);
+    }
 }
 
 impl Backend {
-    /// Requests that came with a verified user.
-    pub fn identified(&self) -> u64 {
-        self.identified.load(Ordering::Relaxed)
+    pub fn seen(&self) -> Seen {
+        Seen {
+            requests: self.counters.requests.load(Ordering::Relaxed),
+            identified: self.counters.identified.load(Ordering::Relaxed),
+            body_bytes: self.counters.body_bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -33,15 +76,12 @@ pub fn start() -> io::Result<Backend> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let identified = Arc::new(AtomicU64::new(0));
-    let seen = identified.clone();
+    let counters = Arc::new(Counters::default());
+    let own = counters.clone();
     std::thread::Builder::new()
         .name("backend".to_owned())
-        .spawn(move || serve(&listener, &seen))?;
-    Ok(Backend {
-        address,
-        identified,
-    })
+        .spawn(move || serve(&listener, &own))?;
+    Ok(Backend { address, counters })
 }
 
 struct Connection {
@@ -49,7 +89,7 @@ struct Connection {
     bytes: Vec<u8>,
 }
 
-fn serve(listener: &TcpListener, identified: &AtomicU64) -> io::Result<()> {
+fn serve(listener: &TcpListener, counters: &Counters) -> io::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::empty())?;
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     let mut connections: HashMap<u64, Connection> = HashMap::new();
@@ -70,7 +110,7 @@ fn serve(listener: &TcpListener, identified: &AtomicU64) -> io::Result<()> {
                     connections.insert(key, Connection { stream, bytes });
                 }
             } else if let Some(connection) = connections.get_mut(&event.data())
-                && !connection.answer(identified)
+                && !connection.answer(counters)
             {
                 connections.remove(&event.data());
             }
@@ -80,36 +120,28 @@ fn serve(listener: &TcpListener, identified: &AtomicU64) -> io::Result<()> {
 
 impl Connection {
     /// `false`: the connection is over.
-    fn answer(&mut self, identified: &AtomicU64) -> bool {
+    fn answer(&mut self, counters: &Counters) -> bool {
         let mut block = [0; 16 * 1024];
         match self.stream.read(&mut block) {
             Ok(0) => return false,
             Ok(count) => self.bytes.extend_from_slice(&block[..count]),
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
-        while let Some(length) = request_length(&self.bytes) {
-            if contains(&self.bytes[..length], b"\r\nX-User-ID: ") {
-                identified.fetch_add(1, Ordering::Relaxed);
-            }
-            self.bytes.drain(..length);
+        loop {
+            let asked = match message::request(&self.bytes) {
+                Ok(Some(asked)) => asked,
+                Ok(None) => return true,
+                // The arm garbled it; its client sees the connection break.
+                Err(_) => return false,
+            };
+            counters.count(asked);
+            self.bytes.drain(..asked.length);
             // A hundred bytes always fit the socket of a client that reads.
             if self.stream.write_all(ANSWER).is_err() {
                 return false;
             }
         }
-        true
     }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(bytes, part).is_some()
-}
-
-/// The length of the complete request at the front; what is sent here has a `Content-Length` or no
-/// body.
-fn request_length(bytes: &[u8]) -> Option<usize> {
-    let (head, body) = crate::generator::message(bytes)?;
-    (bytes.len() >= head + body).then_some(head + body)
 }
 
 #[cfg(test)]
@@ -118,6 +150,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_as_long_as_it_says() {
-        assert_eq!(request_length(ANSWER), Some(ANSWER.len()));
+        let answer = message::answer(ANSWER).unwrap().unwrap();
+        assert_eq!((answer.status, answer.length), (200, ANSWER.len()));
     }
 }

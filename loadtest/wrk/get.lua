@@ -1,14 +1,22 @@
 -- wrk -t1 -c32 -d10 -s loadtest/wrk/get.lua http://127.0.0.1:8080
--- Tokens, one a line, come from the file named by TOKENS; the path from REQUEST_PATH.
-local file = os.getenv("TOKENS") or "tokens.txt"
-local path = os.getenv("REQUEST_PATH") or "/accounts/a-1/balances"
-local tokens = {}
-for line in io.lines(file) do
-  tokens[#tokens + 1] = line
+-- The directory CORPUS is what `loadtest/compare --corpus DIR` wrote: each line of its tokens.txt is
+-- an account and a token of the customer who owns it. Every answer has to be 200.
+local file = (os.getenv("CORPUS") or ".") .. "/tokens.txt"
+local requests = {}
+local next_request = 0
+
+function init()
+  for line in io.lines(file) do
+    local account, token = line:match("^(%S+) (%S+)$")
+    requests[#requests + 1] = wrk.format("GET", "/accounts/" .. account .. "/balances", {
+      ["Host"] = "api.bank.example",
+      ["Authorization"] = "Bearer " .. token,
+    })
+  end
+  assert(#requests > 0, "no tokens in " .. file)
 end
-local next_token = 0
 
 function request()
-  next_token = next_token % #tokens + 1
-  return wrk.format("GET", path, { ["Authorization"] = "Bearer " .. tokens[next_token] })
+  next_request = next_request % #requests + 1
+  return requests[next_request]
 end

@@ -1,23 +1,25 @@
 -- wrk -t1 -c32 -d10 -s loadtest/wrk/post.lua http://127.0.0.1:8080
--- Tokens, one a line, come from the file named by TOKENS, the JSON body from the file named by BODY.
-local file = os.getenv("TOKENS") or "tokens.txt"
-local path = os.getenv("REQUEST_PATH") or "/payments"
-local body = '{"from":"a-1","to":"DE02120300000000202051","amount":1250,"currency":"EUR"}'
-if os.getenv("BODY") then
-  local handle = assert(io.open(os.getenv("BODY")))
-  body = handle:read("*a")
+-- As get.lua, with the 1 KB of JSON in body.json of the same directory.
+local directory = os.getenv("CORPUS") or "."
+local requests = {}
+local next_request = 0
+
+function init()
+  local handle = assert(io.open(directory .. "/body.json"))
+  local body = handle:read("*a")
   handle:close()
+  for line in io.lines(directory .. "/tokens.txt") do
+    local account, token = line:match("^(%S+) (%S+)$")
+    requests[#requests + 1] = wrk.format("POST", "/accounts/" .. account .. "/orders", {
+      ["Host"] = "api.bank.example",
+      ["Authorization"] = "Bearer " .. token,
+      ["Content-Type"] = "application/json",
+    }, body)
+  end
+  assert(#requests > 0, "no tokens in " .. directory)
 end
-local tokens = {}
-for line in io.lines(file) do
-  tokens[#tokens + 1] = line
-end
-local next_token = 0
 
 function request()
-  next_token = next_token % #tokens + 1
-  return wrk.format("POST", path, {
-    ["Authorization"] = "Bearer " .. tokens[next_token],
-    ["Content-Type"] = "application/json",
-  }, body)
+  next_request = next_request % #requests + 1
+  return requests[next_request]
 end

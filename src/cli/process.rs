@@ -67,7 +67,8 @@ impl Process {
         let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
         let acceptors: Vec<Option<Acceptor>> = listeners
             .iter()
-            .map(|listener| listener.tls.clone().map(Acceptor::new))
+            .map(|listener| listener.tls.as_ref())
+            .map(|tls| tls.map(|tls| Acceptor::new(tls.policy.clone())))
             .collect();
         let (addresses, per_shard) = bind_all(&listeners, &acceptors, count, mode)?;
         let mut threads = Vec::new();
@@ -306,8 +307,8 @@ impl Reload {
         let loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
         for (acceptor, listener) in self.acceptors.iter().zip(&loaded.listeners) {
-            if let (Some(acceptor), Some(config)) = (acceptor, &listener.tls) {
-                acceptor.publish(config.clone());
+            if let (Some(acceptor), Some(tls)) = (acceptor, &listener.tls) {
+                acceptor.publish(tls.policy.clone());
             }
         }
         self.registry.declare(&loaded.snapshot);

@@ -39,14 +39,18 @@ pub struct Listener {
     pub tls: Option<Tls>,
 }
 
+#[derive(Clone, Debug)]
 pub struct Tls {
     pub position: Position,
     pub certificates: Vec<Certificate>,
-    pub minimum_version: Option<At<String>>,
+    pub min_version: Option<At<String>>,
+    pub cipher_suites: Vec<At<String>>,
     pub client_certificates: Option<At<String>>,
     pub client_ca: Option<At<String>>,
+    pub client_crls: Vec<At<String>>,
 }
 
+#[derive(Clone, Debug)]
 pub struct Certificate {
     pub chain: Option<At<String>>,
     pub key: Option<At<String>>,
@@ -153,9 +157,11 @@ fn tls(table: &Table<'_, '_>) -> Tls {
             chain: pair.required("chain"),
             key: pair.required("key"),
         }),
-        minimum_version: table.optional("minimum_version"),
+        min_version: table.optional("min_version"),
+        cipher_suites: table.list("cipher_suites"),
         client_certificates: table.optional("client_certificates"),
         client_ca: table.optional("client_ca"),
+        client_crls: table.list("client_crls"),
     }
 }
 

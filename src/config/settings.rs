@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustls::ServerConfig;
+
+use crate::config::file;
+use crate::config::tls::Policy;
 
 /// How many shards run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,5 +57,12 @@ pub struct Listener {
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_timeout: Duration,
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Tls>,
+}
+
+/// TLS of a listener, and where it was read from, so that it can be read again.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub policy: Arc<Policy>,
+    pub named: file::Tls,
 }

@@ -137,9 +137,114 @@ unsafe impl IoBufMut for Buffer {
     }
 }
 
+/// A caller's buffer while what is received into it is not yet what the caller asked for: bytes
+/// stand in its room, and the caller learns of them with [`keep`](Room::keep) only.
+pub struct Room<T> {
+    buffer: T,
+    filled: usize,
+}
+
+impl<T: IoBufMut> Room<T> {
+    pub fn new(buffer: T) -> Room<T> {
+        Room { buffer, filled: 0 }
+    }
+
+    /// Bytes that can still be put there.
+    pub fn left(&mut self) -> usize {
+        self.buffer.bytes_total() - self.filled
+    }
+
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// What stands there.
+    pub fn bytes(&mut self) -> &[u8] {
+        // SAFETY: `filled` bytes from `write_ptr` on lie inside the buffer and have been written,
+        // by `push` or by the kernel that `set_init` speaks for.
+        unsafe { std::slice::from_raw_parts(self.buffer.write_ptr(), self.filled) }
+    }
+
+    /// Puts as much as has room; tells how much.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let count = self.left().min(bytes.len());
+        // SAFETY: `left` bytes behind those that are filled belong to the buffer, which nobody else
+        // borrows, so that `bytes` is elsewhere.
+        unsafe {
+            let end = self.buffer.write_ptr().add(self.filled);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, count);
+        }
+        self.filled += count;
+        count
+    }
+
+    pub fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// The buffer with what stands there as read.
+    pub fn keep(mut self) -> T {
+        // SAFETY: so many bytes have been written.
+        unsafe { self.buffer.set_init(self.filled) };
+        self.buffer
+    }
+
+    /// The buffer as if nothing had been put there.
+    pub fn forget(self) -> T {
+        self.buffer
+    }
+}
+
+// SAFETY: the memory is that of the caller's buffer, whose promises hold while it is owned here;
+// the room behind what is filled is lent, and `set_init` counts what was written there.
+unsafe impl<T: IoBufMut> IoBufMut for Room<T> {
+    fn write_ptr(&mut self) -> *mut u8 {
+        // SAFETY: `filled` is at most `bytes_total`.
+        unsafe { self.buffer.write_ptr().add(self.filled) }
+    }
+
+    fn bytes_total(&mut self) -> usize {
+        self.left()
+    }
+
+    unsafe fn set_init(&mut self, count: usize) {
+        self.filled += count.min(self.left());
+    }
+}
+
+/// The bytes of a buffer that somebody hands over to be written.
+pub fn contents<T: IoBuf>(buffer: &T) -> &[u8] {
+    // SAFETY: `bytes_init` bytes from `read_ptr` on are initialised and stay where they are, which
+    // is what the trait promises.
+    unsafe { std::slice::from_raw_parts(buffer.read_ptr(), buffer.bytes_init()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_the_room_of_a_buffer_is_told_at_the_end() {
+        let mut buffer = Buffer::with_capacity(8);
+        buffer.append(b"abc");
+        let mut room = Room::new(buffer);
+        assert_eq!((room.left(), room.push(b"secret!")), (5, 5));
+        assert_eq!((room.bytes(), room.left()), (&b"secre"[..], 0));
+        room.clear();
+        assert_eq!(room.push(b"de"), 2);
+        let mut room = Room::new(room.keep());
+        room.push(b"xyz");
+        assert_eq!(room.push(b"more"), 0);
+        let buffer = room.forget();
+        assert_eq!(contents(&buffer), b"abcde");
+        let mut room = Room::new(Vec::with_capacity(4));
+        room.push(b"ab");
+        assert_eq!(contents(&room.keep()), b"ab");
+    }
 
     #[test]
     fn reads_append_and_parsers_consume() {

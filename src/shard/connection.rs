@@ -6,8 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Split,
-    Splitable,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 
 use crate::policy::denial::Denial;
@@ -93,7 +92,8 @@ pub async fn serve<S>(
     peer: Peer,
     timeouts: Timeouts,
 ) where
-    S: AsyncReadRent + AsyncWriteRent + Split,
+    S: AsyncReadRent + AsyncWriteRent,
+    S: Splitable<OwnedRead = OwnedReadHalf<S>, OwnedWrite = OwnedWriteHalf<S>>,
 {
     let (reader, writer) = stream.into_split();
     let mut client = Client {

@@ -129,7 +129,7 @@ fn sessions_resume_on_whichever_shard_answers() {
 #[test]
 fn the_minimum_version_is_kept() {
     let (directory, authority) = (Directory::new("minimum"), Authority::new());
-    let process = start(&directory, &authority, "minimum_version = \"1.3\"");
+    let process = start(&directory, &authority, "min_version = \"1.3\"");
     let old = Arc::new(client(&authority, &[&version::TLS12]));
     assert!(ask(&process, old, "api.example").is_err());
     let new = Arc::new(client(&authority, &[&version::TLS13]));

@@ -1,19 +1,11 @@
-//! Listeners and their certificates.
+//! Listeners.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-use crate::config::compile::{one_of, read_text};
-use crate::config::file::{self, File};
-use crate::config::reader::{At, Reader};
-use crate::config::secret;
+use crate::config::compile::tls;
+use crate::config::file::File;
+use crate::config::reader::Reader;
 use crate::config::settings::Listener;
-use crate::config::tls::{self, ClientCertificates};
 use crate::diagnostic::Position;
 
 pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
@@ -40,101 +32,11 @@ pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
             head_timeout: listener.head_timeout,
             idle_timeout: listener.idle_timeout,
             body_timeout: listener.body_timeout,
-            tls: listener.tls.as_ref().and_then(|tls| tls_of(reader, tls)),
+            tls: listener
+                .tls
+                .as_ref()
+                .and_then(|named| tls::compile(reader, named)),
         })
     });
     listeners.collect()
-}
-
-fn tls_of(reader: &Reader<'_>, tls: &file::Tls) -> Option<Arc<ServerConfig>> {
-    let client_certificates = client_certificates(reader, tls);
-    let client_ca = match &tls.client_ca {
-        Some(path) => chain(reader, path)?,
-        None => Vec::new(),
-    };
-    let versions = [("1.2", true), ("1.3", false)];
-    let allows_tls12 = one_of(reader, tls.minimum_version.as_ref(), &versions, true);
-    if tls.certificates.is_empty() {
-        let hint = "add certificates = [{ chain = \"api.pem\", key = \"file:api.key\" }]";
-        reader.error(tls.position, "TLS needs a certificate", hint);
-        return None;
-    }
-    let certificates = tls
-        .certificates
-        .iter()
-        .map(|pair| certificate(reader, pair));
-    let settings = tls::Settings {
-        certificates: certificates.collect::<Option<_>>()?,
-        allows_tls12,
-        client_certificates,
-        client_ca,
-    };
-    tls::server_config(settings)
-        .map_err(|error| {
-            let hint = "check the certificates named here";
-            reader.error(tls.position, format!("TLS cannot be set up: {error}"), hint);
-        })
-        .map(Arc::new)
-        .ok()
-}
-
-fn client_certificates(reader: &Reader<'_>, tls: &file::Tls) -> ClientCertificates {
-    let known = [
-        ("none", ClientCertificates::None),
-        ("optional", ClientCertificates::Optional),
-        ("required", ClientCertificates::Required),
-    ];
-    let wanted = tls.client_certificates.as_ref();
-    let wanted = one_of(reader, wanted, &known, ClientCertificates::None);
-    match (wanted, &tls.client_ca) {
-        (ClientCertificates::None, Some(path)) => {
-            let hint = "write client_certificates = \"required\" or \"optional\", or leave it out";
-            reader.error(path.position, "`client_ca` is not used", hint);
-        }
-        (ClientCertificates::Optional | ClientCertificates::Required, None) => {
-            let hint = "add client_ca = \"clients.pem\": who may sign them";
-            reader.error(tls.position, "client certificates need a `client_ca`", hint);
-        }
-        _ => {}
-    }
-    wanted
-}
-
-fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<CertifiedKey> {
-    let (chain_path, key_reference) = (pair.chain.as_ref()?, pair.key.as_ref()?);
-    let chain = chain(reader, chain_path)?;
-    let secret = secret::resolve(reader, key_reference.position, &key_reference.value)?;
-    let key = PrivateKeyDer::from_pem_slice(secret.reveal());
-    let Ok(key) = key else {
-        let hint = "a PEM file with -----BEGIN PRIVATE KEY----- is expected";
-        reader.error(
-            key_reference.position,
-            "there is no private key in it",
-            hint,
-        );
-        return None;
-    };
-    tls::certified(chain, key)
-        .map_err(|error| {
-            let message = format!("the certificate and its key do not fit: {error}");
-            reader.error(
-                chain_path.position,
-                message,
-                "put the end-entity certificate first",
-            );
-        })
-        .ok()
-}
-
-fn chain(reader: &Reader<'_>, path: &At<String>) -> Option<Vec<CertificateDer<'static>>> {
-    let text = read_text(reader, path)?;
-    let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-    match found {
-        Ok(chain) if !chain.is_empty() => Some(chain),
-        Ok(_) | Err(_) => {
-            let hint = "a PEM file with -----BEGIN CERTIFICATE----- is expected";
-            reader.error(path.position, "there is no certificate in it", hint);
-            None
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod api;
 mod issuer;
 mod listener;
 mod server;
+pub mod tls;
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@ mod process;
 mod run;
 mod table;
 mod token;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

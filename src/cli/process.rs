@@ -9,9 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::cli::diagnose;
+use crate::cli::watch::{Watch, named};
+use crate::config::file;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
-use crate::control::{Control, End};
+use crate::control::{Control, End, Occasion};
 use crate::policy::ratelimit::Cells;
 use crate::policy::snapshot::{Published, Snapshot};
 use crate::shard::connection::Timeouts;
@@ -89,11 +91,14 @@ impl Process {
             );
         }
         await_shards(&registry, &threads)?;
+        let mut watch = Watch::default();
+        watch.follow(&path, &listeners);
         let reload = Reload {
             path,
             server: server.clone(),
             listeners,
             acceptors,
+            watch,
             registry: registry.clone(),
             published: shared.published.clone(),
             retired: Vec::new(),
@@ -130,11 +135,11 @@ impl Process {
         let reopened = self.log.as_ref().map(Log::reopener);
         let mut control = self.control;
         let mut reload = control.reload;
-        control.reload = Box::new(move || {
-            if let Some(reopen) = &reopened {
+        control.reload = Box::new(move |occasion| {
+            if let (Occasion::Asked, Some(reopen)) = (occasion, &reopened) {
                 reopen();
             }
-            reload()
+            reload(occasion)
         });
         let end = control
             .run(greet)
@@ -290,6 +295,8 @@ struct Reload {
     server: Server,
     listeners: Vec<settings::Listener>,
     acceptors: Vec<Option<Acceptor>>,
+    /// The files of TLS as they were when they were read last.
+    watch: Watch,
     registry: Arc<Registry>,
     published: Arc<Published>,
     /// Old snapshots until no shard has them, so that none has to free one.
@@ -297,8 +304,41 @@ struct Reload {
 }
 
 impl Reload {
-    fn into_closure(mut self) -> Box<dyn FnMut() -> Result<String, String> + Send> {
-        Box::new(move || self.reload())
+    fn into_closure(mut self) -> Box<dyn FnMut(Occasion) -> Option<Result<String, String>> + Send> {
+        Box::new(move |occasion| match occasion {
+            Occasion::Asked => Some(self.reload()),
+            Occasion::Look => self.look(),
+        })
+    }
+
+    /// Reads the files of TLS again if one of them is another than it was. The configuration file
+    /// may be half written at such a time, so nothing is read from it.
+    fn look(&mut self) -> Option<Result<String, String>> {
+        if !self.watch.has_changed() {
+            return None;
+        }
+        let named: Vec<Option<&file::Tls>> = self.listeners.iter().map(named).collect();
+        let loaded = match config::compile::tls::load(&self.path, &named) {
+            Ok(loaded) => loaded,
+            Err(found) => return Some(Err(diagnose::render(&found))),
+        };
+        match self.publish(loaded) {
+            0 => None,
+            count => Some(Ok(format!("certificates of {count} listeners"))),
+        }
+    }
+
+    /// How many listeners offer something else than before.
+    fn publish(&mut self, loaded: Vec<Option<settings::Tls>>) -> usize {
+        let mut count = 0;
+        let all = self.acceptors.iter().zip(&mut self.listeners);
+        for ((acceptor, listener), tls) in all.zip(loaded) {
+            if let (Some(acceptor), Some(tls)) = (acceptor, &tls) {
+                count += usize::from(acceptor.publish(tls.policy.clone()));
+            }
+            listener.tls = tls;
+        }
+        count
     }
 
     fn reload(&mut self) -> Result<String, String> {
@@ -306,11 +346,9 @@ impl Reload {
         let loaded = config::load(&self.path, generation);
         let loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
-        for (acceptor, listener) in self.acceptors.iter().zip(&loaded.listeners) {
-            if let (Some(acceptor), Some(tls)) = (acceptor, &listener.tls) {
-                acceptor.publish(tls.policy.clone());
-            }
-        }
+        let tls = loaded.listeners.iter().map(|each| each.tls.clone());
+        self.publish(tls.collect());
+        self.watch.follow(&self.path, &self.listeners);
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();
         self.retired.push(self.published.publish(loaded.snapshot));

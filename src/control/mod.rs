@@ -9,11 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use crate::telemetry::metrics::{Registry, State};
 
 /// How often the end of the shards is looked for.
 const POLL: Duration = Duration::from_millis(10);
+
+/// How often the files of TLS are looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the control side looks after.
 pub struct Control {
@@ -21,8 +25,18 @@ pub struct Control {
     pub admin: TcpListener,
     pub is_draining: Arc<AtomicBool>,
     pub drain_timeout: Duration,
-    /// Loads the configuration again. `Ok` says what is in force now, `Err` why the old one stays.
-    pub reload: Box<dyn FnMut() -> Result<String, String> + Send>,
+    /// Loads what is asked for again. `Ok` says what is in force now, `Err` why the old one stays;
+    /// `None`: there is nothing new.
+    pub reload: Box<dyn FnMut(Occasion) -> Option<Result<String, String>> + Send>,
+}
+
+/// Why something is loaded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody asked for it: the whole configuration.
+    Asked,
+    /// It is time to look whether the files of TLS have changed.
+    Look,
 }
 
 /// How the process came to its end.
@@ -51,10 +65,13 @@ impl Control {
         self.admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(self.admin.try_clone()?)?;
         tokio::spawn(admin::serve(admin, self.registry.clone()));
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         greet();
         loop {
             tokio::select! {
-                _ = hangup.recv() => self.reload_now(),
+                _ = hangup.recv() => self.reload_now(Occasion::Asked),
+                _ = look.tick() => self.reload_now(Occasion::Look),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -68,8 +85,11 @@ impl Control {
     }
 
     /// The admin plane waits meanwhile: nothing else has to be fast here.
-    fn reload_now(&mut self) {
-        match (self.reload)() {
+    fn reload_now(&mut self, occasion: Occasion) {
+        let Some(outcome) = (self.reload)(occasion) else {
+            return;
+        };
+        match outcome {
             Ok(told) => {
                 self.registry.reloads_done.add(1);
                 eprintln!("portcullis: reloaded: {told}");

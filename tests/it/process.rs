@@ -99,19 +99,19 @@ impl Process {
         Client::connect(self.admin).ask(request)
     }
 
-    fn metric(&self, line: &str) -> u64 {
+    pub fn metric(&self, line: &str) -> u64 {
         let text = String::from_utf8(self.admin("/metrics").body).unwrap();
         let value = text.lines().find_map(|each| each.strip_prefix(line));
         let value = value.unwrap_or_else(|| panic!("{line} is not in:\n{text}"));
         value.trim().parse().unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
     /// Waits until it says something with these words.
-    fn wait_for(&self, words: &str) -> String {
+    pub fn wait_for(&self, words: &str) -> String {
         loop {
             let line = self.told.recv_timeout(PATIENCE).unwrap();
             if line.contains(words) {

@@ -1,16 +1,23 @@
 //! TLS towards clients, with a client that is not ours.
 
+mod client_certificates;
+mod reload;
+mod wire;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use portcullis::policy::authn::sign::SigningKey;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, version};
 
 use crate::gateway::{PATIENCE, echo};
-use crate::process::{API, Directory, Process, config};
+use crate::process::{API, Directory, Process, config, run};
 
 /// A certificate authority and what it has signed.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -19,20 +26,50 @@ impl Authority {
     fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();
         Authority(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
     /// A certificate for a name, and its key, both in PEM.
     fn issue(&self, name: &str) -> (String, String) {
+        self.issue_with(name, |_| {})
+    }
+
+    fn issue_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
+
+    /// A list that revokes these serial numbers, in PEM.
+    fn revoke(&self, serials: &[u64], next_update: i32) -> String {
+        let revoked = serials.iter().map(|&serial| RevokedCertParams {
+            serial_number: SerialNumber::from(serial),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(next_update, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).unwrap().pem().unwrap()
+    }
 }
 
-fn start(directory: &Directory, authority: &Authority, tls: &str) -> Process {
+/// Writes what a gateway with TLS needs. `/open/**` goes to a backend that echoes.
+fn write(directory: &Directory, authority: &Authority, tls: &str) {
     for name in ["api.example", "other.example"] {
         let (chain, key) = authority.issue(name);
         directory.write(&format!("{name}.pem"), &chain);
@@ -42,7 +79,7 @@ fn start(directory: &Directory, authority: &Authority, tls: &str) -> Process {
     directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
     directory.write("api.yaml", API);
     let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
-    let text = config(echo(), 2, "").replacen(
+    let mut text = config(echo(), 2, "").replacen(
         listener,
         &format!(
             "{listener}[listener.tls]\ncertificates = [{{ chain = \"api.example.pem\", key = \
@@ -51,8 +88,23 @@ fn start(directory: &Directory, authority: &Authority, tls: &str) -> Process {
         ),
         1,
     );
+    text.push_str(
+        "[api.open]\npaths = [\"/open/**\"]\nmethods = [\"GET\", \"POST\"]\ncontract = \"none\"\n\
+         authentication = \"none\"\nupstream = \"bank\"\nowner = \"tests\"\nmax_body = \"8MiB\"\n",
+    );
     directory.write("gateway.toml", &text);
+}
+
+fn start(directory: &Directory, authority: &Authority, tls: &str) -> Process {
+    write(directory, authority, tls);
     Process::start(&directory.path("gateway.toml"))
+}
+
+/// What `check` says of it.
+fn check(directory: &Directory) -> (bool, String) {
+    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(told).unwrap())
 }
 
 fn client(
@@ -74,6 +126,32 @@ fn offering(authority: &Authority, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut config = client(authority, &[&version::TLS13]);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Arc::new(config)
+}
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(process: &Process, config: Arc<ClientConfig>) -> Tls {
+    let name = ServerName::try_from("api.example").unwrap();
+    let session = ClientConnection::new(config, name).unwrap();
+    let stream = TcpStream::connect(process.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    StreamOwned::new(session, stream)
+}
+
+/// The head and the whole body of the next answer that has a length.
+fn answer(stream: &mut impl Read) -> (String, Vec<u8>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.split("Content-Length: ").nth(1).unwrap_or_else(|| panic!("{head}"));
+    let length = length.split('\r').next().unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
 }
 
 /// Asks for a page that does not exist: the answer, and how the handshake went.
@@ -137,30 +215,90 @@ fn the_minimum_version_is_kept() {
 }
 
 #[test]
-fn client_certificates_are_asked_for_and_verified() {
-    let (directory, authority) = (Directory::new("mtls"), Authority::new());
-    let tls = "client_certificates = \"required\"\nclient_ca = \"ca.pem\"";
+fn only_the_suites_that_are_named_are_agreed_upon() {
+    let (directory, authority) = (Directory::new("suites"), Authority::new());
+    let tls = "cipher_suites = [\"TLS_CHACHA20_POLY1305_SHA256\", \
+               \"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\"]";
     let process = start(&directory, &authority, tls);
-    let with = |issuer: &Authority| {
-        let (chain, key) = issuer.issue("client");
-        let chain = rustls_pki_types::pem::PemObject::from_pem_slice(chain.as_bytes());
-        let chain: CertificateDer<'static> = chain.unwrap();
-        let key = rustls_pki_types::pem::PemObject::from_pem_slice(key.as_bytes());
-        let key: PrivateKeyDer<'static> = key.unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![chain], key);
-        Arc::new(config.unwrap())
-    };
-    assert!(ask(&process, with(&authority), "api.example").is_ok());
-    assert!(ask(&process, with(&Authority::new()), "api.example").is_err());
-    let without = Arc::new(client(&authority, &[&version::TLS13]));
-    assert!(ask(&process, without, "api.example").is_err());
+    for (version, name) in [
+        (&version::TLS13, "TLS13_CHACHA20_POLY1305_SHA256"),
+        (&version::TLS12, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+    ] {
+        let mut stream = connect(&process, Arc::new(client(&authority, &[version])));
+        stream.write_all(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+        let agreed = stream.conn.negotiated_cipher_suite().unwrap();
+        assert_eq!(agreed.suite().as_str(), Some(name));
+    }
+    // A client that knows none of them is refused, in both versions.
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|suite| {
+        let name = suite.suite().as_str().unwrap_or_default();
+        name.contains("AES_128_GCM")
+    });
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    assert!(ask(&process, Arc::new(config), "api.example").is_err());
+}
+
+#[test]
+fn what_is_wrong_with_tls_is_told_where_it_stands() {
+    let authority = Authority::new();
+    let mtls = "client_certificates = \"required\"\n";
+    for (tls, told) in [
+        ("cipher_suites = [\"AES128-SHA\"]", "the cipher suite \"AES128-SHA\" is not known here"),
+        ("cipher_suites = [\"TLS_AES_128_GCM_SHA256\"]", "no suite of TLS 1.2 is named"),
+        (
+            "cipher_suites = [\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\"]",
+            "no suite of TLS 1.3 is named",
+        ),
+        (
+            "min_version = \"1.3\"\ncipher_suites = [\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\"]",
+            "is not a suite of TLS 1.3",
+        ),
+        (
+            "min_version = \"1.3\"\ncipher_suites = [\"TLS_AES_128_GCM_SHA256\", \
+             \"TLS_AES_128_GCM_SHA256\"]",
+            "is named twice",
+        ),
+        ("min_version = \"1.1\"", "\"1.1\" is not known here"),
+        ("client_certificates = \"maybe\"", "\"maybe\" is not known here"),
+        (mtls, "client certificates need a `client_ca`"),
+        ("client_ca = \"ca.pem\"", "`client_ca` is not used"),
+        ("client_crls = [\"good.crl\"]", "`client_crls` is not used"),
+        (&format!("{mtls}client_ca = \"missing.pem\""), "cannot be read"),
+        (&format!("{mtls}client_ca = \"empty.pem\""), "there is no certificate in it"),
+        (&format!("{mtls}client_ca = \"corrupt.pem\""), "it is broken"),
+        (&format!("{mtls}client_ca = \"junk.pem\""), "it cannot be a certificate authority"),
+        (
+            &format!("{mtls}client_ca = \"ca.pem\"\nclient_crls = [\"missing.crl\"]"),
+            "cannot be read",
+        ),
+        (
+            &format!("{mtls}client_ca = \"ca.pem\"\nclient_crls = [\"empty.pem\"]"),
+            "there is no x509 crl in it",
+        ),
+        (
+            &format!("{mtls}client_ca = \"ca.pem\"\nclient_crls = [\"good.crl\", \"junk.crl\"]"),
+            "it is no revocation list",
+        ),
+    ] {
+        let directory = Directory::new("wrong-tls");
+        write(&directory, &authority, tls);
+        directory.write("empty.pem", "");
+        directory.write("corrupt.pem", &authority.0.pem().replace("-----END", "----END"));
+        let junk = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
+        directory.write("junk.pem", &junk("CERTIFICATE"));
+        directory.write("junk.crl", &junk("X509 CRL"));
+        directory.write("good.crl", &authority.revoke(&[], 2100));
+        let (is_sound, text) = check(&directory);
+        assert!(!is_sound && text.contains(told), "{tls}\n{text}");
+    }
 }
 
 #[test]

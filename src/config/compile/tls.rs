@@ -1,7 +1,7 @@
 //! From what the file names for TLS to a policy: certificates, keys, authorities and revocation
 //! lists are read, and whatever is missing, empty or broken is told where it is named.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::SupportedCipherSuite;
@@ -15,6 +15,7 @@ use crate::config::reader::{At, Reader};
 use crate::config::secret;
 use crate::config::settings::Tls;
 use crate::config::tls::{self, ClientCertificates, Settings};
+use crate::diagnostic::Diagnostic;
 
 /// Reads all files that are named. None: the reader has been told why.
 pub fn compile(reader: &Reader<'_>, named: &file::Tls) -> Option<Tls> {
@@ -54,8 +55,26 @@ pub fn compile(reader: &Reader<'_>, named: &file::Tls) -> Option<Tls> {
     })
 }
 
-/// The files that are named: what may change while the gateway runs.
-pub fn files(reader: &Reader<'_>, named: &file::Tls) -> Vec<PathBuf> {
+/// Reads the files of all listeners again, as they are named in the configuration at `path`, which
+/// is not read itself.
+pub fn load(
+    path: &Path,
+    named: &[Option<&file::Tls>],
+) -> Result<Vec<Option<Tls>>, Vec<Diagnostic>> {
+    let reader = Reader::new(path, "");
+    let named = named.iter();
+    let loaded = named.map(|named| named.and_then(|named| compile(&reader, named)));
+    let loaded = loaded.collect();
+    let found = reader.into_diagnostics();
+    match found.is_empty() {
+        true => Ok(loaded),
+        false => Err(found),
+    }
+}
+
+/// The files that are named in the configuration at `path`: what may change while the gateway runs.
+pub fn files(path: &Path, named: &file::Tls) -> Vec<PathBuf> {
+    let reader = Reader::new(path, "");
     let pairs = named.certificates.iter();
     let keys = pairs.clone().filter_map(|pair| pair.key.as_ref());
     let keys = keys.filter_map(|key| key.value.strip_prefix("file:"));

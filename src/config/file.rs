@@ -65,9 +65,32 @@ pub struct Issuer {
 
 pub struct Upstream {
     pub address: Option<At<String>>,
+    pub addresses: Vec<At<String>>,
+    pub balance: Option<At<String>>,
+    pub hash_key: Option<At<String>>,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub max_idle: usize,
+    pub max_in_flight: Option<At<usize>>,
+    pub retry_percent: Option<At<usize>>,
+    pub slow_start: Duration,
+    pub ejection: Ejection,
+    pub health: Option<Health>,
+}
+
+#[derive(Default)]
+pub struct Ejection {
+    pub failures: Option<At<usize>>,
+    pub failure_percent: Option<At<usize>>,
+    pub time: Option<Duration>,
+}
+
+pub struct Health {
+    pub path: Option<At<String>>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub healthy: Option<At<usize>>,
+    pub unhealthy: Option<At<usize>>,
 }
 
 pub struct Api {
@@ -174,10 +197,36 @@ fn issuer(table: &Table<'_, '_>) -> Issuer {
 
 fn upstream(table: &Table<'_, '_>) -> Upstream {
     Upstream {
-        address: table.required("address"),
+        address: table.optional("address"),
+        addresses: table.list("addresses"),
+        balance: table.optional("balance"),
+        hash_key: table.optional("hash_key"),
         connect_timeout: table.or("connect_timeout", SECOND),
         response_timeout: table.or("response_timeout", 10 * SECOND),
         max_idle: table.or("max_idle", 64),
+        max_in_flight: table.optional("max_in_flight"),
+        retry_percent: table.optional("retry_percent"),
+        slow_start: table.or("slow_start", 10 * SECOND),
+        ejection: table.table("ejection", ejection).unwrap_or_default(),
+        health: table.table("health", health),
+    }
+}
+
+fn ejection(table: &Table<'_, '_>) -> Ejection {
+    Ejection {
+        failures: table.optional("failures"),
+        failure_percent: table.optional("failure_percent"),
+        time: table.optional("time").map(|found| found.value),
+    }
+}
+
+fn health(table: &Table<'_, '_>) -> Health {
+    Health {
+        path: table.optional("path"),
+        interval: table.or("interval", 5 * SECOND),
+        timeout: table.or("timeout", SECOND),
+        healthy: table.optional("healthy"),
+        unhealthy: table.optional("unhealthy"),
     }
 }
 

@@ -1,29 +1,14 @@
 //! All that decides about requests, as one immutable value. A reload makes another one and swaps.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::policy::authn::Issuer;
 use crate::policy::catalogue::Catalogue;
+use crate::policy::upstream::Upstream;
 use crate::proto::header::SealedNames;
-
-/// A backend and how long to wait for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    pub name: Box<str>,
-    pub address: SocketAddr,
-    /// Its name as configured, for requests that come without a host.
-    pub authority: Box<str>,
-    pub connect_timeout: Duration,
-    /// From the end of the request to the head of the response, and between parts of its body.
-    pub response_timeout: Duration,
-    /// Idle connections kept per shard.
-    pub max_idle: usize,
-}
 
 /// A published policy.
 #[derive(Default)]

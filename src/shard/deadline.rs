@@ -19,6 +19,15 @@ const TICKS_PER_SECOND: u32 = 50;
 
 const NEVER: u32 = u32::MAX;
 
+/// The ticks after which a time has surely passed: one more than it holds, because the current one
+/// has partly gone by.
+pub fn in_ticks(time: Duration) -> u32 {
+    let whole = time.as_secs().saturating_mul(u64::from(TICKS_PER_SECOND));
+    let part = time.subsec_millis().div_ceil(1000 / TICKS_PER_SECOND);
+    let ticks = whole.saturating_add(u64::from(part) + 1);
+    u32::try_from(ticks).unwrap_or(NEVER / 2).min(NEVER / 2)
+}
+
 /// What happens when a deadline passes.
 enum Action {
     /// Ends what is pending in one direction or both of a socket.
@@ -182,11 +191,7 @@ impl Deadline {
 
     fn arm(&self, time: Duration, end: Shutdown, is_idle: bool) {
         let table = &mut *self.table.borrow_mut();
-        // One tick more, because the current one has partly gone by.
-        let whole = time.as_secs().saturating_mul(u64::from(TICKS_PER_SECOND));
-        let part = time.subsec_millis().div_ceil(1000 / TICKS_PER_SECOND);
-        let ticks = whole.saturating_add(u64::from(part) + 1);
-        let ticks = u32::try_from(ticks).unwrap_or(NEVER / 2);
+        let ticks = in_ticks(time);
         let entry = &mut table.entries[self.index as usize];
         entry.fired = false;
         entry.end = end;

@@ -36,7 +36,7 @@ use crate::shard::clock::Clock;
 use crate::shard::deadline::Deadlines;
 use crate::shard::listener::Listener;
 use crate::shard::trace::Trace;
-use crate::shard::upstream::pool::Pool;
+use crate::shard::upstream::balance::Cluster;
 use crate::telemetry::access_log::Record;
 use crate::telemetry::log::Lines;
 use crate::telemetry::metrics::{self, Declared, ShardMetrics, State as Activity};
@@ -68,7 +68,7 @@ pub struct Shared {
 pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// One per upstream of the snapshot, in its order.
-    pub pools: Vec<Rc<Pool>>,
+    pub clusters: Vec<Rc<Cluster>>,
     /// The counters of its operations and pools.
     declared: Arc<Declared>,
 }
@@ -160,7 +160,7 @@ impl Shard {
         self.deadlines.tick();
         self.clock.tick();
         self.renew();
-        self.view().pools.iter().for_each(|pool| pool.sweep());
+        self.view().clusters.iter().for_each(|each| each.tick());
         self.give_back_leases();
         self.show();
     }
@@ -182,11 +182,15 @@ impl Shard {
         self.metrics.token_bytes.set(signatures.weight() as u64);
         self.metrics.connections_open.set(self.open.get() as u64);
         let view = self.view();
-        for (pool, shown) in view.pools.iter().zip(&view.declared.pools) {
-            shown.opened.set(pool.counters.opened.get());
-            shown.reused.set(pool.counters.reused.get());
-            shown.failed.set(pool.counters.failed.get());
-            shown.idle.set(pool.idle_count() as u64);
+        for (cluster, shown) in view.clusters.iter().zip(&view.declared.pools) {
+            let counters = &cluster.counters;
+            shown.opened.set(counters.opened.get());
+            shown.reused.set(counters.reused.get());
+            shown.failed.set(counters.failed.get());
+            shown.retried.set(counters.retried.get());
+            shown.ejected.set(counters.ejected.get());
+            shown.idle.set(cluster.idle_count() as u64);
+            shown.in_use.set(cluster.in_use() as u64);
         }
     }
 
@@ -202,7 +206,7 @@ impl Shard {
         if declared.generation != snapshot.generation {
             return;
         }
-        let view = View::of(snapshot, declared, &current.pools, &self.deadlines);
+        let view = View::of(snapshot, declared, &current.clusters, &self.deadlines);
         self.metrics.generation.set(view.snapshot.generation);
         *self.view.borrow_mut() = Rc::new(view);
     }
@@ -330,20 +334,20 @@ impl Shard {
 }
 
 impl View {
-    /// Pools of backends that stay are kept with their connections.
+    /// Upstreams that stay as they are keep their connections and what was seen of them.
     fn of(
         snapshot: Arc<Snapshot>,
         declared: Arc<Declared>,
-        old: &[Rc<Pool>],
+        old: &[Rc<Cluster>],
         deadlines: &Deadlines,
     ) -> View {
-        let pools = snapshot.upstreams.iter().map(|upstream| {
-            let same = old.iter().find(|pool| pool.settings == *upstream);
+        let clusters = snapshot.upstreams.iter().map(|upstream| {
+            let same = old.iter().find(|cluster| cluster.is_of(upstream));
             same.cloned()
-                .unwrap_or_else(|| Pool::new(upstream.clone(), deadlines.clone()))
+                .unwrap_or_else(|| Cluster::new(upstream.clone(), deadlines.clone()))
         });
         View {
-            pools: pools.collect(),
+            clusters: clusters.collect(),
             snapshot: snapshot.clone(),
             declared,
         }

@@ -53,6 +53,10 @@ pub struct PoolMetrics {
     pub reused: Counter,
     pub failed: Counter,
     pub idle: Counter,
+    pub retried: Counter,
+    pub ejected: Counter,
+    /// Endpoints that requests may go to.
+    pub in_use: Counter,
 }
 
 /// The counters that belong to one snapshot, in the order of its lists.
@@ -193,7 +197,7 @@ impl Registry {
             .upstreams
             .iter()
             .map(|upstream| {
-                let name = upstream.name.to_string();
+                let name = upstream.settings.name.to_string();
                 known
                     .pools
                     .entry(name)
@@ -364,7 +368,7 @@ impl Registry {
 
     fn render_pools(&self, page: &mut Page) {
         type Read = fn(&PoolMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 4] = [
+        let families: [(&str, &str, &str, Read); 6] = [
             (
                 "portcullis_upstream_connections_opened_total",
                 "counter",
@@ -389,6 +393,18 @@ impl Registry {
                 "Connections kept now.",
                 |pool| pool.idle.value(),
             ),
+            (
+                "portcullis_upstream_retries_total",
+                "counter",
+                "Requests that were tried a second time.",
+                |pool| pool.retried.value(),
+            ),
+            (
+                "portcullis_upstream_ejections_total",
+                "counter",
+                "How often a shard left an endpoint out for its failures.",
+                |pool| pool.ejected.value(),
+            ),
         ];
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, kind, help, read) in families {
@@ -396,6 +412,18 @@ impl Registry {
             for (upstream, shards) in &known.pools {
                 let total = shards.iter().map(|pool| read(pool)).sum();
                 page.sample(name, &[("upstream", upstream)], total);
+            }
+        }
+        let name = "portcullis_upstream_endpoints_in_use";
+        page.family(
+            name,
+            "gauge",
+            "Endpoints that requests of a shard may go to.",
+        );
+        for (upstream, shards) in &known.pools {
+            for (index, pool) in shards.iter().enumerate() {
+                let labels = [("upstream", &**upstream), ("shard", &*index.to_string())];
+                page.sample(name, &labels, pool.in_use.value());
             }
         }
     }

@@ -12,7 +12,8 @@ use portcullis::policy::catalogue::{Authentication, Catalogue, Declaration, Oper
 use portcullis::policy::contract::Contract;
 use portcullis::policy::ratelimit::{Cells, Limits};
 use portcullis::policy::route;
-use portcullis::policy::snapshot::{Published, Snapshot, Upstream};
+use portcullis::policy::snapshot::{Published, Snapshot};
+use portcullis::policy::upstream::{Address, Endpoints, Settings, Timeouts as Waits, Upstream};
 use portcullis::proto::header::SealedNames;
 use portcullis::shard::connection::Timeouts;
 use portcullis::shard::listener::{self, Listener};
@@ -54,19 +55,32 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
     }
 }
 
+/// An upstream of one endpoint that is not waited for long.
+pub fn upstream(address: Address) -> Upstream {
+    Upstream {
+        endpoints: Arc::new(Endpoints::new([address])),
+        settings: Settings {
+            authority: "backend.example".into(),
+            timeouts: Waits {
+                connect: Duration::from_millis(500),
+                response: Duration::from_millis(500),
+            },
+            max_idle: 8,
+            ..Settings::named("backend")
+        },
+    }
+}
+
 pub fn snapshot(generation: u64, backend: SocketAddr, declared: Vec<Declaration>) -> Snapshot {
+    snapshot_of(generation, upstream(Address::Tcp(backend)), declared)
+}
+
+pub fn snapshot_of(generation: u64, upstream: Upstream, declared: Vec<Declaration>) -> Snapshot {
     Snapshot {
         generation,
         catalogue: Catalogue::new(declared).unwrap_or_else(|errors| panic!("{errors:?}")),
         issuers: Vec::new(),
-        upstreams: vec![Upstream {
-            name: "backend".into(),
-            authority: "backend.example".into(),
-            address: backend,
-            connect_timeout: Duration::from_millis(500),
-            response_timeout: Duration::from_millis(500),
-            max_idle: 8,
-        }],
+        upstreams: vec![upstream],
         sealed: SealedNames::new([
             "X-User-ID",
             "X-Request-ID",
@@ -87,9 +101,17 @@ pub fn timeouts() -> Timeouts {
 impl Gateway {
     /// Any method on any path, to `backend`.
     pub fn open(backend: SocketAddr) -> Gateway {
+        Gateway::open_to(upstream(Address::Tcp(backend)))
+    }
+
+    /// As [`open`](Gateway::open), to endpoints of the caller's choice.
+    pub fn open_to(upstream: Upstream) -> Gateway {
         let methods = ["GET", "HEAD", "POST", "PUT"];
         let declared = methods.map(|method| open_operation(method, "/**"));
-        Gateway::start(snapshot(1, backend, declared.into()), Mode::DeferTaskrun)
+        Gateway::start(
+            snapshot_of(1, upstream, declared.into()),
+            Mode::DeferTaskrun,
+        )
     }
 
     pub fn start(snapshot: Snapshot, best: Mode) -> Gateway {
@@ -207,6 +229,13 @@ impl Client {
         Client { stream, reader }
     }
 
+    /// The other side of a connection.
+    pub fn accepted(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        Client { stream, reader }
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -299,11 +328,9 @@ pub fn backend(serve: impl Fn(usize, Client) + Send + Sync + 'static) -> SocketA
     let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for (index, stream) in listener.incoming().enumerate() {
-            let stream = stream.unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let reader = BufReader::new(stream.try_clone().unwrap());
+            let client = Client::accepted(stream.unwrap());
             let serve = serve.clone();
-            std::thread::spawn(move || serve(index, Client { stream, reader }));
+            std::thread::spawn(move || serve(index, client));
         }
     });
     address

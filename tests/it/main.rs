@@ -9,3 +9,4 @@ mod json_schema;
 mod layers;
 mod process;
 mod tls;
+mod upstream;

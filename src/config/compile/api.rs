@@ -1,8 +1,6 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-
-use crate::config::compile::{issuer, read_text};
+use crate::config::compile::{issuer, read_text, upstream};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::Position;
@@ -14,7 +12,7 @@ use crate::policy::contract::openapi::{self, Document, Security};
 use crate::policy::contract::parameters::Location;
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
-use crate::policy::snapshot::{Snapshot, Upstream};
+use crate::policy::snapshot::Snapshot;
 use crate::proto::header::{Kind, SealedNames};
 
 /// Longest body when nothing else is said.
@@ -53,11 +51,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         .iter()
         .map(|(_, declared)| issuer::compile(reader, declared, generation))
         .collect();
-    let upstreams: Vec<Option<Upstream>> = file
-        .upstreams
-        .iter()
-        .map(|(name, declared)| upstream(reader, name, declared))
-        .collect();
+    let upstreams = upstream::compile(reader, file);
     let names = Names {
         issuers: file
             .issuers
@@ -92,7 +86,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         catalogue: catalogue(reader, placed),
         // What is missing here has been told, so the snapshot is not used.
         issuers: issuers.into_iter().flatten().collect(),
-        upstreams: upstreams.into_iter().flatten().collect(),
+        upstreams,
         sealed: SealedNames::new(sealed),
     }
 }
@@ -124,34 +118,6 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
         }
         Catalogue::default()
     })
-}
-
-fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -> Option<Upstream> {
-    let address = declared.address.as_ref()?;
-    Some(Upstream {
-        name: name.value.as_str().into(),
-        address: resolved(reader, address)?,
-        authority: address.value.as_str().into(),
-        connect_timeout: declared.connect_timeout,
-        response_timeout: declared.response_timeout,
-        max_idle: declared.max_idle,
-    })
-}
-
-fn resolved(reader: &Reader<'_>, address: &At<String>) -> Option<SocketAddr> {
-    let found = address
-        .value
-        .to_socket_addrs()
-        .map(|mut found| found.next());
-    match found {
-        Ok(Some(address)) => Some(address),
-        Ok(None) | Err(_) => {
-            let message = format!("\"{}\" is no address with a port", address.value);
-            let hint = "write \"127.0.0.1:9000\" or \"backend.example:9000\"";
-            reader.error(address.position, message, hint);
-            None
-        }
-    }
 }
 
 /// One API on its way into the catalogue.

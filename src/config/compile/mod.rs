@@ -5,6 +5,7 @@ mod api;
 mod issuer;
 mod listener;
 mod server;
+mod upstream;
 
 use std::path::Path;
 

@@ -68,7 +68,9 @@ impl Outgoing<'_> {
 impl Outgoing<'_> {
     fn default_host(&self, cleared: &Cleared) -> &str {
         let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
-        &self.snapshot.upstreams[operation.upstream].authority
+        &self.snapshot.upstreams[operation.upstream]
+            .settings
+            .authority
     }
 }
 

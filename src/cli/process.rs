@@ -100,6 +100,7 @@ impl Process {
         let control = Control {
             registry: registry.clone(),
             admin,
+            published: shared.published.clone(),
             is_draining: shared.is_draining.clone(),
             drain_timeout: server.drain_timeout,
             reload: reload.into_closure(),
@@ -303,13 +304,14 @@ impl Reload {
     fn reload(&mut self) -> Result<String, String> {
         let generation = self.published.generation() + 1;
         let loaded = config::load(&self.path, generation);
-        let loaded = loaded.map_err(|found| diagnose::render(&found))?;
+        let mut loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
         for (acceptor, listener) in self.acceptors.iter().zip(&loaded.listeners) {
             if let (Some(acceptor), Some(config)) = (acceptor, &listener.tls) {
                 acceptor.publish(config.clone());
             }
         }
+        loaded.snapshot.keep_endpoints(&self.published.load());
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();
         self.retired.push(self.published.publish(loaded.snapshot));

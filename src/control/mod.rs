@@ -1,6 +1,8 @@
 //! The slow side: signals, reload, the admin plane. It never touches a client's bytes.
 
 mod admin;
+mod health;
+mod resolve;
 
 use std::io;
 use std::net::TcpListener;
@@ -8,8 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hickory_resolver::TokioResolver;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
+use crate::policy::snapshot::Published;
+use crate::policy::upstream::Upstream;
 use crate::telemetry::metrics::{Registry, State};
 
 /// How often the end of the shards is looked for.
@@ -19,6 +25,7 @@ const POLL: Duration = Duration::from_millis(10);
 pub struct Control {
     pub registry: Arc<Registry>,
     pub admin: TcpListener,
+    pub published: Arc<Published>,
     pub is_draining: Arc<AtomicBool>,
     pub drain_timeout: Duration,
     /// Loads the configuration again. `Ok` says what is in force now, `Err` why the old one stays.
@@ -51,10 +58,15 @@ impl Control {
         self.admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(self.admin.try_clone()?)?;
         tokio::spawn(admin::serve(admin, self.registry.clone()));
+        let mut watchers = watch(&self.published);
         greet();
         loop {
             tokio::select! {
-                _ = hangup.recv() => self.reload_now(),
+                _ = hangup.recv() => {
+                    self.reload_now();
+                    watchers.shutdown().await;
+                    watchers = watch(&self.published);
+                }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -100,4 +112,31 @@ impl Control {
             _ = interrupt.recv() => End::CutShort,
         }
     }
+}
+
+/// Looks after the endpoints of the published upstreams for as long as the set lives.
+fn watch(published: &Published) -> JoinSet<()> {
+    let mut watched = JoinSet::new();
+    let snapshot = published.load();
+    let resolver = resolver(&snapshot.upstreams);
+    for upstream in &snapshot.upstreams {
+        if upstream.settings.health.is_some() {
+            watched.spawn(health::keep(upstream.clone()));
+        }
+        if let Some(resolver) = resolver.as_ref().filter(|_| resolve::has_names(upstream)) {
+            watched.spawn(resolve::keep(upstream.clone(), resolver.clone()));
+        }
+    }
+    watched
+}
+
+/// As the system is set up; none if there is nothing to resolve.
+fn resolver(upstreams: &[Upstream]) -> Option<TokioResolver> {
+    if !upstreams.iter().any(resolve::has_names) {
+        return None;
+    }
+    let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    built
+        .map_err(|error| eprintln!("portcullis: names stay as they were at the start: {error}"))
+        .ok()
 }

@@ -22,6 +22,18 @@ pub struct Snapshot {
     pub sealed: SealedNames,
 }
 
+impl Snapshot {
+    /// What is known of upstreams that are declared as they were before stays known.
+    pub fn keep_endpoints(&mut self, old: &Snapshot) {
+        for upstream in &mut self.upstreams {
+            let mut before = old.upstreams.iter();
+            if let Some(same) = before.find(|each| each.settings == upstream.settings) {
+                upstream.endpoints = same.endpoints.clone();
+            }
+        }
+    }
+}
+
 /// Where the control side puts a snapshot and the shards find it.
 pub struct Published {
     current: ArcSwap<Snapshot>,

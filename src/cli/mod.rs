@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod diagnose;
+mod listeners;
 mod process;
 mod run;
 mod table;

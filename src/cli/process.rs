@@ -4,21 +4,21 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::cli::diagnose;
+use crate::cli::listeners::Listeners;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
 use crate::control::{Control, End};
 use crate::policy::ratelimit::Cells;
 use crate::policy::snapshot::{Published, Snapshot};
-use crate::shard::connection::Timeouts;
-use crate::shard::listener::{self, Listener};
+use crate::shard::admission::{self, Admission};
 use crate::shard::ring::Mode;
-use crate::shard::tls::Acceptor;
-use crate::shard::{Shard, Shared, core, upstream};
+use crate::shard::{Shard, Shared, core, load, upstream};
 use crate::telemetry::log::{Lines, Log, Sink};
 use crate::telemetry::metrics::{Registry, State};
 
@@ -55,23 +55,26 @@ impl Process {
         };
         let registry = Arc::new(Registry::new(count, &upstream::Error::names()));
         registry.declare(&snapshot);
+        let mut listening = Listeners::new(count);
+        let prepared = listening.prepare(&listeners)?;
+        listening.commit(prepared);
+        let unbounded = Shared::new(snapshot, count, mode)
+            .map_err(|error| format!("portcullis: no socket pair: {error}"))?;
         let shared = Shared {
-            published: Arc::new(Published::new(snapshot)),
+            listening: listening.listening(),
+            admission: Admission::new(connections(server.most)?),
+            most: load::Most {
+                in_flight: server.most.in_flight,
+                buffered: server.most.buffered,
+            },
             cells: Arc::new(Cells::new(server.rate_limit_keys)),
-            is_draining: Arc::new(AtomicBool::new(false)),
-            origin: Instant::now(),
-            shards: count,
+            ..unbounded
         };
         let (log, mut lines) = start_log(&server, sink, count)?;
         let admin = bind(server.admin)?;
         let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
-        let acceptors: Vec<Option<Acceptor>> = listeners
-            .iter()
-            .map(|listener| listener.tls.clone().map(Acceptor::new))
-            .collect();
-        let (addresses, per_shard) = bind_all(&listeners, &acceptors, count, mode)?;
         let mut threads = Vec::new();
-        for (index, listeners) in per_shard.into_iter().enumerate() {
+        for index in 0..count {
             let start = Start {
                 index,
                 core: cores[index % cores.len()],
@@ -79,7 +82,6 @@ impl Process {
                 shared: shared.clone(),
                 metrics: registry.shards()[index].clone(),
                 lines: lines.pop(),
-                listeners,
             };
             threads.push(
                 start
@@ -88,11 +90,11 @@ impl Process {
             );
         }
         await_shards(&registry, &threads)?;
+        let addresses = listening.addresses();
         let reload = Reload {
             path,
             server: server.clone(),
-            listeners,
-            acceptors,
+            listeners: listening,
             registry: registry.clone(),
             published: shared.published.clone(),
             retired: Vec::new(),
@@ -177,7 +179,6 @@ struct Start {
     shared: Shared,
     metrics: Arc<crate::telemetry::metrics::ShardMetrics>,
     lines: Option<Lines>,
-    listeners: Vec<Listener>,
 }
 
 impl Start {
@@ -193,7 +194,7 @@ impl Start {
             let _ = self.metrics.ring.set(self.mode.to_string());
             self.mode.run(async {
                 let shard = Shard::new(self.index, self.shared, self.metrics, self.lines);
-                shard.run(self.listeners).await;
+                shard.run().await;
             })
         })
     }
@@ -216,6 +217,29 @@ fn await_shards(registry: &Registry, threads: &[JoinHandle<io::Result<()>>]) -> 
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// How many connections there may be: as configured, or so many that each can have one to a
+/// backend.
+fn connections(most: settings::Most) -> Result<admission::Most, String> {
+    let descriptors = raise_descriptors()
+        .map_err(|error| format!("portcullis: the limit of descriptors is unknown: {error}"))?;
+    let connections = most.connections.unwrap_or(descriptors / 2).max(1);
+    let per_source = most
+        .connections_per_source
+        .unwrap_or(connections / 4)
+        .max(1);
+    Ok(admission::Most {
+        connections,
+        per_source: u32::try_from(per_source).unwrap_or(u32::MAX),
+    })
+}
+
+/// As many as the process may have.
+fn raise_descriptors() -> nix::Result<usize> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 fn best(ring: Ring) -> Mode {
@@ -250,46 +274,11 @@ fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| format!("portcullis: {address}: {error}"))
 }
 
-type Bound = (Vec<SocketAddr>, Vec<Vec<Listener>>);
-
-fn bind_all(
-    listeners: &[settings::Listener],
-    acceptors: &[Option<Acceptor>],
-    shards: usize,
-    mode: Mode,
-) -> Result<Bound, String> {
-    let mut addresses = Vec::new();
-    let mut per_shard: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
-    for (declared, acceptor) in listeners.iter().zip(acceptors) {
-        let settings = listener::Settings {
-            timeouts: Timeouts {
-                head: declared.head_timeout,
-                idle: declared.idle_timeout,
-                body: declared.body_timeout,
-            },
-            trusted_peers: declared.trusted_peers.clone(),
-            tls: acceptor.clone(),
-        };
-        let sockets = listener::bind(declared.address, shards, mode);
-        let sockets =
-            sockets.map_err(|error| format!("portcullis: {}: {error}", declared.address))?;
-        addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
-        for (shard, socket) in per_shard.iter_mut().zip(sockets) {
-            shard.push(Listener {
-                socket,
-                settings: settings.clone(),
-            });
-        }
-    }
-    Ok((addresses, per_shard))
-}
-
 /// Loads the configuration again and puts it in force, whole or not at all.
 struct Reload {
     path: PathBuf,
     server: Server,
-    listeners: Vec<settings::Listener>,
-    acceptors: Vec<Option<Acceptor>>,
+    listeners: Listeners,
     registry: Arc<Registry>,
     published: Arc<Published>,
     /// Old snapshots until no shard has them, so that none has to free one.
@@ -306,46 +295,22 @@ impl Reload {
         let loaded = config::load(&self.path, generation);
         let mut loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
-        for (acceptor, listener) in self.acceptors.iter().zip(&loaded.listeners) {
-            if let (Some(acceptor), Some(config)) = (acceptor, &listener.tls) {
-                acceptor.publish(config.clone());
-            }
-        }
+        let prepared = self.listeners.prepare(&loaded.listeners)?;
         loaded.snapshot.keep_endpoints(&self.published.load());
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();
         self.retired.push(self.published.publish(loaded.snapshot));
+        self.listeners.commit(prepared);
         self.retired.retain(|old| Arc::strong_count(old) > 1);
         Ok(format!("generation {generation}, {operations} operations"))
     }
 
-    /// Sockets and threads stay as they are, so a change to them must not look as if it were made.
+    /// Threads and what is shared by them stay as they are, so a change to them must not look as if
+    /// it were made.
     fn check_restart(&self, loaded: &Configuration) -> Result<(), String> {
-        let fixed = |listener: &settings::Listener| {
-            let settings::Listener {
-                address,
-                trusted_peers,
-                head_timeout,
-                idle_timeout,
-                body_timeout,
-                tls,
-            } = listener;
-            let timeouts = (*head_timeout, *idle_timeout, *body_timeout);
-            (*address, trusted_peers.clone(), timeouts, tls.is_some())
-        };
-        let is_same = loaded.server == self.server
-            && loaded
-                .listeners
-                .iter()
-                .map(fixed)
-                .eq(self.listeners.iter().map(fixed));
-        match is_same {
+        match loaded.server == self.server {
             true => Ok(()),
-            false => Err(
-                "[server], [admin], [log] and [[listener]] (but for its certificates) \
-                          change with a restart only"
-                    .to_owned(),
-            ),
+            false => Err("[server], [admin] and [log] change with a restart only".to_owned()),
         }
     }
 }

@@ -28,14 +28,22 @@ pub struct Server {
     pub ring: Option<At<String>>,
     pub drain_timeout: Option<Duration>,
     pub rate_limit_keys: Option<At<usize>>,
+    pub max_connections: Option<At<usize>>,
+    pub max_connections_per_source: Option<At<usize>>,
+    pub max_in_flight: Option<At<usize>>,
+    pub max_buffered: Option<At<Size>>,
 }
 
 pub struct Listener {
     pub address: Option<At<SocketAddr>>,
     pub trusted_peers: Vec<At<IpNet>>,
+    pub handshake_timeout: Duration,
+    pub first_byte_timeout: Duration,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_timeout: Duration,
+    pub body_rate: Option<At<Size>>,
+    pub exchange_timeout: Duration,
     pub tls: Option<Tls>,
 }
 
@@ -126,6 +134,8 @@ pub struct Operation {
     pub ownership: Vec<Ownership>,
     pub limits: Vec<Limit>,
     pub max_body: Option<At<Size>>,
+    pub response_timeout: Option<Duration>,
+    pub exchange_timeout: Option<Duration>,
 }
 
 pub struct Ownership {
@@ -155,6 +165,10 @@ fn server(table: &Table<'_, '_>) -> Server {
         ring: table.optional("ring"),
         drain_timeout: table.optional("drain_timeout").map(|found| found.value),
         rate_limit_keys: table.optional("rate_limit_keys"),
+        max_connections: table.optional("max_connections"),
+        max_connections_per_source: table.optional("max_connections_per_source"),
+        max_in_flight: table.optional("max_in_flight"),
+        max_buffered: table.optional("max_buffered"),
     }
 }
 
@@ -162,9 +176,13 @@ fn listener(table: &Table<'_, '_>) -> Listener {
     Listener {
         address: table.required("address"),
         trusted_peers: table.list("trusted_peers"),
+        handshake_timeout: table.or("handshake_timeout", 10 * SECOND),
+        first_byte_timeout: table.or("first_byte_timeout", 30 * SECOND),
         head_timeout: table.or("head_timeout", 10 * SECOND),
         idle_timeout: table.or("idle_timeout", 60 * SECOND),
         body_timeout: table.or("body_timeout", 30 * SECOND),
+        body_rate: table.optional("body_rate"),
+        exchange_timeout: table.or("exchange_timeout", 600 * SECOND),
         tls: table.table("tls", tls),
     }
 }
@@ -271,6 +289,8 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         }),
         limits: table.tables("limits", limit),
         max_body: table.optional("max_body"),
+        response_timeout: table.optional("response_timeout").map(|found| found.value),
+        exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
     }
 }
 

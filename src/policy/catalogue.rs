@@ -1,6 +1,8 @@
 //! Every operation that exists, with all that is known of it. Deny-all: what is not here does not
 //! exist.
 
+use std::time::Duration;
+
 use ahash::AHashMap;
 
 use crate::policy::authz::Requirement;
@@ -45,6 +47,16 @@ pub struct Operation {
     /// Longest body in bytes.
     pub max_body: usize,
     pub identity: Box<[IdentityField]>,
+    pub timeouts: Timeouts,
+}
+
+/// How long an operation may take, where that differs from its upstream and its listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the end of the request to the head of the response, and between parts of its body.
+    pub response: Option<Duration>,
+    /// From the end of the request's head to the end of the answer.
+    pub exchange: Option<Duration>,
 }
 
 impl Operation {
@@ -187,6 +199,7 @@ mod tests {
                 is_covered: false,
                 max_body: 0,
                 identity: Box::default(),
+                timeouts: Timeouts::default(),
             },
         }
     }

@@ -50,6 +50,8 @@ pub enum Denial {
     TooSlow,
     /// The client closed in the middle of its request.
     Incomplete,
+    /// As many requests are under way, or as many bytes held, as are allowed.
+    Overloaded,
 
     UndeclaredOperation,
     UndeclaredMethod,
@@ -84,6 +86,7 @@ impl Denial {
         let others = [
             Denial::TooSlow,
             Denial::Incomplete,
+            Denial::Overloaded,
             Denial::UndeclaredOperation,
             Denial::UndeclaredMethod,
             Denial::MissingToken,
@@ -107,7 +110,9 @@ impl Denial {
 
     pub fn stage(self) -> Stage {
         match self {
-            Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete => Stage::Protocol,
+            Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete | Denial::Overloaded => {
+                Stage::Protocol
+            }
             Denial::UndeclaredOperation | Denial::UndeclaredMethod => Stage::Route,
             Denial::MissingToken | Denial::RepeatedCredential | Denial::InvalidToken(_) => {
                 Stage::Authentication
@@ -138,6 +143,7 @@ impl Denial {
                 "The request took too long to arrive",
             ),
             Denial::Incomplete => (400, "incomplete-request", "The request ended too early"),
+            Denial::Overloaded => (503, "overloaded", "The gateway has its hands full"),
             Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
             Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
             Denial::MissingToken => (401, "missing-token", "An access token is required"),

@@ -10,6 +10,7 @@ use monoio::io::{
     Splitable,
 };
 
+use crate::config::settings::Timeouts;
 use crate::policy::denial::Denial;
 use crate::proto::head::{RequestHead, ResponseHead};
 use crate::proto::target::Path;
@@ -18,6 +19,7 @@ use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
 use crate::shard::deadline::Deadline;
 use crate::shard::exchange;
+use crate::shard::pace::Pace;
 
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
 const INBOUND: usize = 4 * 1024;
@@ -29,17 +31,6 @@ const OUTBOUND: usize = 16 * 1024;
 /// instead of a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 pub(super) const LINGER_BYTES: u64 = 64 * 1024;
-
-/// How long a listener waits for its clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the first byte of a head to its last.
-    pub head: Duration,
-    /// Between requests.
-    pub idle: Duration,
-    /// Between parts of a body, either way.
-    pub body: Duration,
-}
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +57,9 @@ pub struct Client<S: AsyncWriteRent> {
     pub path: Path,
     pub peer: Peer,
     pub timeouts: Timeouts,
+    /// Of the body that is coming in.
+    pub pace: Pace,
+    is_new: bool,
 }
 
 /// What becomes of a connection after an exchange.
@@ -108,6 +102,8 @@ pub async fn serve<S>(
         path: Path::default(),
         peer,
         timeouts,
+        pace: Pace::new(timeouts.body, timeouts.body_rate),
+        is_new: true,
     };
     let after = client.requests(&shard).await;
     client.end(after).await;
@@ -116,7 +112,7 @@ pub async fn serve<S>(
 impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     async fn requests(&mut self, shard: &Rc<Shard>) -> After {
         loop {
-            let after = match self.read_head(shard).await {
+            let after = match self.read_head().await {
                 Ok(received) => exchange::serve(shard, self, received).await,
                 Err(End::Quiet) => After::Close,
                 Err(End::Refused(denial)) => {
@@ -136,7 +132,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     }
 
     /// Waits for the next head. `Ok` tells when it was complete.
-    async fn read_head(&mut self, shard: &Shard) -> Result<Instant, End> {
+    async fn read_head(&mut self) -> Result<Instant, End> {
         let mut has_begun = false;
         loop {
             // RFC 9112 section 2.2: an empty line before a request is passed over.
@@ -145,7 +141,11 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
             }
             if !self.inbound.is_empty() && self.inbound.bytes() != b"\r" {
                 match self.head.read(self.inbound.bytes()) {
-                    Ok(true) => return Ok(Instant::now()),
+                    Ok(true) => {
+                        self.is_new = false;
+                        self.pace = Pace::new(self.timeouts.body, self.timeouts.body_rate);
+                        return Ok(Instant::now());
+                    }
                     Ok(false) => {}
                     Err(error) => return Err(End::Refused(Denial::Malformed(error))),
                 }
@@ -153,10 +153,12 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
                     has_begun = true;
                     self.deadline.set_for_reading(self.timeouts.head);
                 }
-            } else if shard.is_draining() {
-                return Err(End::Quiet);
             } else {
-                self.deadline.set_idle(self.timeouts.idle);
+                let patience = match self.is_new {
+                    true => self.timeouts.first_byte,
+                    false => self.timeouts.idle,
+                };
+                self.deadline.set_idle(patience);
             }
             self.make_room_for_head();
             match fill(&mut self.reader, &mut self.inbound).await {
@@ -182,6 +184,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     }
 
     async fn end(mut self, after: After) {
+        self.deadline.lift();
         self.deadline.set(LINGER);
         // What cannot be told any more is not worth a word.
         let _ = self.writer.shutdown().await;
@@ -221,4 +224,22 @@ pub async fn send<W: AsyncWriteRent>(writer: &mut W, bytes: &mut Vec<u8>) -> io:
     *bytes = back;
     bytes.clear();
     outcome.map(drop)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn timeouts() -> Timeouts {
+        let second = Duration::from_secs(1);
+        Timeouts {
+            handshake: second,
+            first_byte: second,
+            head: second,
+            idle: second,
+            body: second,
+            body_rate: 1,
+            exchange: second,
+        }
+    }
 }

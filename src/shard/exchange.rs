@@ -26,6 +26,7 @@ use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::{collect, decode, is_here};
 use crate::shard::exchange::forward::forward;
 use crate::shard::exchange::refuse::refuse;
+use crate::shard::load::Held;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::affinity;
 use crate::shard::upstream::send::Outgoing;
@@ -39,13 +40,8 @@ struct Ready {
     body: Body,
     /// What a balance by hash goes by.
     key: Option<u64>,
-}
-
-impl Ready {
-    fn whole(cleared: Cleared, key: Option<u64>) -> Ready {
-        let body = Body::Whole;
-        Ready { cleared, body, key }
-    }
+    /// The memory of a body that was collected.
+    _held: Option<Held>,
 }
 
 /// What of the request body is still to come when the head goes upstream.
@@ -63,7 +59,15 @@ where
 {
     let view = shard.view();
     let mut account = open_account(shard, client, received);
-    let after = match cleared(shard, &view, client, &mut account).await {
+    if shard.is_draining() {
+        client.head.keep_alive = false;
+    }
+    let held = shard.load.begin();
+    let outcome = match held {
+        Some(_) => cleared(shard, &view, client, &mut account).await,
+        None => Err(Refusal::nowhere(Denial::Overloaded)),
+    };
+    let after = match outcome {
         Ok(ready) => forward(shard, &view, client, &mut account, ready).await,
         Err(refusal) => {
             account.detail = detail(shard, &refusal);
@@ -141,7 +145,12 @@ where
                     client.inbound.consume(length);
                 }
             }
-            Ok(Ready { cleared, body, key })
+            Ok(Ready {
+                cleared,
+                body,
+                key,
+                _held: None,
+            })
         }
         Next::Inspect(inspection) => {
             account.operation = Some(inspection.operation());
@@ -177,10 +186,11 @@ where
     let operation = &view.snapshot.catalogue.operations()[inspection.operation()];
     let started = Instant::now();
     let framing = client.head.framing;
+    let mut held = shard.load.bytes();
     match framing {
         Framing::Length(length) => {
             if !is_here(client, length) {
-                if let Err(denial) = collect(client, length as usize).await {
+                if let Err(denial) = collect(client, length as usize, &mut held).await {
                     return Err(inspection.refuse(denial));
                 }
                 account.waited = started.elapsed();
@@ -191,11 +201,16 @@ where
             let cleared = inspection.finish(&view.snapshot, state, body)?;
             let key = write_request(view, client, account, &cleared, framing);
             take_whole(client, account);
-            Ok(Ready::whole(cleared, key))
+            Ok(Ready {
+                cleared,
+                body: Body::Whole,
+                key,
+                _held: Some(held),
+            })
         }
         Framing::None | Framing::Chunked | Framing::UntilClose => {
             let mut body = Vec::new();
-            let used = match decode(client, operation.max_body, &mut body).await {
+            let used = match decode(client, operation.max_body, &mut body, &mut held).await {
                 Ok(used) => used,
                 Err(denial) => return Err(inspection.refuse(denial)),
             };
@@ -211,7 +226,12 @@ where
             client.request.extend_from_slice(&body);
             client.inbound.consume(used);
             account.bytes_in = body.len() as u64;
-            Ok(Ready::whole(cleared, key))
+            Ok(Ready {
+                cleared,
+                body: Body::Whole,
+                key,
+                _held: Some(held),
+            })
         }
     }
 }

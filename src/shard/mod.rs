@@ -4,6 +4,7 @@
 //! published snapshot, the cells of the rate limits and the drain flag, and never waits for them.
 
 pub mod account;
+pub mod admission;
 pub mod answer;
 pub mod buffer;
 pub mod clock;
@@ -11,17 +12,23 @@ pub mod connection;
 pub mod core;
 pub mod deadline;
 pub mod exchange;
+pub mod inbox;
 pub mod listener;
+pub mod load;
+pub mod pace;
 pub mod ring;
 pub mod tls;
 pub mod trace;
 pub mod upstream;
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+use monoio::io::AsyncReadRent;
 
 use crate::policy::authn::SignatureCache;
 use crate::policy::contract::Scratch;
@@ -31,10 +38,15 @@ use crate::policy::ratelimit::{Cells, Leases, Tuning};
 use crate::policy::snapshot::{Published, Snapshot};
 use crate::proto::head::RequestHead;
 use crate::shard::account::{Account, Decision};
+use crate::shard::admission::{Admission, Full, Place};
 use crate::shard::buffer::Buffer;
 use crate::shard::clock::Clock;
+use crate::shard::connection::Peer;
 use crate::shard::deadline::Deadlines;
-use crate::shard::listener::Listener;
+use crate::shard::inbox::Inbox;
+use crate::shard::listener::{Accepted, Accepting, Listening};
+use crate::shard::load::Load;
+use crate::shard::ring::Mode;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::balance::Cluster;
 use crate::telemetry::access_log::Record;
@@ -53,15 +65,50 @@ const SIGNATURE_CACHE: usize = 32 * 1024 * 1024;
 /// Ticks between two looks at unspent leases: about as long as a lease lasts.
 const LEASE_TICKS: u32 = 3;
 
+/// Ticks for which a connection that is idle when draining begins may still send a request, which
+/// is then answered with the word that it was the last: half a second. A client that sends just
+/// when an idle connection is closed has lost its request.
+const LAST_REQUEST: u32 = 25;
+
 /// What all shards share.
 #[derive(Clone)]
 pub struct Shared {
     pub published: Arc<Published>,
     pub cells: Arc<Cells>,
+    pub listening: Arc<Listening>,
+    /// One per shard.
+    pub inboxes: Arc<[Inbox]>,
+    pub mode: Mode,
+    pub admission: Arc<Admission>,
+    /// The bounds of each shard.
+    pub most: load::Most,
     pub is_draining: Arc<AtomicBool>,
     /// Where the monotonic clock of the process begins.
     pub origin: Instant,
-    pub shards: usize,
+}
+
+impl Shared {
+    /// With bounds that are never met.
+    pub fn new(snapshot: Snapshot, shards: usize, mode: Mode) -> io::Result<Shared> {
+        let inboxes = (0..shards).map(|_| Inbox::new());
+        Ok(Shared {
+            published: Arc::new(Published::new(snapshot)),
+            listening: Arc::default(),
+            inboxes: inboxes.collect::<io::Result<_>>()?,
+            mode,
+            admission: Admission::new(admission::Most {
+                connections: usize::MAX,
+                per_source: u32::MAX,
+            }),
+            most: load::Most {
+                in_flight: usize::MAX,
+                buffered: usize::MAX,
+            },
+            cells: Arc::new(Cells::new(1024)),
+            is_draining: Arc::default(),
+            origin: Instant::now(),
+        })
+    }
 }
 
 /// A snapshot as one shard uses it.
@@ -79,6 +126,7 @@ pub struct Shard {
     pub clock: Clock,
     pub deadlines: Deadlines,
     pub state: RefCell<State>,
+    pub load: Load,
     shared: Shared,
     metrics: Arc<ShardMetrics>,
     /// None: nothing is logged.
@@ -88,7 +136,9 @@ pub struct Shard {
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
-    open: Cell<usize>,
+    accepting: RefCell<Vec<Rc<Accepting>>>,
+    /// The generation of the list that `accepting` follows.
+    listening: Cell<u64>,
 }
 
 impl Shard {
@@ -104,7 +154,7 @@ impl Shard {
         let view = View::of(shared.published.load(), declared, &[], &deadlines);
         metrics.generation.set(view.snapshot.generation);
         let tuning = Tuning {
-            shards: shared.shards as u64,
+            shards: shared.inboxes.len() as u64,
             ..Tuning::default()
         };
         Rc::new(Shard {
@@ -117,6 +167,7 @@ impl Shard {
                 scratch: Scratch::default(),
             }),
             deadlines,
+            load: Load::new(shared.most),
             shared,
             metrics,
             lines: lines.map(RefCell::new),
@@ -124,34 +175,60 @@ impl Shard {
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(fastrand::Rng::new()),
             buffers: RefCell::default(),
-            open: Cell::new(0),
+            accepting: RefCell::default(),
+            listening: Cell::new(0),
         })
     }
 
     /// Accepts and serves until the drain flag is up and the last connection has ended.
-    pub async fn run(self: Rc<Self>, listeners: Vec<Listener>) {
-        let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
-        for listener in &listeners {
-            monoio::spawn(listener::accept(self.clone(), listener.clone()));
-        }
+    pub async fn run(self: Rc<Self>) {
+        monoio::spawn(self.clone().listen_to_bell());
+        self.follow_listening();
         self.metrics.set_state(Activity::Accepting);
-        let mut is_closing = false;
+        let mut draining_since = None;
         loop {
             monoio::time::sleep(deadline::TICK).await;
             self.tick();
             if !self.is_draining() {
+                self.follow_listening();
                 continue;
             }
-            if !is_closing {
-                is_closing = true;
+            let now = self.deadlines.now();
+            let since = *draining_since.get_or_insert_with(|| {
                 self.metrics.set_state(Activity::Draining);
-                listeners.iter().for_each(|listener| listener.close());
+                self.accepting.take().iter().for_each(|each| each.close());
+                now
+            });
+            if now.wrapping_sub(since) >= LAST_REQUEST {
+                self.deadlines.end_idle();
             }
-            self.deadlines.end_idle();
-            let has_accepting = listeners.iter().any(|each| Rc::strong_count(each) > 1);
-            if self.open.get() == 0 && !has_accepting {
+            if self.inbox().open() == 0 {
                 self.metrics.set_state(Activity::Stopped);
                 return;
+            }
+        }
+    }
+
+    /// Opens what listens since the last look and closes what does not any more.
+    fn follow_listening(self: &Rc<Self>) {
+        let generation = self.shared.listening.generation();
+        if self.listening.replace(generation) == generation {
+            return;
+        }
+        let wanted = self.shared.listening.load();
+        let mut accepting = self.accepting.borrow_mut();
+        accepting.retain(|each| {
+            let stays = wanted.iter().any(|bound| Arc::ptr_eq(bound, &each.bound));
+            if !stays {
+                each.close();
+            }
+            stays
+        });
+        for bound in &*wanted {
+            if !accepting.iter().any(|each| Arc::ptr_eq(&each.bound, bound)) {
+                let fresh = Accepting::new(bound.clone());
+                monoio::spawn(listener::accept(self.clone(), fresh.clone()));
+                accepting.push(fresh);
             }
         }
     }
@@ -180,7 +257,11 @@ impl Shard {
         self.metrics.token_hits.set(signatures.hits());
         self.metrics.token_misses.set(signatures.misses());
         self.metrics.token_bytes.set(signatures.weight() as u64);
-        self.metrics.connections_open.set(self.open.get() as u64);
+        self.metrics
+            .connections_open
+            .set(self.inbox().open() as u64);
+        self.metrics.in_flight.set(self.load.in_flight() as u64);
+        self.metrics.buffered.set(self.load.buffered() as u64);
         let view = self.view();
         for (cluster, shown) in view.clusters.iter().zip(&view.declared.pools) {
             let counters = &cluster.counters;
@@ -238,13 +319,61 @@ impl Shard {
         }
     }
 
-    fn note_accepted(&self) {
-        self.open.set(self.open.get() + 1);
+    fn inbox(&self) -> &Inbox {
+        &self.shared.inboxes[self.index]
+    }
+
+    fn is_on_ring(&self) -> bool {
+        self.shared.mode != Mode::Epoll
+    }
+
+    fn admit(&self, peer: Peer) -> Result<Place, Full> {
+        self.shared.admission.admit(peer.address, peer.is_trusted)
+    }
+
+    /// Serves an accepted connection, here or where there are fewer of them.
+    fn place(self: &Rc<Self>, accepted: Accepted) {
         self.metrics.connections_accepted.add(1);
+        let chosen = inbox::choose(&self.shared.inboxes, self.index);
+        let own = if chosen == self.index {
+            Some(accepted)
+        } else {
+            self.shared.inboxes[chosen].hand(accepted).err()
+        };
+        if let Some(accepted) = own {
+            self.inbox().enter();
+            listener::start(self, accepted);
+        }
+    }
+
+    /// Serves what other shards hand over, for as long as the shard runs.
+    async fn listen_to_bell(self: Rc<Self>) {
+        let ear = self.inbox().ear().and_then(|ear| {
+            ear.set_nonblocking(!self.is_on_ring())?;
+            monoio::net::UnixStream::from_std(ear)
+        });
+        let Ok(mut ear) = ear else {
+            return;
+        };
+        let mut block = vec![0; 64];
+        loop {
+            for accepted in self.inbox().take() {
+                listener::start(&self, accepted);
+            }
+            let (outcome, back) = ear.read(block).await;
+            block = back;
+            if !matches!(outcome, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
+    fn note_refused(&self) {
+        self.metrics.connections_refused.add(1);
     }
 
     fn note_closed(&self) {
-        self.open.set(self.open.get() - 1);
+        self.inbox().leave();
     }
 
     fn note_panic(&self) {

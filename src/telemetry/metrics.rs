@@ -84,6 +84,10 @@ pub struct ShardMetrics {
     pub token_bytes: Counter,
     pub connections_accepted: Counter,
     pub connections_open: Counter,
+    /// Connections for which there was no place.
+    pub connections_refused: Counter,
+    pub in_flight: Counter,
+    pub buffered: Counter,
     pub failed_handshakes: Counter,
     pub panics: Counter,
     pub log_dropped: Counter,
@@ -110,6 +114,9 @@ impl ShardMetrics {
             token_bytes: Counter::default(),
             connections_accepted: Counter::default(),
             connections_open: Counter::default(),
+            connections_refused: Counter::default(),
+            in_flight: Counter::default(),
+            buffered: Counter::default(),
             failed_handshakes: Counter::default(),
             panics: Counter::default(),
             log_dropped: Counter::default(),
@@ -296,7 +303,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 10] = [
+        let families: [(&str, &str, &str, Read); 13] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -332,6 +339,24 @@ impl Registry {
                 "gauge",
                 "Client connections open now.",
                 |shard| shard.connections_open.value(),
+            ),
+            (
+                "portcullis_connections_refused_total",
+                "counter",
+                "Client connections for which there was no place.",
+                |shard| shard.connections_refused.value(),
+            ),
+            (
+                "portcullis_requests_in_flight",
+                "gauge",
+                "Requests under way now.",
+                |shard| shard.in_flight.value(),
+            ),
+            (
+                "portcullis_buffered_bytes",
+                "gauge",
+                "Bytes of bodies held now for a stage that has to see them whole.",
+                |shard| shard.buffered.value(),
             ),
             (
                 "portcullis_tls_handshakes_failed_total",

@@ -3,20 +3,20 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use portcullis::config::settings::Timeouts;
 use portcullis::policy::authz::Requirement;
 use portcullis::policy::catalogue::{Authentication, Catalogue, Declaration, Operation};
 use portcullis::policy::contract::Contract;
-use portcullis::policy::ratelimit::{Cells, Limits};
+use portcullis::policy::ratelimit::Limits;
 use portcullis::policy::route;
-use portcullis::policy::snapshot::{Published, Snapshot};
+use portcullis::policy::snapshot::Snapshot;
 use portcullis::policy::upstream::{Address, Endpoints, Settings, Timeouts as Waits, Upstream};
 use portcullis::proto::header::SealedNames;
-use portcullis::shard::connection::Timeouts;
-use portcullis::shard::listener::{self, Listener};
+use portcullis::shard::listener::{self, Bound};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
 use portcullis::shard::{Shard, Shared};
@@ -51,6 +51,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             is_covered: false,
             max_body: 1 << 20,
             identity: Box::default(),
+            timeouts: portcullis::policy::catalogue::Timeouts::default(),
         },
     }
 }
@@ -92,9 +93,13 @@ pub fn snapshot_of(generation: u64, upstream: Upstream, declared: Vec<Declaratio
 
 pub fn timeouts() -> Timeouts {
     Timeouts {
+        handshake: Duration::from_millis(300),
+        first_byte: Duration::from_secs(10),
         head: Duration::from_millis(300),
         idle: Duration::from_secs(10),
         body: Duration::from_millis(300),
+        body_rate: 64,
+        exchange: PATIENCE,
     }
 }
 
@@ -116,34 +121,28 @@ impl Gateway {
 
     pub fn start(snapshot: Snapshot, best: Mode) -> Gateway {
         let mode = Mode::probe(best);
-        let shared = Shared {
-            published: Arc::new(Published::new(snapshot)),
-            cells: Arc::new(Cells::new(1024)),
-            is_draining: Arc::new(AtomicBool::new(false)),
-            origin: Instant::now(),
-            shards: 1,
-        };
-        let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, mode)
-            .unwrap()
-            .remove(0);
-        let address = socket.local_addr().unwrap();
+        let shared = Shared::new(snapshot, 1, mode).unwrap();
         let settings = listener::Settings {
             timeouts: timeouts(),
             trusted_peers: Vec::new(),
             tls: None,
         };
-        let listeners = vec![Listener { socket, settings }];
+        Gateway::serve(shared, settings)
+    }
+
+    /// With bounds and settings of the caller's choice.
+    pub fn serve(shared: Shared, settings: listener::Settings) -> Gateway {
+        let mode = shared.mode;
+        let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), settings, 1).unwrap();
+        let address = bound.address;
+        shared.listening.publish(vec![bound]);
         let registry = Registry::new(1, &Error::names());
         registry.declare(&shared.published.load());
         let metrics = registry.shards()[0].clone();
         let for_thread = shared.clone();
         let thread = std::thread::spawn(move || {
-            mode.run(async {
-                Shard::new(0, for_thread, metrics, None)
-                    .run(listeners)
-                    .await
-            })
-            .unwrap();
+            mode.run(async { Shard::new(0, for_thread, metrics, None).run().await })
+                .unwrap();
         });
         Gateway {
             address,

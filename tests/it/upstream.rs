@@ -102,7 +102,9 @@ fn a_busy_endpoint_gets_fewer_requests() {
             }
         }
     });
-    let gateway = Gateway::open_to(several(&[slow, named("quick")], Balance::LeastRequest));
+    let mut upstream = several(&[slow, named("quick")], Balance::LeastRequest);
+    upstream.settings.timeouts.response = PATIENCE;
+    let gateway = Gateway::open_to(upstream);
     // Until one request hangs at the slow endpoint, all others go to the quick one.
     let mut hung = gateway.connect();
     let mut other = gateway.connect();

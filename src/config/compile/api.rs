@@ -6,7 +6,9 @@ use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::Position;
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
-use crate::policy::catalogue::{Authentication, Catalogue, Declaration, IdentityField, Operation};
+use crate::policy::catalogue::{
+    Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
+};
 use crate::policy::contract::Contract;
 use crate::policy::contract::openapi::{self, Document, Security};
 use crate::policy::contract::parameters::Location;
@@ -402,6 +404,10 @@ impl Compiler<'_, '_> {
                 is_covered: outline.is_covered,
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
+                timeouts: Timeouts {
+                    response: extra.and_then(|extra| extra.response_timeout),
+                    exchange: extra.and_then(|extra| extra.exchange_timeout),
+                },
             },
         }
     }

@@ -12,9 +12,12 @@ use crate::config::compile::{one_of, read_text};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader};
 use crate::config::secret;
-use crate::config::settings::Listener;
+use crate::config::settings::{Listener, Timeouts};
 use crate::config::tls::{self, ClientCertificates};
 use crate::diagnostic::Position;
+
+/// Slowest that a body may come in, in bytes a second: less than any network that people use.
+const BODY_RATE: u64 = 256;
 
 pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
     if file.listeners.is_empty() {
@@ -37,9 +40,18 @@ pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
         Some(Listener {
             address: address.value,
             trusted_peers: listener.trusted_peers.iter().map(|at| at.value).collect(),
-            head_timeout: listener.head_timeout,
-            idle_timeout: listener.idle_timeout,
-            body_timeout: listener.body_timeout,
+            timeouts: Timeouts {
+                handshake: listener.handshake_timeout,
+                first_byte: listener.first_byte_timeout,
+                head: listener.head_timeout,
+                idle: listener.idle_timeout,
+                body: listener.body_timeout,
+                body_rate: listener
+                    .body_rate
+                    .as_ref()
+                    .map_or(BODY_RATE, |at| at.value.0 as u64),
+                exchange: listener.exchange_timeout,
+            },
             tls: listener.tls.as_ref().and_then(|tls| tls_of(reader, tls)),
         })
     });

@@ -6,6 +6,7 @@ use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
 use crate::shard::connection::{Client, fill};
+use crate::shard::load::Held;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -15,10 +16,17 @@ pub fn is_here<S: AsyncWriteRent>(client: &Client<S>, length: u64) -> bool {
 }
 
 /// Reads until `length` bytes of body stand behind the head. The head stays where it is.
-pub async fn collect<S>(client: &mut Client<S>, length: usize) -> Result<(), Denial>
+pub async fn collect<S>(
+    client: &mut Client<S>,
+    length: usize,
+    held: &mut Held,
+) -> Result<(), Denial>
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
+    if !held.grow_to(length) {
+        return Err(Denial::Overloaded);
+    }
     confirm_expectation(client).await?;
     client.inbound.reserve_total(client.head.length + length);
     while client.inbound.len() < client.head.length + length {
@@ -34,6 +42,7 @@ pub async fn decode<S>(
     client: &mut Client<S>,
     max: usize,
     body: &mut Vec<u8>,
+    held: &mut Held,
 ) -> Result<usize, Denial>
 where
     S: AsyncReadRent + AsyncWriteRent,
@@ -48,6 +57,9 @@ where
         at += fed.map_err(Denial::Malformed)?;
         if body.len() > max {
             return Err(Denial::BodyTooLarge);
+        }
+        if !held.grow_to(body.len()) {
+            return Err(Denial::Overloaded);
         }
         if coder.is_done() {
             client.deadline.clear();
@@ -68,9 +80,12 @@ where
         let more = client.inbound.len() * 2;
         client.inbound.reserve_total(more);
     }
-    client.deadline.set_for_reading(client.timeouts.body);
+    client.pace.begin(&client.deadline);
     match fill(&mut client.reader, &mut client.inbound).await {
-        Ok(count) if count > 0 => Ok(()),
+        Ok(count) if count > 0 => {
+            client.pace.end(&client.deadline, count);
+            Ok(())
+        }
         _ if client.deadline.has_fired() => Err(Denial::TooSlow),
         _ => Err(Denial::Incomplete),
     }

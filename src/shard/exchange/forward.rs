@@ -1,7 +1,7 @@
 //! A cleared request on its way to the backend, and the response on its way back.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
@@ -22,6 +22,17 @@ use crate::shard::upstream::relay::{Download, Relay, Response};
 use crate::shard::upstream::send::{Upload, UploadEnd};
 use crate::shard::upstream::{self, Link};
 use crate::shard::{Shard, View};
+
+/// What is left to tell a client that its time is over.
+const TOLD: Duration = Duration::from_secs(2);
+
+/// How long an exchange may take.
+fn longest<S: AsyncWriteRent>(client: &Client<S>, operation: &Operation) -> Duration {
+    operation
+        .timeouts
+        .exchange
+        .unwrap_or(client.timeouts.exchange)
+}
 
 /// Sends a cleared request and relays the response.
 pub async fn forward<S>(
@@ -131,13 +142,21 @@ where
         Body::Whole => Framing::None,
         Body::Streamed(framing) => *framing,
     };
-    let response_timeout = connection.response_timeout;
+    let response_timeout = operation
+        .timeouts
+        .response
+        .unwrap_or(connection.response_timeout);
+    // The backend's side ends first, so that the client can still be told.
+    let spent = account.received.elapsed();
+    let longest = longest(client, operation).saturating_sub(spent);
+    connection.deadline.limit(longest);
+    client.deadline.limit(longest + TOLD);
     let upload = Upload {
         link: &link,
         coder: Transcoder::new(streamed, streamed),
         max: operation.max_body as u64,
         client_deadline: &client.deadline,
-        client_timeout: client.timeouts.body,
+        pace: client.pace,
         deadline: &connection.deadline,
         timeout: response_timeout,
         bytes: std::mem::take(&mut client.request),
@@ -154,7 +173,7 @@ where
         is_head: account.method() == "HEAD",
         request: &client.head,
         response: &mut client.response,
-        closes: shard.is_draining() || !client.head.keep_alive,
+        closes: !client.head.keep_alive,
         out: &mut client.answer,
     };
     let mut buffer = shard.take_buffer();
@@ -180,8 +199,8 @@ where
     account.bytes_out = content;
     account.answered = answered;
     account.relayed = relayed;
-    connection.deadline.clear();
-    client.deadline.clear();
+    connection.deadline.lift();
+    client.deadline.lift();
     // RFC 9110 section 9.3.1: content of a GET has no defined meaning. A backend that skips it would
     // take it for the next request, so there is none on this connection.
     let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");

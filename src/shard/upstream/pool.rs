@@ -118,7 +118,7 @@ impl Pool {
 
     /// Takes back a connection whose last exchange ended cleanly, with nothing left unread.
     pub fn put_back(&self, mut connection: Connection) {
-        connection.deadline.clear();
+        connection.deadline.lift();
         connection.idle_since = self.deadlines.now();
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.max_idle {

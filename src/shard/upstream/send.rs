@@ -13,6 +13,7 @@ use crate::proto::transcode::Transcoder;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{LINGER_BYTES, Peer, fill};
 use crate::shard::deadline::Deadline;
+use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
 
@@ -101,7 +102,7 @@ pub struct Upload<'a> {
     /// Longest content in bytes.
     pub max: u64,
     pub client_deadline: &'a Deadline,
-    pub client_timeout: Duration,
+    pub pace: Pace,
     pub deadline: &'a Deadline,
     pub timeout: Duration,
     /// The head, and a body that is whole already.
@@ -198,7 +199,7 @@ impl Upload<'_> {
     }
 
     async fn read<R: AsyncReadRent>(
-        &self,
+        &mut self,
         reader: &mut R,
         inbound: &mut Buffer,
     ) -> Result<(), UploadEnd> {
@@ -208,10 +209,13 @@ impl Upload<'_> {
         if !was_answered {
             // The backend need not hurry while the client does not.
             self.deadline.clear();
-            self.client_deadline.set_for_reading(self.client_timeout);
+            self.pace.begin(self.client_deadline);
         }
         match fill(reader, inbound).await {
-            Ok(count) if count > 0 => Ok(()),
+            Ok(count) if count > 0 => {
+                self.pace.end(self.client_deadline, count);
+                Ok(())
+            }
             _ if self.link.is_answered.get() => Err(UploadEnd::Unfinished),
             _ if self.client_deadline.has_fired() => Err(UploadEnd::Refused(Denial::TooSlow)),
             _ => Err(UploadEnd::Refused(Denial::Incomplete)),

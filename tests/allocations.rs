@@ -126,6 +126,7 @@ fn a_warm_request_allocates_nothing() {
         },
         trusted_peers: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     };
     let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), settings, 1).unwrap();
     let address = bound.address;

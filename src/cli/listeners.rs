@@ -73,5 +73,6 @@ fn settings_of(listener: &settings::Listener) -> Settings {
         timeouts: listener.timeouts,
         trusted_peers: listener.trusted_peers.clone(),
         tls: listener.tls.clone().map(Acceptor::new),
+        proxy_protocol: listener.proxy_protocol,
     }
 }

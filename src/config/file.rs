@@ -37,6 +37,7 @@ pub struct Server {
 pub struct Listener {
     pub address: Option<At<SocketAddr>>,
     pub trusted_peers: Vec<At<IpNet>>,
+    pub proxy_protocol: Option<At<bool>>,
     pub handshake_timeout: Duration,
     pub first_byte_timeout: Duration,
     pub head_timeout: Duration,
@@ -176,6 +177,7 @@ fn listener(table: &Table<'_, '_>) -> Listener {
     Listener {
         address: table.required("address"),
         trusted_peers: table.list("trusted_peers"),
+        proxy_protocol: table.optional("proxy_protocol"),
         handshake_timeout: table.or("handshake_timeout", 10 * SECOND),
         first_byte_timeout: table.or("first_byte_timeout", 30 * SECOND),
         head_timeout: table.or("head_timeout", 10 * SECOND),

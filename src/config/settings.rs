@@ -85,6 +85,7 @@ pub struct Timeouts {
 pub struct Listener {
     pub address: SocketAddr,
     pub trusted_peers: Vec<IpNet>,
+    pub proxy_protocol: bool,
     pub timeouts: Timeouts,
     pub tls: Option<Arc<ServerConfig>>,
 }

@@ -7,9 +7,11 @@ mod error;
 
 pub mod body;
 pub mod encode;
+pub mod forwarded;
 pub mod head;
 pub mod header;
 pub mod limits;
+pub mod proxy_protocol;
 pub mod query;
 pub mod target;
 pub mod transcode;

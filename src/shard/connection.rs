@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monoio::io::{
@@ -12,6 +13,7 @@ use monoio::io::{
 
 use crate::config::settings::Timeouts;
 use crate::policy::denial::Denial;
+use crate::proto::forwarded::Chain;
 use crate::proto::head::{RequestHead, ResponseHead};
 use crate::proto::target::Path;
 use crate::proto::{self, limits};
@@ -19,6 +21,7 @@ use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
 use crate::shard::deadline::Deadline;
 use crate::shard::exchange;
+use crate::shard::listener::Settings;
 use crate::shard::pace::Pace;
 
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
@@ -56,6 +59,9 @@ pub struct Client<S: AsyncWriteRent> {
     pub response: ResponseHead,
     pub path: Path,
     pub peer: Peer,
+    /// The way of the request, as far as it is believed.
+    pub chain: Chain,
+    pub settings: Arc<Settings>,
     pub timeouts: Timeouts,
     /// Of the body that is coming in.
     pub pace: Pace,
@@ -85,11 +91,12 @@ pub async fn serve<S>(
     stream: S,
     deadline: Deadline,
     peer: Peer,
-    timeouts: Timeouts,
+    settings: Arc<Settings>,
 ) where
     S: AsyncReadRent + AsyncWriteRent + Split,
 {
     let (reader, writer) = stream.into_split();
+    let timeouts = settings.timeouts;
     let mut client = Client {
         deadline,
         reader,
@@ -101,6 +108,8 @@ pub async fn serve<S>(
         response: ResponseHead::default(),
         path: Path::default(),
         peer,
+        chain: Chain::default(),
+        settings,
         timeouts,
         pace: Pace::new(timeouts.body, timeouts.body_rate),
         is_new: true,

@@ -92,18 +92,22 @@ fn detail(shard: &Shard, refusal: &Refusal) -> String {
 
 fn open_account<S: AsyncWriteRent>(
     shard: &Shard,
-    client: &Client<S>,
+    client: &mut Client<S>,
     received: Instant,
 ) -> Account {
     let Client {
         head,
         inbound,
         peer,
+        chain,
+        settings,
         ..
     } = client;
-    let trusted = peer.is_trusted.then_some((head, inbound.bytes()));
+    let trusted = peer.is_trusted.then_some((&*head, inbound.bytes()));
     let trace: Trace = shard.trace(received, trusted);
-    let mut account = Account::new(received, trace, peer.address, peer.is_tls);
+    let direct = (peer.address, peer.is_tls);
+    chain.read(direct, trusted, |address| settings.trusts(address));
+    let mut account = Account::new(received, trace, chain.source(), peer.is_tls);
     account.set_method(head.method(inbound.bytes()));
     account
 }
@@ -252,7 +256,7 @@ fn write_request<S: AsyncWriteRent>(
     let outgoing = Outgoing {
         snapshot: &view.snapshot,
         request: client.as_request(),
-        peer: client.peer,
+        chain: &client.chain,
         trace: &account.trace,
         framing,
     };
@@ -268,7 +272,7 @@ impl<S: AsyncWriteRent> Client<S> {
             head: &self.head,
             bytes: self.inbound.bytes(),
             path: &self.path,
-            source: self.peer.address,
+            source: self.chain.source(),
         }
     }
 }

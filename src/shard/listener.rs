@@ -24,9 +24,11 @@ use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::settings::Timeouts;
+use crate::proto::proxy_protocol::Told;
 use crate::shard::Shard;
 use crate::shard::admission::Place;
 use crate::shard::connection::{self, Peer};
+use crate::shard::proxy;
 use crate::shard::tls::Acceptor;
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -48,6 +50,8 @@ pub struct Settings {
     /// Whose request ids and traces are kept.
     pub trusted_peers: Vec<IpNet>,
     pub tls: Option<Acceptor>,
+    /// Every connection begins with a header that tells whose it is.
+    pub proxy_protocol: bool,
 }
 
 /// A bound address: one socket per shard, over which the kernel spreads connections
@@ -138,12 +142,17 @@ impl Listening {
 }
 
 impl Settings {
+    /// Whether a word about others is taken from this address.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let mut trusted = self.trusted_peers.iter();
+        trusted.any(|prefix| prefix.contains(&address))
+    }
+
     fn peer(&self, address: IpAddr) -> Peer {
         let address = address.to_canonical();
-        let mut trusted = self.trusted_peers.iter();
         Peer {
             address,
-            is_trusted: trusted.any(|prefix| prefix.contains(&address)),
+            is_trusted: self.trusts(address),
             is_tls: self.tls.is_some(),
         }
     }
@@ -237,6 +246,10 @@ fn is_transient(error: &io::Error) -> bool {
 fn take(shard: &Rc<Shard>, bound: &Bound, stream: TcpStream, address: IpAddr) {
     let settings = bound.settings.load_full();
     let peer = settings.peer(address);
+    // Whoever else tells whose connection it is could be anybody.
+    if settings.proxy_protocol && !peer.is_trusted {
+        return shard.note_refused();
+    }
     match shard.admit(peer) {
         Ok(place) => shard.place(Accepted {
             stream,
@@ -278,7 +291,7 @@ pub fn start(shard: &Rc<Shard>, accepted: Accepted) {
     };
     let shard = shard.clone();
     monoio::spawn(async move {
-        if !contained(serve(&shard, &settings, stream, peer)).await {
+        if !contained(serve(&shard, settings, stream, peer)).await {
             shard.note_panic();
         }
         shard.note_closed();
@@ -292,15 +305,26 @@ async fn contained(work: impl Future<Output = ()>) -> bool {
     AssertUnwindSafe(work).catch_unwind().await.is_ok()
 }
 
-async fn serve(shard: &Rc<Shard>, settings: &Settings, stream: monoio::net::TcpStream, peer: Peer) {
+async fn serve(
+    shard: &Rc<Shard>,
+    settings: Arc<Settings>,
+    mut stream: monoio::net::TcpStream,
+    mut peer: Peer,
+) {
     let deadline = shard.deadlines.socket(stream.as_raw_fd());
-    let timeouts = settings.timeouts;
-    let Some(acceptor) = &settings.tls else {
-        return connection::serve(shard.clone(), stream, deadline, peer, timeouts).await;
+    deadline.set(settings.timeouts.handshake);
+    if settings.proxy_protocol {
+        match proxy::read(&mut stream).await {
+            Ok(Told::Client(client)) => peer = settings.peer(client),
+            Ok(Told::Nobody) => {}
+            Err(_) => return shard.note_failed_handshake(),
+        }
+    }
+    let Some(acceptor) = settings.tls.clone() else {
+        return connection::serve(shard.clone(), stream, deadline, peer, settings).await;
     };
-    deadline.set(timeouts.handshake);
     match acceptor.accept(stream).await {
-        Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, timeouts).await,
+        Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
         Err(_) => shard.note_failed_handshake(),
     }
 }
@@ -348,6 +372,7 @@ mod tests {
                 timeouts: crate::shard::connection::tests::timeouts(),
                 trusted_peers: Vec::new(),
                 tls: None,
+                proxy_protocol: false,
             };
             let polled = socket.try_clone().unwrap();
             let accepting = Accepting::new(Bound::adopt(vec![socket], settings).unwrap());

@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod listener;
 pub mod load;
 pub mod pace;
+mod proxy;
 pub mod ring;
 pub mod tls;
 pub mod trace;

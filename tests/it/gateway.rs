@@ -126,6 +126,7 @@ impl Gateway {
             timeouts: timeouts(),
             trusted_peers: Vec::new(),
             tls: None,
+            proxy_protocol: false,
         };
         Gateway::serve(shared, settings)
     }
@@ -153,6 +154,10 @@ impl Gateway {
 
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub fn drain(&self) {

@@ -19,9 +19,9 @@ use portcullis::policy::denial::Denial;
 use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State};
 use portcullis::policy::ratelimit::{Cells, Leases, Tuning};
 use portcullis::policy::snapshot::Snapshot;
+use portcullis::proto::forwarded::Chain;
 use portcullis::proto::head::RequestHead;
 use portcullis::proto::target::Path as Target;
-use portcullis::shard::connection::Peer;
 use portcullis::shard::trace::Trace;
 use portcullis::shard::upstream::send::Outgoing;
 use portcullis::time::Now;
@@ -91,14 +91,12 @@ pub fn decide(
         Next::Inspect(inspection) => inspection.finish(snapshot, state, body)?,
     };
     let mut out = Vec::new();
+    let mut chain = Chain::default();
+    chain.read((source, true), None, |_| false);
     let outgoing = Outgoing {
         snapshot,
         request,
-        peer: Peer {
-            address: source,
-            is_trusted: false,
-            is_tls: true,
-        },
+        chain: &chain,
         trace: &Trace::new(&mut fastrand::Rng::with_seed(1), 0, None),
         framing: head.framing,
     };

@@ -7,6 +7,7 @@ mod gateway;
 mod golden;
 mod json_schema;
 mod layers;
+mod listener;
 mod process;
 mod tls;
 mod upstream;

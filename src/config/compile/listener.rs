@@ -40,6 +40,7 @@ pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
         Some(Listener {
             address: address.value,
             trusted_peers: listener.trusted_peers.iter().map(|at| at.value).collect(),
+            proxy_protocol: proxy_protocol(reader, listener),
             timeouts: Timeouts {
                 handshake: listener.handshake_timeout,
                 first_byte: listener.first_byte_timeout,
@@ -56,6 +57,19 @@ pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
         })
     });
     listeners.collect()
+}
+
+/// Whoever may send the header names the client, so it has to be said who may.
+fn proxy_protocol(reader: &Reader<'_>, listener: &file::Listener) -> bool {
+    let Some(wanted) = &listener.proxy_protocol else {
+        return false;
+    };
+    if wanted.value && listener.trusted_peers.is_empty() {
+        let hint = "add trusted_peers = [\"10.0.0.0/8\"]: the balancers in front";
+        let message = "`proxy_protocol` needs `trusted_peers`";
+        reader.error(wanted.position, message, hint);
+    }
+    wanted.value
 }
 
 fn tls_of(reader: &Reader<'_>, tls: &file::Tls) -> Option<Arc<ServerConfig>> {

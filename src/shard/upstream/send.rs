@@ -9,9 +9,10 @@ use crate::policy::pipeline::{Cleared, Request};
 use crate::policy::snapshot::Snapshot;
 use crate::proto::body::Framing;
 use crate::proto::encode::{self, Forwarded};
+use crate::proto::forwarded::Chain;
 use crate::proto::transcode::Transcoder;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{LINGER_BYTES, Peer, fill};
+use crate::shard::connection::{LINGER_BYTES, fill};
 use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
@@ -24,7 +25,7 @@ const PIECE: usize = 32 * 1024;
 pub struct Outgoing<'a> {
     pub snapshot: &'a Snapshot,
     pub request: Request<'a>,
-    pub peer: Peer,
+    pub chain: &'a Chain,
     pub trace: &'a Trace,
     pub framing: Framing,
 }
@@ -48,20 +49,16 @@ impl Outgoing<'_> {
             let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
             operation.write_identity(principal, out);
         }
-        let scheme: &[u8] = if self.peer.is_tls { b"https" } else { b"http" };
         for part in [
             b"X-Request-ID: ",
             self.trace.id().as_bytes(),
             b"\r\ntraceparent: ",
             self.trace.parent(),
-            b"\r\nX-Forwarded-Proto: ",
-            scheme,
-            b"\r\nX-Forwarded-For: ",
+            b"\r\n",
         ] {
             out.extend_from_slice(part);
         }
-        write_address(out, self.peer.address);
-        out.extend_from_slice(b"\r\n");
+        self.chain.write(out);
         encode::finish(out, self.framing);
     }
 }
@@ -73,12 +70,6 @@ impl Outgoing<'_> {
             .settings
             .authority
     }
-}
-
-fn write_address(out: &mut Vec<u8>, address: std::net::IpAddr) {
-    use std::io::Write;
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{address}");
 }
 
 /// How the client's side of an exchange ended.

@@ -1,9 +1,12 @@
 //! The listeners in force. A change binds what is new first, and only then closes what is gone, so
 //! that it is made whole or not at all.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use crate::cli::inherited::{Inherited, per_shard};
 use crate::config::settings;
 use crate::shard::listener::{Bound, Listening, Settings};
 use crate::shard::tls::Acceptor;
@@ -32,18 +35,36 @@ impl Listeners {
         self.bound.iter().map(|(_, bound)| bound.address).collect()
     }
 
-    /// Binds what `declared` adds. Nothing is served by it before [`Listeners::commit`].
-    pub fn prepare(&self, declared: &[settings::Listener]) -> Result<Prepared, String> {
+    /// Binds what `declared` adds, or takes it from what was inherited. Nothing is served by it
+    /// before [`Listeners::commit`].
+    pub fn prepare(
+        &self,
+        declared: &[settings::Listener],
+        inherited: &mut Inherited,
+    ) -> Result<Prepared, String> {
         let listeners = declared.iter().map(|listener| {
             let settings = settings_of(listener);
             if let Some(bound) = self.at(listener.address) {
                 return Ok((listener.address, bound, Some(settings)));
             }
-            let bound = Bound::bind(listener.address, settings, self.shards);
+            let passed = inherited.at(listener.address);
+            let bound = if passed.is_empty() {
+                Bound::bind(listener.address, settings, self.shards)
+            } else {
+                per_shard(passed, self.shards).and_then(|passed| Bound::adopt(passed, settings))
+            };
             let bound = bound.map_err(|error| format!("portcullis: {}: {error}", listener.address));
             Ok((listener.address, bound?, None))
         });
         listeners.collect::<Result<_, String>>().map(Prepared)
+    }
+
+    /// All sockets, for a process that is to take over.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        let sockets = self.bound.iter().flat_map(|(_, bound)| bound.sockets());
+        sockets
+            .map(|socket| Ok(socket.try_clone()?.into()))
+            .collect()
     }
 
     fn at(&self, address: SocketAddr) -> Option<Arc<Bound>> {

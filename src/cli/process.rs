@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cli::diagnose;
+use crate::cli::inherited::Inherited;
 use crate::cli::listeners::Listeners;
+use crate::cli::upgrade;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
-use crate::control::{Control, End};
+use crate::control::{Control, End, Order};
 use crate::policy::ratelimit::Cells;
 use crate::policy::snapshot::{Published, Snapshot};
 use crate::shard::admission::{self, Admission};
@@ -56,8 +58,17 @@ impl Process {
         let registry = Arc::new(Registry::new(count, &upstream::Error::names()));
         registry.declare(&snapshot);
         let mut listening = Listeners::new(count);
-        let prepared = listening.prepare(&listeners)?;
+        let mut inherited = Inherited::take()
+            .map_err(|error| format!("portcullis: a socket that was passed: {error}"))?;
+        let prepared = listening.prepare(&listeners, &mut inherited)?;
         listening.commit(prepared);
+        let admin = match inherited.at(server.admin).pop() {
+            Some(passed) => passed,
+            None => bind(server.admin)?,
+        };
+        for address in inherited.unused() {
+            eprintln!("portcullis: a socket at {address} was passed that no listener has");
+        }
         let unbounded = Shared::new(snapshot, count, mode)
             .map_err(|error| format!("portcullis: no socket pair: {error}"))?;
         let shared = Shared {
@@ -71,7 +82,6 @@ impl Process {
             ..unbounded
         };
         let (log, mut lines) = start_log(&server, sink, count)?;
-        let admin = bind(server.admin)?;
         let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
         let mut threads = Vec::new();
         for index in 0..count {
@@ -91,10 +101,11 @@ impl Process {
         }
         await_shards(&registry, &threads)?;
         let addresses = listening.addresses();
-        let reload = Reload {
+        let in_force = InForce {
             path,
             server: server.clone(),
             listeners: listening,
+            admin: admin.try_clone().map_err(|error| error.to_string())?,
             registry: registry.clone(),
             published: shared.published.clone(),
             retired: Vec::new(),
@@ -105,7 +116,8 @@ impl Process {
             published: shared.published.clone(),
             is_draining: shared.is_draining.clone(),
             drain_timeout: server.drain_timeout,
-            reload: reload.into_closure(),
+            obey: in_force.into_closure(),
+            serving: Box::new(|| {}),
         };
         Ok(Process {
             addresses,
@@ -128,18 +140,22 @@ impl Process {
     }
 
     /// Serves until a signal ends it. `greet` is called when everything is in place.
-    pub fn run(self, greet: impl FnOnce()) -> Result<(), String> {
+    pub fn run(self, greet: impl FnOnce() + Send + 'static) -> Result<(), String> {
         let reopened = self.log.as_ref().map(Log::reopener);
         let mut control = self.control;
-        let mut reload = control.reload;
-        control.reload = Box::new(move || {
-            if let Some(reopen) = &reopened {
+        let mut obey = control.obey;
+        control.obey = Box::new(move |order| {
+            if let (Order::Reload, Some(reopen)) = (order, &reopened) {
                 reopen();
             }
-            reload()
+            obey(order)
+        });
+        control.serving = Box::new(|| {
+            greet();
+            upgrade::relieve_predecessor();
         });
         let end = control
-            .run(greet)
+            .run()
             .map_err(|error| format!("signals cannot be received: {error}"))?;
         if end == End::CutShort {
             return Err("portcullis: ended with exchanges still open".to_owned());
@@ -274,20 +290,42 @@ fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| format!("portcullis: {address}: {error}"))
 }
 
-/// Loads the configuration again and puts it in force, whole or not at all.
-struct Reload {
+/// What is in force, and how it is changed: whole or not at all.
+struct InForce {
     path: PathBuf,
     server: Server,
     listeners: Listeners,
+    admin: TcpListener,
     registry: Arc<Registry>,
     published: Arc<Published>,
     /// Old snapshots until no shard has them, so that none has to free one.
     retired: Vec<Arc<Snapshot>>,
 }
 
-impl Reload {
-    fn into_closure(mut self) -> Box<dyn FnMut() -> Result<String, String> + Send> {
-        Box::new(move || self.reload())
+impl InForce {
+    fn into_closure(mut self) -> Box<dyn FnMut(Order) -> Result<String, String> + Send> {
+        Box::new(move |order| match order {
+            Order::Reload => self.reload(),
+            Order::Upgrade => self.upgrade(),
+        })
+    }
+
+    /// Starts a successor with the sockets of this process.
+    fn upgrade(&self) -> Result<String, String> {
+        let told = |error: io::Error| error.to_string();
+        let mut sockets = self.listeners.sockets().map_err(told)?;
+        sockets.push(self.admin.try_clone().map_err(told)?.into());
+        let mut child = upgrade::start(sockets).map_err(told)?;
+        let id = child.id();
+        // Until this process ends, it is told what became of the other one.
+        let waiter = std::thread::Builder::new().name("successor".to_owned());
+        let waiting = waiter.spawn(move || {
+            if let Ok(status) = child.wait() {
+                eprintln!("portcullis: process {id} ended with {status}; this process goes on");
+            }
+        });
+        waiting.map_err(told)?;
+        Ok(format!("process {id} is to take over"))
     }
 
     fn reload(&mut self) -> Result<String, String> {
@@ -295,7 +333,9 @@ impl Reload {
         let loaded = config::load(&self.path, generation);
         let mut loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
-        let prepared = self.listeners.prepare(&loaded.listeners)?;
+        let prepared = self
+            .listeners
+            .prepare(&loaded.listeners, &mut Inherited::default())?;
         loaded.snapshot.keep_endpoints(&self.published.load());
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();

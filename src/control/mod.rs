@@ -3,6 +3,7 @@
 mod admin;
 mod health;
 mod resolve;
+mod service;
 
 use std::io;
 use std::net::TcpListener;
@@ -28,8 +29,19 @@ pub struct Control {
     pub published: Arc<Published>,
     pub is_draining: Arc<AtomicBool>,
     pub drain_timeout: Duration,
-    /// Loads the configuration again. `Ok` says what is in force now, `Err` why the old one stays.
-    pub reload: Box<dyn FnMut() -> Result<String, String> + Send>,
+    /// Carries an order out. `Ok` says what is so now, `Err` why all stays as it was.
+    pub obey: Box<dyn FnMut(Order) -> Result<String, String> + Send>,
+    /// What is called once the process serves.
+    pub serving: Box<dyn FnOnce() + Send>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// SIGHUP: load the configuration again.
+    Reload,
+    /// SIGUSR2: start a process that takes over.
+    Upgrade,
 }
 
 /// How the process came to its end.
@@ -42,24 +54,28 @@ pub enum End {
 }
 
 impl Control {
-    /// Runs until a SIGTERM or SIGINT, then waits for the shards to drain. `greet` is called once
-    /// signals are received, so that nobody who was greeted can kill with a SIGHUP.
-    pub fn run(self, greet: impl FnOnce()) -> io::Result<End> {
+    /// Runs until a SIGTERM or SIGINT, then waits for the shards to drain. `serving` is called once
+    /// signals are received, so that nobody who was told can kill with a SIGHUP.
+    pub fn run(self) -> io::Result<End> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(self.serve(greet))
+        runtime.block_on(self.serve())
     }
 
-    async fn serve(mut self, greet: impl FnOnce()) -> io::Result<End> {
+    async fn serve(mut self) -> io::Result<End> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut upgrade = signal(SignalKind::user_defined2())?;
         self.admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(self.admin.try_clone()?)?;
         tokio::spawn(admin::serve(admin, self.registry.clone()));
         let mut watchers = watch(&self.published);
-        greet();
+        std::mem::replace(&mut self.serving, Box::new(|| {}))();
+        service::ready();
+        let registry = self.registry.clone();
+        let mut watchdog = std::pin::pin!(service::keep_watchdog(&registry));
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
@@ -67,10 +83,13 @@ impl Control {
                     watchers.shutdown().await;
                     watchers = watch(&self.published);
                 }
+                _ = upgrade.recv() => self.upgrade_now(),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = &mut watchdog => {}
             }
         }
+        service::stopping();
         eprintln!(
             "portcullis: draining, at most {} s",
             self.drain_timeout.as_secs()
@@ -81,7 +100,10 @@ impl Control {
 
     /// The admin plane waits meanwhile: nothing else has to be fast here.
     fn reload_now(&mut self) {
-        match (self.reload)() {
+        service::reloading();
+        let outcome = (self.obey)(Order::Reload);
+        service::reloaded();
+        match outcome {
             Ok(told) => {
                 self.registry.reloads_done.add(1);
                 eprintln!("portcullis: reloaded: {told}");
@@ -92,6 +114,13 @@ impl Control {
                     "portcullis: reload refused, the old configuration stays in force:\n{told}"
                 );
             }
+        }
+    }
+
+    fn upgrade_now(&mut self) {
+        match (self.obey)(Order::Upgrade) {
+            Ok(told) => eprintln!("portcullis: {told}"),
+            Err(told) => eprintln!("portcullis: no successor, this process goes on: {told}"),
         }
     }
 

@@ -27,7 +27,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use monoio::io::AsyncReadRent;
 
@@ -62,6 +62,9 @@ const SPARE_BUFFERS: usize = 64;
 
 /// Bytes of tokens and claims that the signature cache may hold, per shard.
 const SIGNATURE_CACHE: usize = 32 * 1024 * 1024;
+
+/// A tick that comes so much late is a stall: somebody's latency.
+const STALL: Duration = Duration::from_millis(100);
 
 /// Ticks between two looks at unspent leases: about as long as a lease lasts.
 const LEASE_TICKS: u32 = 3;
@@ -140,6 +143,7 @@ pub struct Shard {
     accepting: RefCell<Vec<Rc<Accepting>>>,
     /// The generation of the list that `accepting` follows.
     listening: Cell<u64>,
+    ticked: Cell<Instant>,
 }
 
 impl Shard {
@@ -178,6 +182,7 @@ impl Shard {
             buffers: RefCell::default(),
             accepting: RefCell::default(),
             listening: Cell::new(0),
+            ticked: Cell::new(Instant::now()),
         })
     }
 
@@ -235,6 +240,11 @@ impl Shard {
     }
 
     fn tick(&self) {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.ticked.replace(now)) > deadline::TICK + STALL {
+            self.metrics.stalls.add(1);
+        }
+        self.metrics.ticks.add(1);
         self.deadlines.tick();
         self.clock.tick();
         self.renew();

@@ -86,6 +86,10 @@ pub struct ShardMetrics {
     pub connections_open: Counter,
     /// Connections for which there was no place.
     pub connections_refused: Counter,
+    /// Looks at the time; one every 20 ms while the shard is well.
+    pub ticks: Counter,
+    /// Looks that came much too late.
+    pub stalls: Counter,
     pub in_flight: Counter,
     pub buffered: Counter,
     pub failed_handshakes: Counter,
@@ -115,6 +119,8 @@ impl ShardMetrics {
             connections_accepted: Counter::default(),
             connections_open: Counter::default(),
             connections_refused: Counter::default(),
+            ticks: Counter::default(),
+            stalls: Counter::default(),
             in_flight: Counter::default(),
             buffered: Counter::default(),
             failed_handshakes: Counter::default(),
@@ -303,7 +309,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 13] = [
+        let families: [(&str, &str, &str, Read); 15] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -345,6 +351,18 @@ impl Registry {
                 "counter",
                 "Client connections for which there was no place.",
                 |shard| shard.connections_refused.value(),
+            ),
+            (
+                "portcullis_ticks_total",
+                "counter",
+                "Looks at the time, every 20 ms.",
+                |shard| shard.ticks.value(),
+            ),
+            (
+                "portcullis_stalls_total",
+                "counter",
+                "Looks at the time that came 100 ms late: something kept the shard.",
+                |shard| shard.stalls.value(),
             ),
             (
                 "portcullis_requests_in_flight",

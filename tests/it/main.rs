@@ -8,6 +8,7 @@ mod golden;
 mod json_schema;
 mod layers;
 mod listener;
+mod operation;
 mod process;
 mod tls;
 mod upstream;

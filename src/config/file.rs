@@ -137,6 +137,8 @@ pub struct Operation {
     pub max_body: Option<At<Size>>,
     pub response_timeout: Option<Duration>,
     pub exchange_timeout: Option<Duration>,
+    pub websocket: Option<At<bool>>,
+    pub websocket_idle_timeout: Option<At<Duration>>,
 }
 
 pub struct Ownership {
@@ -293,6 +295,8 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         max_body: table.optional("max_body"),
         response_timeout: table.optional("response_timeout").map(|found| found.value),
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
+        websocket: table.optional("websocket"),
+        websocket_idle_timeout: table.optional("websocket_idle_timeout"),
     }
 }
 

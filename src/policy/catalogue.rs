@@ -48,6 +48,8 @@ pub struct Operation {
     pub max_body: usize,
     pub identity: Box<[IdentityField]>,
     pub timeouts: Timeouts,
+    /// Whether a client may switch to WebSocket, and for how long both sides may then be silent.
+    pub websocket: Option<Duration>,
 }
 
 /// How long an operation may take, where that differs from its upstream and its listener.
@@ -200,6 +202,7 @@ mod tests {
                 max_body: 0,
                 identity: Box::default(),
                 timeouts: Timeouts::default(),
+                websocket: None,
             },
         }
     }

@@ -204,9 +204,7 @@ impl Inspection {
 
     /// Refuses, for a reason found while the body arrived.
     pub fn refuse(self, denial: Denial) -> Refusal {
-        let mut refusal = Refusal::of(self.0.operation);
-        refusal.principal = self.0.principal;
-        refusal.because(denial)
+        self.0.refuse(denial)
     }
 
     /// Takes the whole body through the stages that were waiting for it.
@@ -240,6 +238,13 @@ impl Inspection {
 }
 
 impl Cleared {
+    /// Refuses after all, for a reason that only the way to the backend shows.
+    pub fn refuse(self, denial: Denial) -> Refusal {
+        let mut refusal = Refusal::of(self.operation);
+        refusal.principal = self.principal;
+        refusal.because(denial)
+    }
+
     pub fn operation(&self) -> usize {
         self.operation
     }

@@ -15,5 +15,6 @@ pub mod proxy_protocol;
 pub mod query;
 pub mod target;
 pub mod transcode;
+pub mod websocket;
 
 pub use error::Error;

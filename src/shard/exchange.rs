@@ -21,6 +21,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal};
 use crate::proto::body::Framing;
+use crate::proto::websocket::{self, Accept};
 use crate::shard::account::Account;
 use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::{collect, decode, is_here};
@@ -40,6 +41,8 @@ struct Ready {
     body: Body,
     /// What a balance by hash goes by.
     key: Option<u64>,
+    /// The answer that a switch to WebSocket must carry, if the client asks for it and may.
+    accept: Option<Accept>,
     /// The memory of a body that was collected.
     _held: Option<Held>,
 }
@@ -141,7 +144,9 @@ where
                     Body::Streamed(framing)
                 }
             };
-            let key = write_request(view, client, account, &cleared, framing);
+            let accept = handshake(view, client, &cleared)?;
+            let request = (&cleared, framing, accept.is_some());
+            let key = write_request(view, client, account, request);
             match body {
                 Body::Whole => take_whole(client, account),
                 Body::Streamed(_) => {
@@ -153,6 +158,7 @@ where
                 cleared,
                 body,
                 key,
+                accept,
                 _held: None,
             })
         }
@@ -161,6 +167,21 @@ where
             inspect(shard, view, client, account, inspection).await
         }
     }
+}
+
+/// What a client asks for that wants to switch, where the operation allows it. Elsewhere nobody
+/// switches: the wish ends at this hop, as RFC 9110 section 7.8 lets it.
+fn handshake<S: AsyncWriteRent>(
+    view: &View,
+    client: &Client<S>,
+    cleared: &Cleared,
+) -> Result<Option<Accept>, Refusal> {
+    let operation = &view.snapshot.catalogue.operations()[cleared.operation()];
+    if operation.websocket.is_none() {
+        return Ok(None);
+    }
+    let asked = websocket::asked(&client.head, client.inbound.bytes());
+    asked.map_err(|error| cleared.clone().refuse(Denial::Malformed(error)))
 }
 
 /// Moves a body that has arrived behind the head in `client.request`.
@@ -203,12 +224,13 @@ where
             let body = &client.inbound.bytes()[head..head + length as usize];
             let state = &mut shard.state.borrow_mut();
             let cleared = inspection.finish(&view.snapshot, state, body)?;
-            let key = write_request(view, client, account, &cleared, framing);
+            let key = write_request(view, client, account, (&cleared, framing, false));
             take_whole(client, account);
             Ok(Ready {
                 cleared,
                 body: Body::Whole,
                 key,
+                accept: None,
                 _held: Some(held),
             })
         }
@@ -226,7 +248,7 @@ where
                 Framing::None => Framing::None,
                 _ => Framing::Length(body.len() as u64),
             };
-            let key = write_request(view, client, account, &cleared, framing);
+            let key = write_request(view, client, account, (&cleared, framing, false));
             client.request.extend_from_slice(&body);
             client.inbound.consume(used);
             account.bytes_in = body.len() as u64;
@@ -234,6 +256,7 @@ where
                 cleared,
                 body: Body::Whole,
                 key,
+                accept: None,
                 _held: Some(held),
             })
         }
@@ -245,8 +268,7 @@ fn write_request<S: AsyncWriteRent>(
     view: &View,
     client: &mut Client<S>,
     account: &mut Account,
-    cleared: &Cleared,
-    framing: Framing,
+    (cleared, framing, upgrades): (&Cleared, Framing, bool),
 ) -> Option<u64> {
     account.principal = cleared.principal().cloned();
     let operation = &view.snapshot.catalogue.operations()[cleared.operation()];
@@ -259,6 +281,7 @@ fn write_request<S: AsyncWriteRent>(
         chain: &client.chain,
         trace: &account.trace,
         framing,
+        upgrades,
     };
     outgoing.write(cleared, &mut out);
     client.request = out;

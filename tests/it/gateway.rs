@@ -52,6 +52,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             max_body: 1 << 20,
             identity: Box::default(),
             timeouts: portcullis::policy::catalogue::Timeouts::default(),
+            websocket: None,
         },
     }
 }

@@ -99,6 +99,7 @@ pub fn decide(
         chain: &chain,
         trace: &Trace::new(&mut fastrand::Rng::with_seed(1), 0, None),
         framing: head.framing,
+        upgrades: false,
     };
     outgoing.write(&cleared, &mut out);
     Ok((cleared, out))

@@ -12,3 +12,4 @@ mod operation;
 mod process;
 mod tls;
 mod upstream;
+mod websocket;

@@ -1,5 +1,7 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
+use std::time::Duration;
+
 use crate::config::compile::{issuer, read_text, upstream};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
@@ -19,6 +21,9 @@ use crate::proto::header::{Kind, SealedNames};
 
 /// Longest body when nothing else is said.
 const BODY: usize = 64 * 1024;
+
+/// How long both sides of a WebSocket may be silent when nothing else is said.
+const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
 
 /// Most limits of one operation.
 const MOST_LIMITS: usize = 8;
@@ -404,6 +409,7 @@ impl Compiler<'_, '_> {
                 is_covered: outline.is_covered,
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
+                websocket: self.websocket(extra, outline.method),
                 timeouts: Timeouts {
                     response: extra.and_then(|extra| extra.response_timeout),
                     exchange: extra.and_then(|extra| extra.exchange_timeout),
@@ -448,6 +454,25 @@ impl Compiler<'_, '_> {
             self.error(name.position, message, hint);
         }
         found.unwrap_or(0)
+    }
+
+    fn websocket(&self, extra: Option<&file::Operation>, method: &str) -> Option<Duration> {
+        let extra = extra?;
+        let is_wanted = extra.websocket.as_ref().is_some_and(|wanted| wanted.value);
+        let idle = extra.websocket_idle_timeout.as_ref();
+        if let Some(idle) = idle.filter(|_| !is_wanted) {
+            let message = "`websocket_idle_timeout` is not used";
+            self.error(idle.position, message, "write websocket = true with it");
+        }
+        if let Some(wanted) = extra
+            .websocket
+            .as_ref()
+            .filter(|_| is_wanted && method != "GET")
+        {
+            let message = "only a GET can become a WebSocket (RFC 6455)";
+            self.error(wanted.position, message, "leave `websocket` out here");
+        }
+        is_wanted.then(|| idle.map_or(WEBSOCKET_IDLE, |idle| idle.value))
     }
 
     /// Who may call: an issuer's tokens, or everybody when that is said aloud.

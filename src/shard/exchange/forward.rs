@@ -7,10 +7,11 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Operation;
 use crate::policy::denial::Denial;
-use crate::policy::pipeline::{Cleared, Refusal};
+use crate::policy::pipeline::Refusal;
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
 use crate::shard::account::{Account, Decision};
+use crate::shard::buffer::Buffer;
 use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::confirm_expectation;
 use crate::shard::exchange::refuse::{fail, refuse};
@@ -20,6 +21,7 @@ use crate::shard::upstream::ejection::Outcome;
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
 use crate::shard::upstream::send::{Upload, UploadEnd};
+use crate::shard::upstream::tunnel::Tunnel;
 use crate::shard::upstream::{self, Link};
 use crate::shard::{Shard, View};
 
@@ -98,8 +100,7 @@ where
             }
             Err(error) => return Err(error),
         };
-        let parts = (&ready.cleared, operation, &ready.body);
-        let ended = run(shard, client, account, &mut connection, parts).await;
+        let ended = run(shard, client, account, &mut connection, (ready, operation)).await;
         let is_silent = ended.is_silent();
         if !(is_silent && connection.is_reused) {
             // A kept connection that has gone meanwhile says nothing about its endpoint.
@@ -132,15 +133,15 @@ async fn run<S>(
     client: &mut Client<S>,
     account: &mut Account,
     connection: &mut Connection,
-    (cleared, operation, body): (&Cleared, &Operation, &Body),
+    (ready, operation): (&Ready, &Operation),
 ) -> Ended
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
     let link = Link::default();
-    let streamed = match body {
+    let streamed = match ready.body {
         Body::Whole => Framing::None,
-        Body::Streamed(framing) => *framing,
+        Body::Streamed(framing) => framing,
     };
     let response_timeout = operation
         .timeouts
@@ -163,7 +164,7 @@ where
     };
     let relay = Relay {
         link: &link,
-        cleared,
+        cleared: &ready.cleared,
         operation,
         trace: &account.trace,
         client_deadline: &client.deadline,
@@ -172,6 +173,7 @@ where
         timeout: response_timeout,
         is_head: account.method() == "HEAD",
         request: &client.head,
+        accept: ready.accept,
         response: &mut client.response,
         closes: !client.head.keep_alive,
         out: &mut client.answer,
@@ -193,7 +195,6 @@ where
         content,
         is_clean,
     } = download;
-    shard.give_buffer(buffer);
     client.request = upload.bytes;
     account.bytes_in += upload.content;
     account.bytes_out = content;
@@ -201,6 +202,10 @@ where
     account.relayed = relayed;
     connection.deadline.lift();
     client.deadline.lift();
+    if response == Response::Switched {
+        tunnel(shard, client, account, connection, (operation, &mut buffer)).await;
+    }
+    shard.give_buffer(buffer);
     // RFC 9110 section 9.3.1: content of a GET has no defined meaning. A backend that skips it would
     // take it for the next request, so there is none on this connection.
     let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");
@@ -209,6 +214,41 @@ where
         response,
         upload: upload.end,
     }
+}
+
+/// Passes bytes both ways until somebody ends it, at the latest when the token of the client
+/// expires.
+async fn tunnel<S>(
+    shard: &Shard,
+    client: &mut Client<S>,
+    account: &mut Account,
+    connection: &mut Connection,
+    (operation, buffer): (&Operation, &mut Buffer),
+) where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let expires = account.principal.as_deref().and_then(|principal| {
+        let expires = principal.claims.get("exp")?.as_f64()?;
+        let left = expires - shard.clock.at(Instant::now()).unix_s as f64;
+        Duration::try_from_secs_f64(left.max(0.0)).ok()
+    });
+    let deadlines = [&client.deadline, &connection.deadline];
+    for deadline in deadlines {
+        expires.into_iter().for_each(|left| deadline.limit(left));
+    }
+    let tunnel = Tunnel {
+        deadlines,
+        idle: operation.websocket.unwrap_or(client.timeouts.idle),
+    };
+    let [up, down] = tunnel
+        .run(
+            (&mut client.reader, &mut client.writer, &mut client.inbound),
+            (&mut connection.reader, &mut connection.writer, buffer),
+        )
+        .await;
+    account.bytes_in += up;
+    account.bytes_out += down;
+    deadlines.iter().for_each(|deadline| deadline.lift());
 }
 
 impl Ended {
@@ -224,7 +264,7 @@ impl Ended {
     /// What the endpoint has shown of itself; none where the client had its part in it.
     fn outcome(&self) -> Option<Outcome> {
         match (&self.response, self.upload) {
-            (Response::Complete { .. }, _) => Some(Outcome::Answered),
+            (Response::Complete { .. } | Response::Switched, _) => Some(Outcome::Answered),
             (Response::Truncated { .. }, _) | (_, UploadEnd::Refused(_)) => None,
             (Response::None { .. }, _) => Some(Outcome::Failed),
         }
@@ -255,6 +295,11 @@ where
                 (true, false) => After::Close,
                 (false, false) => After::KeepAlive,
             }
+        }
+        (Response::Switched, _) => {
+            account.decision = Decision::Forwarded;
+            account.status = 101;
+            After::Close
         }
         (Response::Truncated { status }, _) => {
             account.decision = Decision::Forwarded;

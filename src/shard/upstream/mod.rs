@@ -7,6 +7,7 @@ pub mod ejection;
 pub mod pool;
 pub mod relay;
 pub mod send;
+pub mod tunnel;
 mod wire;
 
 use std::cell::Cell;

@@ -11,6 +11,7 @@ use crate::proto::body::Framing;
 use crate::proto::encode::{self, Forwarded};
 use crate::proto::forwarded::Chain;
 use crate::proto::transcode::Transcoder;
+use crate::proto::websocket;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{LINGER_BYTES, fill};
 use crate::shard::deadline::Deadline;
@@ -28,6 +29,8 @@ pub struct Outgoing<'a> {
     pub chain: &'a Chain,
     pub trace: &'a Trace,
     pub framing: Framing,
+    /// The client asks to switch to WebSocket, which the operation allows.
+    pub upgrades: bool,
 }
 
 impl Outgoing<'_> {
@@ -59,6 +62,9 @@ impl Outgoing<'_> {
             out.extend_from_slice(part);
         }
         self.chain.write(out);
+        if self.upgrades {
+            out.extend_from_slice(websocket::LINES);
+        }
         encode::finish(out, self.framing);
     }
 }

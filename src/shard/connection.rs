@@ -27,9 +27,6 @@ use crate::shard::pace::Pace;
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
 const INBOUND: usize = 4 * 1024;
 
-/// What a kept-alive connection may hold of response buffers while it waits.
-const OUTBOUND: usize = 16 * 1024;
-
 /// How long and how much is read from a client that was refused, so that it gets to read why
 /// instead of a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
@@ -121,7 +118,10 @@ pub async fn serve<S>(
 impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     async fn requests(&mut self, shard: &Rc<Shard>) -> After {
         loop {
-            let after = match self.read_head().await {
+            let head = self.read_head().await;
+            // Only a connection on which something happens has memory for it.
+            (self.request, self.answer) = (shard.take_block(), shard.take_block());
+            let after = match head {
                 Ok(received) => exchange::serve(shard, self, received).await,
                 Err(End::Quiet) => After::Close,
                 Err(End::Refused(denial)) => {
@@ -132,10 +132,8 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
             if after != After::KeepAlive {
                 return after;
             }
-            self.request.clear();
-            self.request.shrink_to(OUTBOUND);
-            self.answer.clear();
-            self.answer.shrink_to(OUTBOUND);
+            shard.give_block(std::mem::take(&mut self.request));
+            shard.give_block(std::mem::take(&mut self.answer));
             self.inbound.shrink(INBOUND);
         }
     }

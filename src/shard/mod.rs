@@ -57,8 +57,11 @@ use crate::telemetry::metrics::{self, Declared, ShardMetrics, State as Activity}
 /// What a response is read into: two heads, or a good piece of a body.
 const RESPONSE: usize = 32 * 1024;
 
-/// Response buffers kept for the next exchanges.
+/// Buffers of each kind kept for the next exchanges.
 const SPARE_BUFFERS: usize = 64;
+
+/// Beyond it a block is given back to the allocator: one large body must not stay for ever.
+const LARGEST_BLOCK: usize = 64 * 1024;
 
 /// Bytes of tokens and claims that the signature cache may hold, per shard.
 const SIGNATURE_CACHE: usize = 32 * 1024 * 1024;
@@ -140,6 +143,7 @@ pub struct Shard {
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
+    blocks: RefCell<Vec<Vec<u8>>>,
     accepting: RefCell<Vec<Rc<Accepting>>>,
     /// The generation of the list that `accepting` follows.
     listening: Cell<u64>,
@@ -180,6 +184,7 @@ impl Shard {
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(fastrand::Rng::new()),
             buffers: RefCell::default(),
+            blocks: RefCell::default(),
             accepting: RefCell::default(),
             listening: Cell::new(0),
             ticked: Cell::new(Instant::now()),
@@ -376,6 +381,19 @@ impl Shard {
             if !matches!(outcome, Ok(1..)) {
                 return;
             }
+        }
+    }
+
+    /// For a head on its way out, and what goes with it.
+    fn take_block(&self) -> Vec<u8> {
+        self.blocks.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn give_block(&self, mut block: Vec<u8>) {
+        let mut blocks = self.blocks.borrow_mut();
+        if blocks.len() < SPARE_BUFFERS && block.capacity() <= LARGEST_BLOCK {
+            block.clear();
+            blocks.push(block);
         }
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod exchange;
+mod faults;
 mod fuzz;
 mod gateway;
 mod golden;
@@ -10,6 +11,7 @@ mod layers;
 mod listener;
 mod operation;
 mod process;
+mod smuggling;
 mod tls;
 mod upstream;
 mod websocket;

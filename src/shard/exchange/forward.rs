@@ -62,7 +62,7 @@ where
 }
 
 /// Tries an endpoint, and once more another one if nobody can have noticed: no connection came
-/// about, or a request that may be repeated was met with silence.
+/// about, or a request that may be repeated was met with silence or with no answer in time.
 async fn tried<S>(
     shard: &Rc<Shard>,
     view: &View,
@@ -109,7 +109,9 @@ where
                 .into_iter()
                 .for_each(|outcome| turn.note(outcome));
         }
-        if is_silent && may_repeat && may_retry() {
+        // An endpoint that does not answer in time is not asked twice; another one may know better.
+        let is_late = ended.is_late() && cluster.has_other(&turn);
+        if (is_silent || is_late) && may_repeat && may_retry() {
             failed = Some(turn);
             continue;
         }
@@ -259,6 +261,15 @@ impl Ended {
             was_silent: true,
         };
         self.response == silent && !matches!(self.upload, UploadEnd::Refused(_))
+    }
+
+    /// The backend has not begun to answer in its time.
+    fn is_late(&self) -> bool {
+        let late = Response::None {
+            error: upstream::Error::ResponseTimeout,
+            was_silent: false,
+        };
+        self.response == late && !matches!(self.upload, UploadEnd::Refused(_))
     }
 
     /// What the endpoint has shown of itself; none where the client had its part in it.

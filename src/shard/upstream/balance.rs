@@ -149,6 +149,15 @@ impl Cluster {
         open.count()
     }
 
+    /// Whether requests may go to another endpoint than this.
+    pub fn has_other(&self, turn: &Turn) -> bool {
+        let members = self.members.borrow();
+        let mut others = members
+            .iter()
+            .filter(|each| !Rc::ptr_eq(each, &turn.member));
+        others.any(|each| self.bar(each).is_none())
+    }
+
     /// An endpoint for a request. `key` is what a hash goes by; `not` has just failed it and is
     /// taken only if there is no other.
     pub fn choose(self: &Rc<Self>, key: Option<u64>, not: Option<&Turn>) -> Result<Turn, Error> {
@@ -181,17 +190,20 @@ impl Cluster {
                 None => self.balanced(&others().collect::<Vec<_>>(), key),
             });
         }
-        if let Some(failed) = members.iter().filter(open).find(|each| is_failed(each)) {
-            return Ok(failed.clone());
-        }
         let bars = |bar| {
-            members
+            let barred = members
                 .iter()
-                .filter(move |each| self.bar(each) == Some(bar))
+                .filter(move |each| self.bar(each) == Some(bar));
+            barred.filter(|each| !is_failed(each))
         };
+        // One that refused before may be back, one that has just failed hardly is.
         if bars(Bar::Refusing).next().is_some() {
-            let refusing: Vec<_> = bars(Bar::Refusing).collect();
-            return Ok(self.balanced(&refusing, key));
+            return Ok(self.balanced(&bars(Bar::Refusing).collect::<Vec<_>>(), key));
+        }
+        if let Some(failed) = members.iter().find(|each| is_failed(each))
+            && matches!(self.bar(failed), None | Some(Bar::Refusing))
+        {
+            return Ok(failed.clone());
         }
         Err(if bars(Bar::Full).next().is_some() {
             Error::Overloaded

@@ -190,7 +190,7 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
         }
     }
 
-    async fn end(mut self, after: After) {
+    async fn end(&mut self, after: After) {
         self.deadline.lift();
         self.deadline.set(LINGER);
         // What cannot be told any more is not worth a word.

@@ -300,9 +300,11 @@ pub fn start(shard: &Rc<Shard>, accepted: Accepted) {
 }
 
 /// Runs to the end. `false`: it panicked, which nobody else notices. What a connection shares with
-/// others is borrowed for single statements only, so that a panic leaves nothing half written.
-async fn contained(work: impl Future<Output = ()>) -> bool {
-    AssertUnwindSafe(work).catch_unwind().await.is_ok()
+/// others is borrowed for single statements only, so that a panic leaves nothing half written. No
+/// `async fn`: that would hold the work twice, before and while it is waited for.
+fn contained(work: impl Future<Output = ()>) -> impl Future<Output = bool> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    caught.map(|outcome| outcome.is_ok())
 }
 
 async fn serve(
@@ -323,10 +325,14 @@ async fn serve(
     let Some(acceptor) = settings.tls.clone() else {
         return connection::serve(shard.clone(), stream, deadline, peer, settings).await;
     };
-    match acceptor.accept(stream).await {
-        Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
-        Err(_) => shard.note_failed_handshake(),
-    }
+    // On its own, so that a connection without TLS does not have its memory.
+    Box::pin(async move {
+        match acceptor.accept(stream).await {
+            Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
+            Err(_) => shard.note_failed_handshake(),
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -85,6 +85,13 @@ pub struct Upstream {
     pub slow_start: Duration,
     pub ejection: Ejection,
     pub health: Option<Health>,
+    pub tls: Option<UpstreamTls>,
+}
+
+pub struct UpstreamTls {
+    pub ca: Option<At<String>>,
+    pub name: Option<At<String>>,
+    pub certificate: Option<Certificate>,
 }
 
 #[derive(Default)]
@@ -194,10 +201,7 @@ fn listener(table: &Table<'_, '_>) -> Listener {
 fn tls(table: &Table<'_, '_>) -> Tls {
     Tls {
         position: table.position,
-        certificates: table.tables("certificates", |pair| Certificate {
-            chain: pair.required("chain"),
-            key: pair.required("key"),
-        }),
+        certificates: table.tables("certificates", certificate),
         minimum_version: table.optional("minimum_version"),
         client_certificates: table.optional("client_certificates"),
         client_ca: table.optional("client_ca"),
@@ -231,6 +235,22 @@ fn upstream(table: &Table<'_, '_>) -> Upstream {
         slow_start: table.or("slow_start", 10 * SECOND),
         ejection: table.table("ejection", ejection).unwrap_or_default(),
         health: table.table("health", health),
+        tls: table.table("tls", upstream_tls),
+    }
+}
+
+fn upstream_tls(table: &Table<'_, '_>) -> UpstreamTls {
+    UpstreamTls {
+        ca: table.required("ca"),
+        name: table.optional("name"),
+        certificate: table.table("certificate", certificate),
+    }
+}
+
+fn certificate(table: &Table<'_, '_>) -> Certificate {
+    Certificate {
+        chain: table.required("chain"),
+        key: table.required("key"),
     }
 }
 

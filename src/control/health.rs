@@ -13,8 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
-use crate::policy::upstream::{Address, Endpoint, HealthCheck, Probe, Upstream};
+use crate::policy::upstream::{Address, Endpoint, HealthCheck, Probe, Settings, Upstream};
 
 /// What the answers of an endpoint so far say.
 #[derive(Default)]
@@ -39,12 +40,10 @@ pub async fn keep(upstream: Upstream) {
         let mut asked = JoinSet::new();
         for endpoint in &*endpoints {
             let (endpoint, check) = (endpoint.clone(), check.clone());
-            let authority = upstream.settings.authority.clone();
+            let settings = upstream.settings.clone();
             asked.spawn(async move {
-                let answer = tokio::time::timeout(
-                    check.timeout,
-                    ask(&endpoint.address, &check.probe, &authority),
-                );
+                let asked = ask(&endpoint.address, &check.probe, &settings);
+                let answer = tokio::time::timeout(check.timeout, asked);
                 let answer = answer
                     .await
                     .unwrap_or_else(|_| Err("no answer in time".to_owned()));
@@ -91,12 +90,18 @@ impl Series {
     }
 }
 
-async fn ask(address: &Address, probe: &Probe, authority: &str) -> Result<(), String> {
+async fn ask(address: &Address, probe: &Probe, settings: &Settings) -> Result<(), String> {
     let told = |error: io::Error| error.to_string();
+    let authority = &*settings.authority;
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await.map_err(told)?;
-            answers(stream, probe, authority).await
+            let Some(tls) = &settings.tls else {
+                return answers(stream, probe, authority).await;
+            };
+            let connector = TlsConnector::from(tls.config.clone());
+            let stream = connector.connect(tls.name.clone(), stream).await;
+            answers(stream.map_err(told)?, probe, authority).await
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(told)?;
@@ -143,7 +148,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::policy::upstream::{Endpoints, Settings};
+    use crate::policy::upstream::Endpoints;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 

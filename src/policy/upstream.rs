@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 
 /// A backend and all that the shards and the control side have to know of it.
 #[derive(Clone, Debug)]
@@ -36,6 +38,34 @@ pub struct Settings {
     /// How long an endpoint that has come back gets less than its share.
     pub slow_start: Duration,
     pub health: Option<HealthCheck>,
+    /// None: in the clear.
+    pub tls: Option<Tls>,
+}
+
+/// How a backend is known for who it is, and what it is shown.
+#[derive(Clone)]
+pub struct Tls {
+    /// The name that its certificate must be valid for.
+    pub name: ServerName<'static>,
+    pub config: Arc<ClientConfig>,
+    /// A digest of all that `config` was made from.
+    pub fingerprint: [u8; 32],
+}
+
+impl PartialEq for Tls {
+    fn eq(&self, other: &Tls) -> bool {
+        self.name == other.name && self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Tls {}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Tls")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -60,6 +90,7 @@ impl Settings {
             },
             slow_start: Duration::from_secs(10),
             health: None,
+            tls: None,
         }
     }
 }

@@ -14,4 +14,5 @@ mod process;
 mod smuggling;
 mod tls;
 mod upstream;
+mod upstream_tls;
 mod websocket;

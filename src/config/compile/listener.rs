@@ -127,19 +127,8 @@ fn client_certificates(reader: &Reader<'_>, tls: &file::Tls) -> ClientCertificat
 }
 
 fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<CertifiedKey> {
-    let (chain_path, key_reference) = (pair.chain.as_ref()?, pair.key.as_ref()?);
-    let chain = chain(reader, chain_path)?;
-    let secret = secret::resolve(reader, key_reference.position, &key_reference.value)?;
-    let key = PrivateKeyDer::from_pem_slice(secret.reveal());
-    let Ok(key) = key else {
-        let hint = "a PEM file with -----BEGIN PRIVATE KEY----- is expected";
-        reader.error(
-            key_reference.position,
-            "there is no private key in it",
-            hint,
-        );
-        return None;
-    };
+    let chain_path = pair.chain.as_ref()?;
+    let (chain, key) = chain_and_key(reader, pair)?;
     tls::certified(chain, key)
         .map_err(|error| {
             let message = format!("the certificate and its key do not fit: {error}");
@@ -152,7 +141,25 @@ fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<Certifie
         .ok()
 }
 
-fn chain(reader: &Reader<'_>, path: &At<String>) -> Option<Vec<CertificateDer<'static>>> {
+/// A chain, the end-entity certificate first, and its private key.
+pub fn chain_and_key(
+    reader: &Reader<'_>,
+    pair: &file::Certificate,
+) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let (chain_path, key_reference) = (pair.chain.as_ref()?, pair.key.as_ref()?);
+    let chain = chain(reader, chain_path)?;
+    let secret = secret::resolve(reader, key_reference.position, &key_reference.value)?;
+    let key = PrivateKeyDer::from_pem_slice(secret.reveal());
+    if key.is_err() {
+        let hint = "a PEM file with -----BEGIN PRIVATE KEY----- is expected";
+        let message = "there is no private key in it";
+        reader.error(key_reference.position, message, hint);
+    }
+    Some((chain, key.ok()?))
+}
+
+/// The certificates of a PEM file, at least one.
+pub fn chain(reader: &Reader<'_>, path: &At<String>) -> Option<Vec<CertificateDer<'static>>> {
     let text = read_text(reader, path)?;
     let found = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
     match found {

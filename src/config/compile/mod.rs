@@ -6,6 +6,7 @@ mod issuer;
 mod listener;
 mod server;
 mod upstream;
+mod upstream_tls;
 
 use std::path::Path;
 

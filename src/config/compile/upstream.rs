@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::compile::one_of;
+use crate::config::compile::{one_of, upstream_tls};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader};
 use crate::policy::upstream::{
@@ -33,6 +33,12 @@ fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -
         .iter()
         .filter_map(|address| place(reader, address))
         .collect();
+    if declared.tls.is_some() {
+        for unix in written.iter().filter(|at| at.value.starts_with("unix:")) {
+            let hint = "leave out [upstream.NAME.tls], or use a TCP address";
+            reader.error(unix.position, "a Unix socket has no TLS", hint);
+        }
+    }
     let (places, known): (Vec<Place>, Vec<Vec<Address>>) = found.into_iter().unzip();
     let known: Vec<Address> = known.into_iter().flatten().collect();
     if known.len() > MOST_ENDPOINTS {
@@ -57,6 +63,10 @@ fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -
             ejection: ejection(reader, &declared.ejection),
             slow_start: declared.slow_start,
             health: declared.health.as_ref().map(|health| check(reader, health)),
+            tls: match &declared.tls {
+                Some(tls) => Some(upstream_tls::compile(reader, tls, &written.first()?.value)?),
+                None => None,
+            },
         },
     })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::policy::upstream::{Address, Settings, Timeouts};
+use crate::policy::upstream::{Address, Settings, Timeouts, Tls};
 use crate::shard::deadline::{Deadline, Deadlines};
 use crate::shard::upstream::Error;
 use crate::shard::upstream::wire::{self, Reader, Writer};
@@ -56,6 +56,7 @@ pub struct Counters {
 pub struct Pool {
     address: Address,
     timeouts: Timeouts,
+    tls: Option<Tls>,
     max_idle: usize,
     counters: Rc<Counters>,
     deadlines: Deadlines,
@@ -81,6 +82,7 @@ impl Pool {
         Rc::new(Pool {
             address,
             timeouts: settings.timeouts,
+            tls: settings.tls.clone(),
             max_idle: settings.max_idle,
             counters,
             deadlines,
@@ -168,10 +170,16 @@ impl Pool {
     }
 
     async fn connect(&self) -> io::Result<Connection> {
-        let (reader, writer, socket) = wire::connect(&self.address).await?;
+        let opened = wire::open(&self.address).await?;
+        let socket = opened.socket();
+        let deadline = self.deadlines.socket(socket);
+        // Who waits for it gives up by itself; this ends a handshake that nobody waits for.
+        deadline.set(self.timeouts.connect);
+        let (reader, writer) = opened.ready(self.tls.as_ref()).await?;
+        deadline.clear();
         increment(&self.counters.opened);
         Ok(Connection {
-            deadline: self.deadlines.socket(socket),
+            deadline,
             reader,
             writer,
             socket,

@@ -7,36 +7,71 @@ use monoio::BufResult;
 use monoio::buf::{IoBuf, IoBufMut, IoVecBuf, IoVecBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::{TcpStream, UnixStream};
+use monoio_rustls::{ClientTlsStream, TlsConnector};
 
-use crate::policy::upstream::Address;
+use crate::policy::upstream::{Address, Tls};
 
 /// What comes from a backend.
 pub enum Reader {
     Tcp(OwnedReadHalf<TcpStream>),
     Unix(OwnedReadHalf<UnixStream>),
+    Tls(Box<OwnedReadHalf<ClientTlsStream<TcpStream>>>),
 }
 
 /// What goes to a backend.
 pub enum Writer {
     Tcp(OwnedWriteHalf<TcpStream>),
     Unix(OwnedWriteHalf<UnixStream>),
+    Tls(Box<OwnedWriteHalf<ClientTlsStream<TcpStream>>>),
 }
 
-/// Opens a connection; the descriptor lives as long as both halves.
-pub async fn connect(address: &Address) -> io::Result<(Reader, Writer, RawFd)> {
+/// A socket to a backend, before TLS.
+pub enum Opened {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Opens a socket.
+pub async fn open(address: &Address) -> io::Result<Opened> {
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect_addr(*address).await?;
             stream.set_nodelay(true)?;
-            let socket = stream.as_raw_fd();
-            let (reader, writer) = stream.into_split();
-            Ok((Reader::Tcp(reader), Writer::Tcp(writer), socket))
+            Ok(Opened::Tcp(stream))
         }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(path).await?;
-            let socket = stream.as_raw_fd();
-            let (reader, writer) = stream.into_split();
-            Ok((Reader::Unix(reader), Writer::Unix(writer), socket))
+        Address::Unix(path) => UnixStream::connect(path).await.map(Opened::Unix),
+    }
+}
+
+impl Opened {
+    pub fn socket(&self) -> RawFd {
+        match self {
+            Opened::Tcp(stream) => stream.as_raw_fd(),
+            Opened::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Both ways of it, after a handshake if there is to be one. The descriptor lives as long as
+    /// both.
+    pub async fn ready(self, tls: Option<&Tls>) -> io::Result<(Reader, Writer)> {
+        match (self, tls) {
+            (Opened::Tcp(stream), None) => {
+                let (reader, writer) = stream.into_split();
+                Ok((Reader::Tcp(reader), Writer::Tcp(writer)))
+            }
+            (Opened::Tcp(stream), Some(tls)) => {
+                let connector = TlsConnector::from(tls.config.clone());
+                let stream = connector.connect(tls.name.clone(), stream).await;
+                let stream = stream.map_err(io::Error::other)?;
+                let (reader, writer) = stream.into_split();
+                Ok((Reader::Tls(Box::new(reader)), Writer::Tls(Box::new(writer))))
+            }
+            (Opened::Unix(stream), None) => {
+                let (reader, writer) = stream.into_split();
+                Ok((Reader::Unix(reader), Writer::Unix(writer)))
+            }
+            // Refused when the configuration is loaded.
+            (Opened::Unix(_), Some(_)) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -46,6 +81,7 @@ impl AsyncReadRent for Reader {
         match self {
             Reader::Tcp(reader) => reader.read(buffer).await,
             Reader::Unix(reader) => reader.read(buffer).await,
+            Reader::Tls(reader) => reader.read(buffer).await,
         }
     }
 
@@ -53,6 +89,7 @@ impl AsyncReadRent for Reader {
         match self {
             Reader::Tcp(reader) => reader.readv(buffer).await,
             Reader::Unix(reader) => reader.readv(buffer).await,
+            Reader::Tls(reader) => reader.readv(buffer).await,
         }
     }
 }
@@ -62,6 +99,7 @@ impl AsyncWriteRent for Writer {
         match self {
             Writer::Tcp(writer) => writer.write(buffer).await,
             Writer::Unix(writer) => writer.write(buffer).await,
+            Writer::Tls(writer) => writer.write(buffer).await,
         }
     }
 
@@ -69,6 +107,7 @@ impl AsyncWriteRent for Writer {
         match self {
             Writer::Tcp(writer) => writer.writev(buffer).await,
             Writer::Unix(writer) => writer.writev(buffer).await,
+            Writer::Tls(writer) => writer.writev(buffer).await,
         }
     }
 
@@ -76,6 +115,7 @@ impl AsyncWriteRent for Writer {
         match self {
             Writer::Tcp(writer) => writer.flush().await,
             Writer::Unix(writer) => writer.flush().await,
+            Writer::Tls(writer) => writer.flush().await,
         }
     }
 
@@ -83,6 +123,7 @@ impl AsyncWriteRent for Writer {
         match self {
             Writer::Tcp(writer) => writer.shutdown().await,
             Writer::Unix(writer) => writer.shutdown().await,
+            Writer::Tls(writer) => writer.shutdown().await,
         }
     }
 }

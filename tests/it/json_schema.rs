@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::policy::contract::schema::{Dialect, Schema, SchemaError, Scratch};
+use portcullis::policy::contract::schema::{
+    Compiler, Dialect, Direction, Documents, SchemaError, Scratch,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -208,13 +210,14 @@ fn check(draft: &Draft) {
     let Some(root) = suite() else {
         return;
     };
+    let documents = remotes(&root.join("../remotes"));
     let root = root.join(draft.folder);
     let mut tally = Tally::default();
     for (name, file) in files(&root) {
         let text = fs::read_to_string(&file).unwrap();
         let groups: Vec<Group> = serde_json::from_str(&text).unwrap();
         for group in &groups {
-            tally.count(&name, group, draft.dialect);
+            tally.count(&name, group, draft.dialect, &documents);
         }
     }
     let listed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -258,6 +261,26 @@ fn suite() -> Option<PathBuf> {
     Some(suite)
 }
 
+/// The documents that the suite expects to find at `http://localhost:1234/`.
+fn remotes(root: &Path) -> Documents {
+    let mut found = Documents::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap().display();
+            let text = fs::read_to_string(&path).unwrap();
+            let document = serde_json::from_str(&text).unwrap();
+            found.insert(format!("http://localhost:1234/{name}"), document);
+        }
+    }
+    found
+}
+
 /// Names such as `optional/format/date`, and where they are.
 fn files(root: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
@@ -278,8 +301,10 @@ fn files(root: &Path) -> Vec<(String, PathBuf)> {
 }
 
 impl Tally {
-    fn count(&mut self, file: &str, group: &Group, dialect: Dialect) {
-        let schema = match Schema::compile(&group.schema, "", dialect) {
+    fn count(&mut self, file: &str, group: &Group, dialect: Dialect, documents: &Documents) {
+        let compiler = Compiler::new(&group.schema, dialect);
+        let compiler = compiler.direction(Direction::Neither);
+        let schema = match compiler.documents("", documents).compile("") {
             Ok(schema) => schema,
             Err(errors) => {
                 assert!(!errors.is_empty(), "{file}: refused without a reason");

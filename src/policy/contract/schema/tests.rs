@@ -294,3 +294,183 @@ proptest! {
         }
     }
 }
+
+fn compiled(document: &Value, direction: Direction) -> Schema {
+    let compiler = Compiler::new(document, Dialect::OpenApi31).direction(direction);
+    compiler.compile("").unwrap()
+}
+
+#[test]
+fn members_of_the_other_direction_are_refused() {
+    let user = json!({"required": ["id", "password"], "properties": {
+        "id": {"readOnly": true}, "password": {"$ref": "#/$defs/secret"}},
+        "$defs": {"secret": {"writeOnly": true}}});
+    let request = compiled(&user, Direction::Request);
+    assert_eq!(check(&request, "{\"password\":1}"), Ok(()));
+    assert_eq!(check(&request, "{\"id\":1,\"password\":1}"), refused("/id", "readOnly"));
+    let response = compiled(&user, Direction::Response);
+    assert_eq!(check(&response, "{\"id\":1}"), Ok(()));
+    assert_eq!(
+        check(&response, "{\"id\":1,\"password\":1}"),
+        refused("/password", "writeOnly")
+    );
+    let neither = compiled(&user, Direction::Neither);
+    assert_eq!(check(&neither, "{\"id\":1,\"password\":1}"), Ok(()));
+    assert_eq!(check(&neither, "{\"id\":1}"), refused("", "required"));
+}
+
+#[test]
+fn a_discriminator_names_the_alternative() {
+    let document = json!({"components": {"schemas": {
+        "Pet": {"oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}],
+            "discriminator": {"propertyName": "kind", "mapping": {"hound": "Dog"}}},
+        "Cat": {"type": "object", "properties": {"lives": {"type": "integer"}}},
+        "Dog": {"type": "object", "required": ["bark"]}}}});
+    let pet = Schema::compile(&document, "/components/schemas/Pet", Dialect::OpenApi31).unwrap();
+    assert_eq!(check(&pet, "{\"kind\":\"Cat\",\"lives\":9}"), Ok(()));
+    assert_eq!(check(&pet, "{\"kind\":\"hound\",\"bark\":1}"), Ok(()));
+    assert_eq!(
+        check(&pet, "{\"lives\":\"x\",\"kind\":\"Cat\"}"),
+        refused("/lives", "type")
+    );
+    assert_eq!(check(&pet, "{\"kind\":\"hound\"}"), refused("", "required"));
+    for body in ["{\"kind\":\"Dog\",\"bark\":1}", "{\"kind\":1}", "{}", "[]", "1"] {
+        assert_eq!(check(&pet, body), refused("", "discriminator"), "{body}");
+    }
+}
+
+#[test]
+fn alternatives_told_apart_by_a_member_are_jumped_to() {
+    let event = schema(json!({"oneOf": [
+        {"type": "object", "required": ["on"], "properties": {"on": {"const": "a"}, "x": {"type": "integer"}}},
+        {"type": "object", "required": ["on"], "properties": {"on": {"enum": ["b", "c"]}}}]}));
+    assert_eq!(check(&event, "{\"on\":\"c\"}"), Ok(()));
+    assert_eq!(check(&event, "{\"x\":1,\"on\":\"\\u0061\"}"), Ok(()));
+    assert_eq!(check(&event, "{\"on\":\"a\",\"x\":\"\"}"), refused("/x", "type"));
+    for body in ["{\"on\":\"d\"}", "{}", "7", "{\"on\":[\"a\"]}"] {
+        assert_eq!(check(&event, body), refused("", "oneOf"), "{body}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_up_to_a_limit() {
+    let order = schema(json!({"type": "object", "required": ["id"], "additionalProperties": false,
+        "properties": {"id": {}, "items": {"type": "array", "maxItems": 2, "items": {"$ref": "#/$defs/n"}}},
+        "$defs": {"n": {"type": "integer", "maximum": 5}}}));
+    let body = b"{\"x\":1,\"items\":[9,\"a\",1]}";
+    let mut scratch = Scratch::default();
+    let told = |limit, scratch: &mut Scratch| -> Vec<(String, &str, String)> {
+        let all = order.violations(body, limit, scratch).into_iter();
+        all.map(|each| (each.pointer, each.keyword, each.schema)).collect()
+    };
+    let each = |pointer: &str, keyword, place: &str| (pointer.to_owned(), keyword, place.to_owned());
+    let expected = [
+        each("/x", "additionalProperties", ""),
+        each("/items/0", "maximum", "/$defs/n"),
+        each("/items/1", "type", "/$defs/n"),
+        each("/items", "maxItems", "/properties/items"),
+        each("", "required", ""),
+    ];
+    assert_eq!(told(100, &mut scratch), expected);
+    assert_eq!(told(2, &mut scratch), expected[..2]);
+    assert!(order.violations(b"{\"id\":1}", 9, &mut scratch).is_empty());
+    let broken = order.violations(b"{\"id\":1,}", 9, &mut scratch);
+    assert_eq!(broken.len(), 1);
+    assert_eq!(broken[0].keyword, "json");
+}
+
+#[test]
+fn numbers_are_compared_as_they_are_written() {
+    let price = schema(json!({"multipleOf": 0.01, "maximum": 18446744073709551615_u64}));
+    for good in ["19.99", "0.07", "18446744073709551615", "1e2", "-3.10"] {
+        assert_eq!(check(&price, good), Ok(()), "{good}");
+    }
+    assert_eq!(check(&price, "0.075"), refused("", "multipleOf"));
+    assert_eq!(check(&price, "18446744073709551616"), refused("", "maximum"));
+    let unique = schema(json!({"uniqueItems": true}));
+    assert_eq!(check(&unique, "[1,true,\"1\",[1],{\"a\":1},{\"b\":1}]"), Ok(()));
+    for bad in ["[1,2,1.0]", "[{\"a\":1,\"b\":2},{\"b\":2.0,\"\\u0061\":1}]", "[\"a\",\"\\u0061\"]"] {
+        assert_eq!(check(&unique, bad), refused("", "uniqueItems"), "{bad}");
+    }
+}
+
+#[test]
+fn more_members_than_bits_are_told_apart() {
+    let names: Vec<String> = (0..100).map(|n| format!("member{n}")).collect();
+    let properties: serde_json::Map<String, Value> =
+        names.iter().map(|name| (name.clone(), json!({"type": "integer"}))).collect();
+    let wide = schema(json!({"properties": properties, "required": names, "additionalProperties": false}));
+    let all: Vec<String> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+    let body = |members: &[String]| format!("{{{}}}", members.join(","));
+    assert_eq!(check(&wide, &body(&all)), Ok(()));
+    assert_eq!(check(&wide, &body(&all[1..])), refused("", "required"));
+    let twice = [&all[..], &all[70..71]].concat();
+    assert_eq!(check(&wide, &body(&twice)), refused("", "unique names"));
+}
+
+#[test]
+fn other_documents_are_only_those_that_are_loaded() {
+    let main = json!({"items": {"$ref": "parts.json#/$defs/n"}});
+    let mut documents = Documents::new();
+    let parts = json!({"$defs": {"n": {"$ref": "#/$defs/m"}, "m": {"type": "integer", "nope": 1}}});
+    documents.insert("file:///api/parts.json".to_owned(), parts);
+    let compile = |documents: &Documents| {
+        let compiler = Compiler::new(&main, Dialect::OpenApi31);
+        compiler.documents("file:///api/main.json", documents).compile("")
+    };
+    let errors = compile(&documents).unwrap_err();
+    assert_eq!(errors[0].pointer, "file:///api/parts.json#/$defs/m/nope");
+    let sound = json!({"$defs": {"n": {"$ref": "#/$defs/m"}, "m": {"type": "integer"}}});
+    documents.insert("file:///api/parts.json".to_owned(), sound);
+    let list = compile(&documents).unwrap();
+    assert_eq!(check(&list, "[1]"), Ok(()));
+    assert_eq!(check(&list, "[\"a\"]"), refused("/0", "type"));
+    documents.clear();
+    assert_eq!(compile(&documents).unwrap_err()[0].pointer, "/items/$ref");
+}
+
+#[test]
+fn hostile_bodies_end_with_a_refusal() {
+    let tree = schema(json!({"$defs": {"t": {"anyOf": [
+        {"type": "array", "items": {"$ref": "#/$defs/t"}},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/t"}, "unevaluatedProperties": false},
+        {"type": "integer"}]}}, "$ref": "#/$defs/t", "uniqueItems": true}));
+    for body in [
+        "[".repeat(100_000),
+        "{\"a\":".repeat(100_000),
+        "[".repeat(64) + &"]".repeat(64),
+        "[1".repeat(63) + &"]".repeat(63),
+        "{\"a\":[".repeat(30) + "1.5" + &"]}".repeat(30),
+        "\"\\".repeat(1000),
+        "1e999999999999999999999".to_owned(),
+        format!("[{}]", "1,".repeat(10_000)),
+        "{\"\\ud800\":1}".to_owned(),
+        "{\"a\":1,\"\\u0061\":2}".to_owned(),
+    ] {
+        let _ = check(&tree, &body);
+    }
+    assert_eq!(check(&tree, &"[".repeat(100_000)), refused("", "json"));
+    let many: String = (0..100_000).map(|n| format!("\"k{n}\":{n},")).collect();
+    assert_eq!(check(&tree, &format!("{{{many}\"k1\":1}}")), refused("", "unique names"));
+    assert_eq!(check(&tree, &format!("{{{many}\"k\":1}}")), Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn json_is_what_others_take_for_json(text in "[\\[\\]{}:,\" a0-9.eEtrufalsn\\\\-]{0,12}") {
+        let ours = check(&schema(json!({})), &text);
+        let theirs = serde_json::from_str::<Value>(&text);
+        // They let names repeat; and numbers too large for a double are JSON all the same.
+        let told = theirs.as_ref().map_err(ToString::to_string);
+        let is_large = told.is_err_and(|told| told.contains("out of range"));
+        match ours {
+            Ok(()) => prop_assert!(theirs.is_ok() || is_large, "{}", text),
+            Err((_, "unique names")) => prop_assert!(theirs.is_ok() || is_large, "{}", text),
+            Err(_) => prop_assert!(theirs.is_err(), "{}", text),
+        }
+        let mut bytes = text.clone().into_bytes();
+        if ours == Ok(()) && !is_large {
+            prop_assert!(simd_json::to_tape(&mut bytes).is_ok(), "{}", text);
+        }
+    }
+}

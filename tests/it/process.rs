@@ -561,7 +561,7 @@ fn the_reference_configuration_loads_and_lists_what_it_opens() {
 #[test]
 fn check_tells_everything_at_once_with_its_place() {
     let directory = Directory::new("check");
-    directory.write("api.yaml", &API.replace("minimum: 1", "multipleOf: 1"));
+    directory.write("api.yaml", &API.replace("minimum: 1", "minimun: 1"));
     directory.write("keys.json", "{\"keys\":[]}");
     directory.write(
         "gateway.toml",
@@ -606,7 +606,7 @@ authentication = "none"
         ("gateway.toml:17:31", "cannot be counted"),
         ("gateway.toml:19:10", "no path pattern"),
         ("gateway.toml:18:6", "need `contract`"),
-        ("api.yaml:", "`multipleOf` is not enforced"),
+        ("api.yaml:", "`minimun` is not enforced"),
     ] {
         assert!(told.contains(place), "{place} in {told}");
         assert!(told.contains(words), "{words} in {told}");

@@ -11,3 +11,4 @@ pub mod pipeline;
 pub mod ratelimit;
 pub mod route;
 pub mod snapshot;
+pub mod waf;

@@ -1,0 +1,3 @@
+//! An attack? What requests say, in the forms that servers read it, and what stands in it.
+
+pub mod transform;

@@ -83,8 +83,6 @@ pub enum Effect {
     BodyProcessor(Box<str>),
     /// `ctl:forceRequestBodyVariable`
     ForceBody(bool),
-    /// `ctl:auditEngine`, `auditlog` and `noauditlog` within the request.
-    Audit(bool),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -74,8 +74,7 @@ pub fn control(text: &str, slots: &mut Slots) -> Result<Option<Effect>, Fault> {
             other => return Err(Fault::unsupported(format!("the body processor `{other}`"))),
         },
         "forcerequestbodyvariable" => Effect::ForceBody(switch(value)?),
-        "auditengine" => Effect::Audit(!value.eq_ignore_ascii_case("off")),
-        "auditlogparts" | "debugloglevel" => return Ok(None),
+        "auditengine" | "auditlogparts" | "debugloglevel" => return Ok(None),
         other => return Err(Fault::unsupported(format!("the control `{other}`"))),
     };
     Ok(Some(effect))

@@ -66,8 +66,8 @@ impl Traits {
             "allow" => self.disrupt(Disruption::Allow(Scope::All)),
             "log" => self.log = Some(true),
             "nolog" => self.log = Some(false),
-            "auditlog" => self.effects.push(Effect::Audit(true)),
-            "noauditlog" => self.effects.push(Effect::Audit(false)),
+            // There is one log, and `log` says what is in it.
+            "auditlog" | "noauditlog" => {}
             "chain" => self.chain = true,
             "capture" => self.capture = true,
             "multimatch" => self.multi_match = true,

@@ -41,10 +41,6 @@ impl Matched {
         self.matches.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.matches.is_empty()
-    }
-
     /// Name and value, in the order of the matches.
     pub fn at(&self, number: usize) -> Option<(&[u8], &[u8])> {
         let found = self.matches.get(number)?;

@@ -10,6 +10,7 @@ pub mod collection;
 pub mod compile;
 pub mod draft;
 mod evaluate;
+pub mod fold;
 mod gather;
 pub mod hit;
 pub mod inspection;

@@ -54,6 +54,14 @@ impl Slots {
         self.names.get(usize::from(slot.0)).map_or("", |name| name)
     }
 
+    /// Every slot and its name.
+    pub fn all(&self) -> impl Iterator<Item = (Slot, &str)> {
+        let numbers = 0..u16::MAX;
+        numbers
+            .zip(&self.names)
+            .map(|(number, name)| (Slot(number), &**name))
+    }
+
     pub fn len(&self) -> usize {
         self.names.len()
     }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::policy::waf::compile::{Compiled, OnUnsupported, compile};
-use portcullis::policy::waf::seclang::{Files, Loaded, load};
+use portcullis::policy::waf::load::{Loaded, Settings, load};
+use portcullis::policy::waf::seclang::Files;
 
 /// Where the suite is; says loudly that there is none.
 pub fn root() -> Option<PathBuf> {
@@ -24,19 +24,23 @@ pub fn root() -> Option<PathBuf> {
 }
 
 /// What the suite asks for: all paranoia levels, and limits that are off by default.
-pub const SUITE: &str = "SecAction \"id:900005,phase:1,nolog,pass,\
-    setvar:tx.blocking_paranoia_level=4,setvar:tx.crs_validate_utf8_encoding=1,\
-    setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,setvar:tx.total_arg_length=64000,\
-    setvar:tx.max_num_args=255,setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"\n";
+pub const SUITE: &[(&str, &str)] = &[
+    ("blocking_paranoia_level", "4"),
+    ("crs_validate_utf8_encoding", "1"),
+    ("arg_name_length", "100"),
+    ("arg_length", "400"),
+    ("total_arg_length", "64000"),
+    ("max_num_args", "255"),
+    ("max_file_size", "64100"),
+    ("combined_file_sizes", "65535"),
+];
 
-/// The rules with these settings before them.
-pub fn drafts(root: &Path, settings: &str) -> Loaded {
-    let main = format!(
-        "{settings}Include {0}/crs-setup.conf.example\nInclude {0}/rules/*.conf\n",
-        root.display()
-    );
+/// The rules with these settings.
+pub fn loaded(root: &Path, settings: &Settings<'_>) -> Loaded {
+    let root = root.display();
+    let main = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
     let read = |path: &str| {
-        if path == "settings" {
+        if path == "main" {
             return Ok(main.clone().into_bytes());
         }
         fs::read(path).map_err(|error| error.to_string())
@@ -50,16 +54,8 @@ pub fn drafts(root: &Path, settings: &str) -> Loaded {
         read: &read,
         list: &list,
     };
-    load(&["settings"], files).unwrap_or_else(|errors| {
+    load(&["main"], files, settings).unwrap_or_else(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         panic!("the rule set does not load:\n{}", errors.join("\n"))
-    })
-}
-
-pub fn compiled(root: &Path, settings: &str) -> Compiled {
-    let Loaded { items, slots, .. } = drafts(root, settings);
-    compile(&items, slots, OnUnsupported::Skip).unwrap_or_else(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        panic!("the rule set does not compile:\n{}", errors.join("\n"))
     })
 }

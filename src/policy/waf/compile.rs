@@ -9,8 +9,10 @@ use crate::policy::waf::collection::{Collection, STORED};
 use crate::policy::waf::draft::{
     Change, Condition, Effect, Item, LinkDraft, Name, RuleDraft, Skip, Which,
 };
+use crate::policy::waf::fold::Folded;
 use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::LoadError;
+use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::rule::{Action, Link, Rule, RuleSet, Test, next_generation};
 use crate::policy::waf::target::{Selector, Targets};
 use crate::policy::waf::template::{CAPTURES, Piece, Reference, Slots, Template};
@@ -35,10 +37,11 @@ pub struct Compiled {
 /// # Errors
 /// All rules that cannot be run, unless those are to be skipped; jumps that lead nowhere, always.
 pub fn compile(
-    items: &[Item],
+    folded: &Folded,
     slots: Slots,
     on_unsupported: OnUnsupported,
 ) -> Result<Compiled, Vec<LoadError>> {
+    let items = folded.items.as_slice();
     let mut compiler = Compiler {
         items,
         rules: Vec::new(),
@@ -62,14 +65,16 @@ pub fn compile(
         unusable,
         ..
     } = compiler;
-    let used = used(&rules);
     Ok(Compiled {
         rules: RuleSet {
+            request: Prefilter::of(&rules, Collection::is_of_request),
+            response: Prefilter::of(&rules, |part| !part.is_of_request()),
+            used: used(&rules),
             rules: rules.into(),
             phases,
             slots,
             patterns,
-            used,
+            constants: folded.constants.clone().into(),
             generation: next_generation(),
         },
         skipped: unusable,

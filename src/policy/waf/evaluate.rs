@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Change, Name};
 use crate::policy::waf::memory::Memory;
@@ -29,6 +30,7 @@ pub struct Evaluation<'a> {
     pub memory: &'a mut Memory,
     pub state: &'a mut State,
     pub buffers: &'a mut Buffers,
+    pub candidates: &'a Candidates,
 }
 
 /// Room for values that are made on the way.
@@ -49,21 +51,6 @@ struct Forms {
     next: Vec<u8>,
 }
 
-/// Which values of a target are worth asking about.
-pub trait Candidates {
-    /// False only if the first link of the rule cannot match this value.
-    fn may_match(&self, rule: u16, id: Id) -> bool;
-}
-
-/// All of them.
-pub struct Every;
-
-impl Candidates for Every {
-    fn may_match(&self, _: u16, _: Id) -> bool {
-        true
-    }
-}
-
 /// One value that is asked about.
 enum Subject<'a> {
     Stored(Id),
@@ -76,7 +63,7 @@ enum Subject<'a> {
 
 impl<'a> Evaluation<'a> {
     /// Whether all links match.
-    pub fn rule(&mut self, number: u16, candidates: &dyn Candidates) -> bool {
+    pub fn rule(&mut self, number: u16) -> bool {
         let rule: &'a Rule = &self.rules.rules[usize::from(number)];
         if self.state.removed.contains(&rule.id) {
             return false;
@@ -84,16 +71,11 @@ impl<'a> Evaluation<'a> {
         self.state.matched.clear();
         let mut links = rule.links.iter();
         let first = links.next();
-        first.is_some_and(|first| self.link(rule, first, Some((number, candidates))))
+        first.is_some_and(|first| self.link(rule, first, Some(number)))
             && links.all(|link| self.link(rule, link, None))
     }
 
-    fn link(
-        &mut self,
-        rule: &'a Rule,
-        link: &'a Link,
-        asked: Option<(u16, &dyn Candidates)>,
-    ) -> bool {
+    fn link(&mut self, rule: &'a Rule, link: &'a Link, head_of: Option<u16>) -> bool {
         let Some(test) = &link.test else {
             self.effects(link);
             return true;
@@ -114,18 +96,13 @@ impl<'a> Evaluation<'a> {
         };
         let mut found = false;
         for target in &link.targets.included {
-            found |= self.target(&step, target, asked);
+            found |= self.target(&step, target, head_of);
         }
         self.buffers.argument = argument;
         found
     }
 
-    fn target(
-        &mut self,
-        step: &Step<'a, '_>,
-        target: &'a Target,
-        asked: Option<(u16, &dyn Candidates)>,
-    ) -> bool {
+    fn target(&mut self, step: &Step<'a, '_>, target: &'a Target, head_of: Option<u16>) -> bool {
         if target.count {
             let mut digits = itoa::Buffer::new();
             let count = digits.format(self.count(step.rule, step.link, target));
@@ -151,21 +128,17 @@ impl<'a> Evaluation<'a> {
                 self.made(step, target.collection, b"", size.as_bytes())
             }
             Collection::Rule => false,
-            _ => self.stored(step, target, asked),
+            _ => self.stored(step, target, head_of),
         }
     }
 
-    fn stored(
-        &mut self,
-        step: &Step<'a, '_>,
-        target: &Target,
-        asked: Option<(u16, &dyn Candidates)>,
-    ) -> bool {
+    fn stored(&mut self, step: &Step<'a, '_>, target: &Target, head_of: Option<u16>) -> bool {
         let mut found = false;
+        let (rules, candidates) = (self.rules, self.candidates);
         for &part in target.collection.parts() {
             for at in 0..self.state.values.of(part).len() {
                 let id = self.state.values.of(part)[at];
-                if asked.is_some_and(|(rule, candidates)| !candidates.may_match(rule, id)) {
+                if head_of.is_some_and(|rule| !candidates.may_match(rules, rule, id)) {
                     continue;
                 }
                 if self.is_selected(step.rule, step.link, target, id) {

@@ -6,13 +6,15 @@
 //! A phase may be left out at the end, not in the middle: `finish` can follow any of them.
 
 use crate::policy::waf::body_values;
+use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
-use crate::policy::waf::evaluate::{Buffers, Evaluation, Every};
+use crate::policy::waf::evaluate::{Buffers, Evaluation};
 use crate::policy::waf::gather::Gather;
 use crate::policy::waf::hit::{self, Hit};
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
+use crate::policy::waf::operator::number::number;
 use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::state::State;
 use crate::policy::waf::values::Budget;
@@ -20,12 +22,20 @@ use crate::policy::waf::values::Budget;
 /// So many hits of one message are kept.
 const HITS: usize = 256;
 
+/// The variable that the rule set compares the sum of scores with.
+pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
+
 /// How an operation wants its messages inspected.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tuning {
     pub engine: Engine,
     pub budget: Budget,
     pub over_budget: OverBudget,
+    /// What the sum of scores must reach for the rules to refuse a request, in place of what the
+    /// rule set says.
+    pub threshold: Option<i64>,
+    /// Run every rule on every value: what the prefilter is measured against.
+    pub exhaustive: bool,
 }
 
 /// What to do with a message that is more than the budget allows to look at.
@@ -59,6 +69,7 @@ pub enum Reason {
 pub struct Inspection {
     state: State,
     buffers: Buffers,
+    candidates: Candidates,
     tuning: Tuning,
     allowed: Option<Scope>,
     verdict: Option<Reason>,
@@ -69,6 +80,10 @@ impl Inspection {
     pub fn begin(&mut self, rules: &RuleSet, tuning: Tuning) {
         self.state.clear(rules.slots.len(), tuning.budget);
         self.state.engine = tuning.engine;
+        self.candidates.clear(tuning.exhaustive);
+        if let (Some(threshold), Some(slot)) = (tuning.threshold, rules.slots.find(THRESHOLD)) {
+            self.state.tx.pin(slot, threshold);
+        }
         self.tuning = tuning;
         self.allowed = None;
         self.verdict = None;
@@ -150,18 +165,23 @@ impl Inspection {
             return self.answer();
         }
         memory.belong_to(rules);
+        self.candidates.look(rules, memory, &self.state.values);
         let list = &rules.phases[phase as usize - 1];
         let mut at = 0;
         while let Some(&number) = list.get(at) {
+            at += 1;
+            if !self.candidates.may_run(rules, number) {
+                continue;
+            }
             let rule = &rules.rules[usize::from(number)];
             let mut evaluation = Evaluation {
                 rules,
                 memory,
                 state: &mut self.state,
                 buffers: &mut self.buffers,
+                candidates: &self.candidates,
             };
-            at += 1;
-            if evaluation.rule(number, &Every) {
+            if evaluation.rule(number) {
                 at = rule.next.unwrap_or(at);
                 if self.matched(rule) {
                     break;

@@ -3,6 +3,7 @@
 use regex_automata::meta::Cache;
 use regex_automata::util::captures::Captures;
 
+use crate::policy::waf::benign::Benign;
 use crate::policy::waf::operator::{Captured, Operator};
 use crate::policy::waf::rule::{RuleSet, Test};
 use crate::policy::waf::tx::Tx;
@@ -13,6 +14,7 @@ pub struct Memory {
     /// Of which rules; memory of one pattern must not be used for another.
     generation: u64,
     patterns: Vec<Option<Box<Slot>>>,
+    pub(super) benign: Benign,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,7 @@ impl Memory {
         if self.generation != rules.generation {
             self.generation = rules.generation;
             self.patterns.clear();
+            self.benign.clear();
             self.patterns
                 .resize_with(usize::from(rules.patterns), || None);
         }

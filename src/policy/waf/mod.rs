@@ -5,7 +5,9 @@
 //! message -> gather -> values -> inspection -> verdict, hits  per message
 //! ```
 
+mod benign;
 mod body_values;
+mod candidates;
 pub mod collection;
 pub mod compile;
 pub mod draft;
@@ -14,12 +16,14 @@ pub mod fold;
 mod gather;
 pub mod hit;
 pub mod inspection;
+pub mod load;
 mod matched;
 pub mod memory;
 pub mod message;
 pub mod operator;
 pub mod pattern;
 pub mod place;
+pub mod prefilter;
 pub mod rule;
 pub mod seclang;
 mod state;

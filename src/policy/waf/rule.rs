@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::policy::waf::draft::{Change, Disruption, Engine, Name, Phase};
 use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::Place;
+use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::target::{Target, Targets};
-use crate::policy::waf::template::{Slots, Template};
+use crate::policy::waf::template::{Slot, Slots, Template};
 use crate::policy::waf::transform::Transformation;
 
 /// One rule: it matches if all of its links do, one after the other.
@@ -89,6 +90,11 @@ pub struct RuleSet {
     pub(super) patterns: u16,
     /// A bit for each stored collection that a rule looks at.
     pub(super) used: u64,
+    /// Which rules could match a value of the request, of the response.
+    pub(super) request: Prefilter,
+    pub(super) response: Prefilter,
+    /// What variables of `TX` hold that no request changes.
+    pub(super) constants: Box<[(Slot, String)]>,
     /// A number that no other set of rules has.
     pub(super) generation: u64,
 }
@@ -107,6 +113,12 @@ impl RuleSet {
 
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Of the rules that look at the request how many are behind the prefilter, how many of those
+    /// require a text, and how many steps lead to the forms of a value.
+    pub fn extent(&self) -> (usize, usize, usize) {
+        self.request.extent()
     }
 
     /// The rules in order.

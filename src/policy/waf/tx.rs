@@ -26,6 +26,8 @@ pub struct Tx {
     text: Vec<u8>,
     /// The text of captures, which the next capture replaces.
     captured: Vec<u8>,
+    /// A variable that rules do not change.
+    pinned: Option<Slot>,
     is_exceeded: bool,
 }
 
@@ -43,6 +45,13 @@ impl Tx {
         self.made.clear();
         self.text.clear();
         self.is_exceeded = false;
+        self.pinned = None;
+    }
+
+    /// Sets a variable for good.
+    pub fn pin(&mut self, slot: Slot, value: i64) {
+        self.assign_number(slot, value);
+        self.pinned = Some(slot);
     }
 
     pub fn is_exceeded(&self) -> bool {
@@ -131,6 +140,7 @@ impl Tx {
 
     fn put(&mut self, place: Place, content: Option<Content>) {
         match (place, content) {
+            (Place::Slot(slot), _) if self.pinned == Some(slot) => {}
             (Place::Slot(slot), content) => {
                 if let Some(found) = self.slots.get_mut(usize::from(slot.0)) {
                     *found = content;

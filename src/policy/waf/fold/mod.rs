@@ -116,6 +116,16 @@ struct Path {
     unsure: usize,
 }
 
+impl Folded {
+    /// Rules as they are, with nothing done at load.
+    pub fn nothing(items: Vec<Item>) -> Folded {
+        Folded {
+            items,
+            constants: Vec::new(),
+        }
+    }
+}
+
 impl<'a> Run<'a> {
     fn over(
         items: &'a [Item],

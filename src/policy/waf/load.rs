@@ -26,7 +26,7 @@ impl Default for Settings<'_> {
     fn default() -> Self {
         Settings {
             variables: &[],
-            on_unsupported: OnUnsupported::Refuse,
+            on_unsupported: OnUnsupported::Skip,
             folded: true,
         }
     }

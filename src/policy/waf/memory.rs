@@ -29,10 +29,15 @@ impl Memory {
         if self.generation != rules.generation {
             self.generation = rules.generation;
             self.patterns.clear();
-            self.benign.clear();
+            self.benign.forget();
             self.patterns
                 .resize_with(usize::from(rules.patterns), || None);
         }
+    }
+
+    /// Forgets which values were found benign, so that all are looked at again.
+    pub fn forget(&mut self) {
+        self.benign.forget();
     }
 
     /// Whether the operator matches, whatever a rule makes of that. With `capture` the variables

@@ -12,3 +12,4 @@ pub mod ratelimit;
 pub mod route;
 pub mod snapshot;
 pub mod upstream;
+pub mod waf;

@@ -56,11 +56,11 @@ fn is_injection(folded: &Folded, context: Context) -> bool {
     folded.is_grave || is_beyond_doubt(&classes) || !is_text(folded, context) && is_known()
 }
 
-/// Words of a query that no text puts side by side, whatever surrounds them: `1 UNION SELECT`, a
-/// statement of two words behind a semicolon or at the very beginning.
+/// Words of a query that no text puts side by side, whatever surrounds them: `1 UNION SELECT`, or a
+/// statement of two words behind a semicolon.
 pub(super) fn is_beyond_doubt(classes: &[u8; 5]) -> bool {
     let holds = |pair: &[u8; 2]| classes.windows(2).any(|window| window == pair);
-    classes[0] != b'n' && holds(b"UE") || holds(b";T") || classes[0] == b'T' && classes[2] != 0
+    classes[0] != b'n' && holds(b"UE") || holds(b";T")
 }
 
 /// Texts that have the shape of an injection, and something that tells them apart from one.

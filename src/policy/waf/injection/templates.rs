@@ -116,7 +116,7 @@ const ENDS: &[&str] = &[
 /// Texts of people, and of programs, that are none. Their shapes are taken out again.
 #[rustfmt::skip]
 const TEXTS: &[&str] = &[
-    "hello world", "select the \"save\" option", "select 'x'", "(select one)", "(select all that apply)", "please (select one)", "(see (b))", "(a), (b)", "(a), (b) and (c)", "this is a plain sentence with several words", "You and me", "Tom and Jerry or Felix", "O'Reilly", "O'Reilly and Sons", "don't", "it's", "I don't know, it's fine", "rock 'n' roll", "Mary's lamb and John's dog",
+    "hello world", "it is now (too) late", "is now (too)", "char('.'), x", "select the \"save\" option", "select 'x'", "(select one)", "(select all that apply)", "please (select one)", "(see (b))", "(a), (b)", "(a), (b) and (c)", "this is a plain sentence with several words", "You and me", "Tom and Jerry or Felix", "O'Reilly", "O'Reilly and Sons", "don't", "it's", "I don't know, it's fine", "rock 'n' roll", "Mary's lamb and John's dog",
     "a, b, c and d", "a=b", "a=1&b=2", "x > y", "1 + 1 = 2", "1/2", "50%", "10% off", "(a or b)", "(pottery or ceramic) mugs", "one (1)", "Dr. Smith (dentist)", "size: 10 x 20 (cm)", "foo(bar)", "f(x) = y", "see section 3 (b)", "user@mail.example",
     "A-1234/56", "12-34-56", "2026-11-24T10:00:00Z", "2026-11-24", "10:30", "+41 79 123 45 67", "#1 fan", "C# and F#", "the #1 and only", "select one of these", "please select a value from the list", "Select an item", "order by phone", "group by the door",
     "drop me a line", "update your profile", "insert coin", "delete this, please", "create an account", "union of workers", "the union and the select committee", "credit union", "where are you", "from me to you", "like it or not", "in or out", "not now", "and now", "or else",
@@ -226,7 +226,7 @@ fn is_broken(first: u8, second: u8) -> bool {
 }
 
 fn is_strong(class: u8) -> bool {
-    matches!(class, b'U' | b'E' | b'B' | b'T' | b'f' | b'S')
+    matches!(class, b'U' | b'E' | b'B' | b'T' | b'f')
 }
 
 /// Whether a shape tells an injection from a text at all.
@@ -242,6 +242,18 @@ fn is_telling(classes: [u8; 5]) -> bool {
     let is_query = holds(b"(E") || holds(b"Env") || is_call;
     if !is_query && shape.windows(2).any(|pair| is_broken(pair[0], pair[1])) {
         return false;
+    }
+    // Everyday words, unless more of a query stands by them.
+    let is_set = has(b"S")
+        && !holds(b"Sv")
+        && !(holds(b";S") && has(b"=v("))
+        && !shape.starts_with(b"1knS")
+        && !shape.starts_with(b"qknS");
+    if is_set || holds(b"kE") && !holds(b"UkE") || holds(b"Uk") && !holds(b"UkE") {
+        return false;
+    }
+    if has(b"S") {
+        return true;
     }
     if shape.iter().any(|&class| is_strong(class)) {
         return length > 2 || shape == b"1U";

@@ -244,16 +244,12 @@ fn is_telling(classes: [u8; 5]) -> bool {
         return false;
     }
     // Everyday words, unless more of a query stands by them.
-    let is_set = has(b"S")
-        && !holds(b"Sv")
-        && !(holds(b";S") && has(b"=v("))
-        && !shape.starts_with(b"1knS")
-        && !shape.starts_with(b"qknS");
-    if is_set || holds(b"kE") && !holds(b"UkE") || holds(b"Uk") && !holds(b"UkE") {
+    if (holds(b"kE") || holds(b"Uk")) && !holds(b"UkE") {
         return false;
     }
     if has(b"S") {
-        return true;
+        let is_assignment = holds(b"Sv") || holds(b";S") && has(b"=v(");
+        return is_assignment || shape.starts_with(b"1knS") || shape.starts_with(b"qknS");
     }
     if shape.iter().any(|&class| is_strong(class)) {
         return length > 2 || shape == b"1U";

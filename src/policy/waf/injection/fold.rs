@@ -43,10 +43,12 @@ pub(super) struct Folded {
     pub(super) fingerprint: Fingerprint,
     /// The first byte of the comment that ends the value, or zero.
     pub(super) comment: u8,
-    /// Whether a function is called that nothing but an injection calls.
+    /// Whether a function is called that nothing but an injection calls, or a UNION SELECT or a
+    /// DECLARE stands where no text has one.
     pub(super) is_grave: bool,
-    /// Whether the second token is a word or a lone `&`.
-    pub(super) is_worded: bool,
+    sequel: Sequel,
+    /// Whether there are three tokens, the second a word or a lone `&`.
+    pub(super) is_emphasis: bool,
     /// Whether a string is read last that the value does not close.
     pub(super) is_open: bool,
 }
@@ -55,6 +57,50 @@ struct Tail<'a> {
     kept: [Option<Token<'a>>; ENOUGH],
     length: usize,
     is_grave: bool,
+    sequel: Sequel,
+}
+
+/// How much of `UNION ALL (SELECT` was read last, and the class of the last token: of `DECLARE @x`
+/// that is enough.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sequel {
+    is_open: bool,
+    before: u8,
+}
+
+impl Sequel {
+    /// True when the token completes it. Behind a name UNION may be one itself: "European Union
+    /// select committee".
+    fn follow(&mut self, token: &Token<'_>) -> bool {
+        let is = |word: &[u8]| token.text.eq_ignore_ascii_case(word);
+        let before = std::mem::replace(&mut self.before, token.class);
+        let is_complete = self.is_open && is(b"select") || before == b'T' && token.class == b'v';
+        self.is_open = match token.class {
+            b'U' => before != b'n' && is(b"union"),
+            b'(' => self.is_open,
+            b'k' => self.is_open && (is(b"all") || is(b"distinct") || is(b"distinctrow")),
+            _ => false,
+        };
+        is_complete
+    }
+}
+
+/// Tokens that are read behind a fingerprint.
+const FURTHER: usize = 32;
+
+/// Whether a UNION SELECT or a DECLARE follows close behind what was folded: some hide it behind a long
+/// beginning.
+pub(super) fn goes_on(lexer: &mut Lexer<'_>, folded: &Folded) -> bool {
+    let mut sequel = folded.sequel;
+    for _ in 0..FURTHER {
+        match lexer.next() {
+            Some(token) if token.class == b'c' => {}
+            Some(token) if sequel.follow(&token) => return true,
+            Some(_) => {}
+            None => return false,
+        }
+    }
+    false
 }
 
 /// Reads as many tokens as the fingerprint needs.
@@ -63,8 +109,10 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
         kept: [None; ENOUGH],
         length: 0,
         is_grave: false,
+        sequel: Sequel::default(),
     };
     let mut comment = 0;
+    let mut tokens = 0;
     while tail.length < ENOUGH
         && let Some(token) = lexer.next()
     {
@@ -73,6 +121,8 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
             continue;
         }
         comment = 0;
+        tokens += 1;
+        tail.is_grave |= tail.sequel.follow(&token);
         tail.push(token);
     }
     if tail.length < ENOUGH {
@@ -89,7 +139,9 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
         fingerprint: Fingerprint(classes),
         comment,
         is_grave: tail.is_grave,
-        is_worded: tail.kept[1].is_some_and(|token| is_word(&token) || token.text == b"&"),
+        sequel: tail.sequel,
+        is_emphasis: tokens == 3
+            && tail.kept[1].is_some_and(|token| is_word(&token) || token.text == b"&"),
         is_open: tail.is_open(),
     }
 }
@@ -122,6 +174,13 @@ fn is_unary(token: &Token<'_>) -> bool {
     matches!(token.text, b"+" | b"-" | b"!" | b"~")
         || token.text.eq_ignore_ascii_case(b"not")
         || token.text.eq_ignore_ascii_case(b"binary")
+}
+
+fn is_quantifier(token: &Token<'_>) -> bool {
+    let words: [&[u8]; 3] = [b"any", b"some", b"all"];
+    words
+        .iter()
+        .any(|word| token.text.eq_ignore_ascii_case(word))
 }
 
 fn is_word(token: &Token<'_>) -> bool {
@@ -171,6 +230,8 @@ impl<'a> Tail<'a> {
             b'(' if before == b'(' => return self.repeat(),
             b')' if before == b')' => return self.repeat(),
             b'o' | b'=' | b's' | b';' if token.class == before => return,
+            // `= ANY (` compares as `= (` does.
+            b'k' if before == b'=' && is_quantifier(&token) => return,
             b'o' if before == b'=' => return,
             _ => {}
         }

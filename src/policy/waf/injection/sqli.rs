@@ -1,6 +1,6 @@
 //! Whether a value, put into a query where a programmer expected a plain one, would change it.
 
-use super::fold::{Fingerprint, Folded, fold};
+use super::fold::{Fingerprint, Folded, fold, goes_on};
 use super::lexer::{Context, Dialect, Lexer};
 
 /// Fingerprints of injections, one a line, in the order of [`pack`]; made by `templates`.
@@ -16,8 +16,10 @@ pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
         return None;
     }
     contexts(input).find_map(|context| {
-        each_reading(input, context, |folded| {
-            is_injection(&folded, context).then_some(folded.fingerprint)
+        each_reading(input, context, |lexer| {
+            let folded = fold(lexer);
+            let is_found = is_injection(&folded, context) || goes_on(lexer, &folded);
+            is_found.then_some(folded.fingerprint)
         })
     })
 }
@@ -36,18 +38,18 @@ pub(super) fn contexts(input: &[u8]) -> impl Iterator<Item = Context> {
     std::iter::once(Context::Plain).chain(quoted.map(Context::Quoted))
 }
 
-/// Folds the value by the rules of ANSI, and by those of MySQL where they differ.
-pub(super) fn each_reading<T>(
+/// Reads the value by the rules of ANSI, and by those of MySQL where they differ.
+fn each_reading<T>(
     input: &[u8],
     context: Context,
-    mut judge: impl FnMut(Folded) -> Option<T>,
+    mut judge: impl FnMut(&mut Lexer<'_>) -> Option<T>,
 ) -> Option<T> {
     let mut lexer = Lexer::new(input, context, Dialect::Ansi);
-    let found = judge(fold(&mut lexer));
+    let found = judge(&mut lexer);
     if found.is_some() || !lexer.is_ambiguous {
         return found;
     }
-    judge(fold(&mut Lexer::new(input, context, Dialect::MySql)))
+    judge(&mut Lexer::new(input, context, Dialect::MySql))
 }
 
 fn is_injection(folded: &Folded, context: Context) -> bool {
@@ -56,11 +58,12 @@ fn is_injection(folded: &Folded, context: Context) -> bool {
     folded.is_grave || is_beyond_doubt(&classes) || !is_text(folded, context) && is_known()
 }
 
-/// Words of a query that no text puts side by side, whatever surrounds them: `1 UNION SELECT`, or a
-/// statement of two words behind a semicolon.
+/// Words of a query that no text puts side by side, whatever surrounds them: `1 UNION SELECT`, a
+/// statement of two words behind a semicolon, `DECLARE @x`, `WAITFOR DELAY '0'`.
 pub(super) fn is_beyond_doubt(classes: &[u8; 5]) -> bool {
-    let holds = |pair: &[u8; 2]| classes.windows(2).any(|window| window == pair);
-    classes[0] != b'n' && holds(b"UE") || holds(b";T")
+    let holds = |part: &[u8]| classes.windows(part.len()).any(|window| window == part);
+    let is_union = holds(b"UE") || holds(b"U(E");
+    classes[0] != b'n' && is_union || holds(b";T") || holds(b"Tv") || holds(b"Ts")
 }
 
 /// Texts that have the shape of an injection, and something that tells them apart from one.
@@ -68,7 +71,7 @@ pub(super) fn is_text(folded: &Folded, context: Context) -> bool {
     match &folded.fingerprint.classes() {
         // To take a query over, its own quote must be met again; and people emphasise "and" words.
         [b'q', b'&' | b'o' | b'=' | b'i', b's', 0, 0] => {
-            let is_emphasis = folded.is_worded && context == Context::Quoted(b'"');
+            let is_emphasis = folded.is_emphasis && context == Context::Quoted(b'"');
             !folded.is_open || is_emphasis
         }
         // `14 #2` is a number; `14--` cuts a query off.
@@ -178,6 +181,12 @@ mod tests {
             "foo') UNION ALL select NULL --",
             "\" | type %SystemDrive%\\config.ini | \"",
             "417652--",
+            "x where 1=2 union select version(),2,3",
+            "id=1 and name=2 and other=3 and more=-4 union all (select 1,2,3",
+            "10;drop members --",
+            "1; update users set password=1",
+            "'declare @s varchar(8000)",
+            "x' and 1 = any (select 1 from y)",
         ] {
             assert!(sqli(attack.as_bytes()).is_some(), "{attack}");
         }
@@ -213,6 +222,8 @@ mod tests {
             "+41 (0)44 123 45 67",
             "l'heure d'or et l'argent",
             "what's in a name? that's the question",
+            "the House of Commons European Union Select Committee",
+            "declare an interest, or wait for a delay",
         ] {
             assert_eq!(sqli(text.as_bytes()), None, "{text}");
         }

@@ -97,7 +97,7 @@ const CLAUSES: &[&str] = &[
 #[rustfmt::skip]
 const STATEMENTS: &[&str] = &[
     "select 1", "select sleep(5)", "select pg_sleep(5)", "select * from x", "select x from y", "select 'x'", "select @@version", "(select 1)", "select case when 1 then 1 end", "select(1)", "select-1",
-    "select md5(md5(1))", "select 1,md5(1)", "select 'x',md5(1)", "(select x from (select 1) y)", "(select 1 from (select md5(1)))", "(md5(md5(md5(1))))", "(md5('x' or 1))", "(md5(1 or 1))", "(md5(@x or 1))", "(select (1 or 1))", "(select ('x' or 1))", "(select md5(1) or 1)", "union select 1", "union (select x from y)", "(@x or 'x')", "('x' or 'x')", "('x' or 1)", "(1 or @x)", "(@x or @x)", "exec x @y='z'", "(1 - (select 1))", "(1 - md5(1))", "(1 + md5(1))", "union all select 1", "md5() and md5(1)", "(select like('x',1))", "(select 1 from md5(1))", "select x,md5(1),2", "select x,concat(1,2) from y", "(select x from y)", "(select md5(1))", "(select top 1 x)", "(select x,y from z)", "md5(md5(1))", "md5(md5(md5(1)))", "(md5(md5(1)))", "((select 1 or 1))", "(select(1))", "select x from y where 1", "(select(x))", "((md5(1) or 1", "select x", "drop table x", "drop database x", "drop x y", "insert into x values(1)", "insert into x(y) values('z')", "insert x y", "update x set y=1", "update x set y='z' where 1", "update x.y set z=1",
+    "select md5(md5(1))", "select 1,md5(1)", "select 'x',md5(1)", "(select x from (select 1) y)", "(select 1 from (select md5(1)))", "(md5(md5(md5(1))))", "(md5('x' or 1))", "(md5(1 or 1))", "(md5(@x or 1))", "(select (1 or 1))", "(select ('x' or 1))", "(select md5(1) or 1)", "union select 1", "union (select x from y)", "(@x or 'x')", "('x' or 'x')", "('x' or 1)", "(1 or @x)", "(@x or @x)", "exec x @y='z'", "exec(@x @y)", "select @x y", "select @x 'y'", "select @x y from z", "convert(int,md5(1))", "convert(int,(select 1))", "(md5((select md5(1))))", "(md5((select (select 1))))", "select (1) from x", "drop x", "delete x --", "(1 - (select 1))", "(1 - md5(1))", "(1 + md5(1))", "union all select 1", "md5() and md5(1)", "(select like('x',1))", "(select 1 from md5(1))", "select x,md5(1),2", "select x,concat(1,2) from y", "(select x from y)", "(select md5(1))", "(select top 1 x)", "(select x,y from z)", "md5(md5(1))", "md5(md5(md5(1)))", "(md5(md5(1)))", "((select 1 or 1))", "(select(1))", "select x from y where 1", "(select(x))", "((md5(1) or 1", "select x", "drop table x", "drop database x", "drop x y", "insert into x values(1)", "insert into x(y) values('z')", "insert x y", "update x set y=1", "update x set y='z' where 1", "update x.y set z=1",
     "delete from x", "delete from x where 1=1", "delete x", "truncate table x", "alter table x drop column y", "alter table x add y int", "alter x y", "create table x(y int)", "create table x as select 1", "create user x", "create or replace function x", "create function x(int)",
     "create x y", "exec x", "exec x 'y'", "exec('x')", "exec x.y 'z'", "exec x @y", "exec xp_cmdshell('x')", "exec master..xp_cmdshell 'x'", "exec sp_x @y=1", "execute x", "execute immediate 'x'", "declare @x int", "declare @x varchar(1)", "declare @x nvarchar(1) set @x='y'",
     "declare x cursor for select 1", "set @x=1", "set @x='x'", "set @x=(select 1)", "set x=1", "set x to 1", "set @x=md5(1)", "waitfor delay '0:0:5'", "waitfor time '0'", "waitfor delay '0' shutdown", "if not((select md5(1)))=1 x", "(select (select 1))", "print 'x'; exec y", "use x; exec y", "if 1=1 waitfor delay '0'", "if (1=1) select 1", "if(1=1) waitfor delay '0'", "if (select 1)=1 x", "if x=1 y", "if exists(select 1) x", "if not 1=1 x", "if 1 x", "if user='x' y",
@@ -239,7 +239,7 @@ fn is_telling(classes: [u8; 5]) -> bool {
         return false;
     }
     let is_call = shape.starts_with(b"Ens") || holds(b";Ens");
-    let is_query = holds(b"(E") || holds(b"Env") || is_call;
+    let is_query = holds(b"(E") || holds(b"Env") || shape.starts_with(b"Ev") || is_call;
     if !is_query && shape.windows(2).any(|pair| is_broken(pair[0], pair[1])) {
         return false;
     }
@@ -249,12 +249,16 @@ fn is_telling(classes: [u8; 5]) -> bool {
     }
     if has(b"S") {
         let is_assignment = holds(b"Sv") || holds(b";S") && has(b"=v(");
-        return is_assignment || shape.starts_with(b"1knS") || shape.starts_with(b"qknS");
+        return is_assignment
+            || holds(b";knS")
+            || shape.starts_with(b"1knS")
+            || shape.starts_with(b"qknS");
     }
     if shape.iter().any(|&class| is_strong(class)) {
         return length > 2 || shape == b"1U";
     }
-    let is_block = holds(b";k1") || holds(b";k(");
+    let is_dropped = holds(b";kn") && has(b"c") && shape[0] != b'n';
+    let is_block = holds(b";k1") || holds(b";k(") || is_dropped;
     match (shape[0], shape[1]) {
         // Only to cut the rest off.
         (b'q' | b'1' | b'v' | b's', b'c') => true,

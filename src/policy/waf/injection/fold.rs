@@ -262,6 +262,11 @@ impl<'a> Tail<'a> {
                 self.kept[self.length - 3] = self.kept[self.length - 1];
                 true
             }
+            // With a name in it, an expression is one.
+            (b'1', b'o', b'n') if !is_called => {
+                self.kept[self.length - 3] = self.kept[self.length - 1];
+                true
+            }
             (first, b'o', last) => {
                 is_operand(first) && (is_operand(last) && !is_called || last == b't')
             }

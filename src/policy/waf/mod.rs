@@ -6,6 +6,7 @@
 //! ```
 
 mod benign;
+pub mod body;
 mod body_values;
 mod candidates;
 pub mod collection;
@@ -15,6 +16,7 @@ mod evaluate;
 pub mod fold;
 mod gather;
 pub mod hit;
+pub mod injection;
 pub mod inspection;
 pub mod load;
 mod matched;

@@ -11,6 +11,21 @@ const COUNT: usize = count();
 /// Where each line of [`NAMES`] begins.
 const LINES: [u16; COUNT] = lines();
 
+/// Which of [`LINES`] is the first whose name begins with that byte, or with a later one.
+const FIRST: [u16; 129] = {
+    let mut first = [COUNT as u16; 129];
+    let mut line = COUNT;
+    while line > 0 {
+        line -= 1;
+        let mut byte = NAMES.as_bytes()[LINES[line] as usize] as usize + 1;
+        while byte > 0 {
+            byte -= 1;
+            first[byte] = line as u16;
+        }
+    }
+    first
+};
+
 /// Longest name that is read without its semicolon.
 const LONGEST_OPEN: usize = 6;
 
@@ -128,13 +143,20 @@ fn push_all(codes: &str, output: &mut Vec<u8>) {
 
 /// The code points of a name, in hexadecimal digits.
 fn find(name: &[u8]) -> Option<&'static str> {
-    let line = |start: u16| {
-        let line = NAMES[usize::from(start)..].lines().next();
-        line.and_then(|line| line.split_once(' '))
-            .unwrap_or(("", ""))
-    };
-    let at = LINES.binary_search_by(|&start| line(start).0.as_bytes().cmp(name));
-    at.ok().map(|at| line(LINES[at]).1)
+    let first = usize::from(*name.first()?);
+    let (start, end) = (*FIRST.get(first)?, *FIRST.get(first + 1)?);
+    let lines = &LINES[usize::from(start)..usize::from(end)];
+    let at = lines
+        .binary_search_by(|&line| name_at(line).cmp(name))
+        .ok()?;
+    let codes = usize::from(lines[at]) + name.len() + 1;
+    NAMES[codes..].lines().next()
+}
+
+fn name_at(line: u16) -> &'static [u8] {
+    let line = &NAMES.as_bytes()[usize::from(line)..];
+    let length = line.iter().position(|&byte| byte == b' ');
+    &line[..length.unwrap_or(0)]
 }
 
 #[cfg(test)]

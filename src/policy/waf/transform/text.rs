@@ -42,17 +42,17 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>) {
 
 /// Every white space of Unicode, and the no-break space of Latin-1 where it is no part of UTF-8.
 pub(super) fn remove_whitespace(input: &[u8], output: &mut Vec<u8>) {
-    for (character, bytes) in characters(input) {
+    each_character(input, |character, bytes| {
         if !character.map_or(bytes == b"\xA0", char::is_whitespace) {
             output.extend_from_slice(bytes);
         }
-    }
+    });
 }
 
 /// Runs of white space to one space; of those beyond ASCII only the ones of Latin-1.
 pub(super) fn compress_whitespace(input: &[u8], output: &mut Vec<u8>) {
     let mut was_space = false;
-    for (character, bytes) in characters(input) {
+    each_character(input, |character, bytes| {
         let is_space = match character {
             Some('\u{85}' | '\u{A0}') => true,
             Some(character) => u8::try_from(character).is_ok_and(is_space),
@@ -64,12 +64,12 @@ pub(super) fn compress_whitespace(input: &[u8], output: &mut Vec<u8>) {
             output.push(b' ');
         }
         was_space = is_space;
-    }
+    });
 }
 
 /// Code points of UTF-8 beyond ASCII as `%uxxxx`. A byte that is no UTF-8 is U+FFFD, as in Coraza.
 pub(super) fn utf8_to_unicode(input: &[u8], output: &mut Vec<u8>) {
-    for (character, bytes) in characters(input) {
+    each_character(input, |character, bytes| {
         match character.map_or(0xFFFD, u32::from) {
             0..0x80 => output.extend_from_slice(bytes),
             code => {
@@ -87,21 +87,20 @@ pub(super) fn utf8_to_unicode(input: &[u8], output: &mut Vec<u8>) {
                 }
             }
         }
-    }
+    });
 }
 
-/// The characters of a value; a byte that is no UTF-8 stands alone.
-fn characters(input: &[u8]) -> impl Iterator<Item = (Option<char>, &[u8])> {
-    input.utf8_chunks().flat_map(|chunk| {
-        let valid = chunk.valid();
-        let valid = valid
-            .char_indices()
-            .map(move |(at, character)| (at, character, character.len_utf8()))
-            .map(move |(at, character, length)| {
-                (Some(character), &valid.as_bytes()[at..at + length])
-            });
-        valid.chain(chunk.invalid().chunks(1).map(|byte| (None, byte)))
-    })
+/// Visits the characters of a value with their bytes; a byte that is no UTF-8 stands alone.
+fn each_character(input: &[u8], mut visit: impl FnMut(Option<char>, &[u8])) {
+    for chunk in input.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(character) = rest.chars().next() {
+            let (bytes, after) = rest.split_at(character.len_utf8());
+            visit(Some(character), bytes.as_bytes());
+            rest = after;
+        }
+        chunk.invalid().chunks(1).for_each(|byte| visit(None, byte));
+    }
 }
 
 /// A command line as a shell reads it: quotes, backslashes and carets go; `,`, `;` and white space

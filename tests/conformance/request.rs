@@ -60,6 +60,12 @@ impl Stage {
             sent.headers
                 .push((name.as_bytes().to_vec(), value.into_bytes()));
         }
+        let is_multipart = sent.headers.iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case(b"content-type") && value.starts_with(b"multipart/")
+        });
+        if is_multipart {
+            sent.end_lines();
+        }
         if self.autocomplete != Some(false) {
             sent.complete();
         }
@@ -71,6 +77,14 @@ impl Sent {
     fn has(&self, name: &str) -> bool {
         let mut names = self.headers.iter();
         names.any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    /// The suite keeps the parts with line feeds alone, which RFC 2046 section 4.1.1 does not allow.
+    fn end_lines(&mut self) {
+        if memchr::memchr(b'\r', &self.body).is_none() {
+            let lines: Vec<&[u8]> = self.body.split(|&byte| byte == b'\n').collect();
+            self.body = lines.join(&b"\r\n"[..]);
+        }
     }
 
     fn complete(&mut self) {

@@ -74,7 +74,6 @@ pub fn compile(
             phases,
             slots,
             patterns,
-            constants: folded.constants.clone().into(),
             generation: next_generation(),
         },
         skipped: unusable,

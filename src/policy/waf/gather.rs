@@ -23,7 +23,7 @@ impl Gather<'_> {
         self.used & (1 << part as usize) != 0
     }
 
-    fn push(&mut self, part: Collection, name: &[u8], value: &[u8]) {
+    pub fn push(&mut self, part: Collection, name: &[u8], value: &[u8]) {
         if self.wants(part) {
             self.values.push(part, name, value);
         }
@@ -100,12 +100,20 @@ impl Gather<'_> {
             Some(at) => (&origin[..at], &origin[at + 1..]),
             None => (origin, &origin[..0]),
         };
-        self.single(Collection::RequestFilename, path);
-        let last = path.iter().rposition(|byte| matches!(byte, b'/' | b'\\'));
-        self.single(
-            Collection::RequestBasename,
-            &path[last.map_or(0, |last| last + 1)..],
-        );
+        let is_wanted =
+            self.wants(Collection::RequestFilename) || self.wants(Collection::RequestBasename);
+        if is_wanted {
+            // Decoded once, as the rules expect it; the `+` of a path is no blank.
+            let mut decoded = std::mem::take(&mut self.values.spare);
+            decoded.clear();
+            percent_decode(path, &mut decoded);
+            self.single(Collection::RequestFilename, &decoded);
+            let slashes = |byte: &u8| matches!(byte, b'/' | b'\\');
+            let last = decoded.iter().rposition(slashes);
+            let base = last.map_or(0, |last| last + 1);
+            self.single(Collection::RequestBasename, &decoded[base..]);
+            self.values.spare = decoded;
+        }
         self.single(Collection::QueryString, query);
         self.arguments(query, Collection::ArgsGet, Collection::ArgsGetNames);
     }
@@ -189,6 +197,19 @@ fn decode(text: &[u8], out: &mut Vec<u8>) {
     if !Transformation::UrlDecode.apply(text, out) {
         out.extend_from_slice(text);
     }
+}
+
+fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+        let byte = digit(at + 1).zip(digit(at + 2));
+        let (byte, length) = byte.map_or((b'%', 1), |(high, low)| ((high << 4 | low) as u8, 3));
+        out.push(byte);
+        rest = &rest[at + length..];
+    }
+    out.extend_from_slice(rest);
 }
 
 /// `http://host/path` without scheme and host (RFC 9112 section 3.2.2); anything else as it is.

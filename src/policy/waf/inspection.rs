@@ -14,7 +14,6 @@ use crate::policy::waf::gather::Gather;
 use crate::policy::waf::hit::{self, Hit};
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
-use crate::policy::waf::operator::number::number;
 use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::state::State;
 use crate::policy::waf::values::Budget;
@@ -96,6 +95,9 @@ impl Inspection {
             .find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
         let declared = content_type.map(|(_, value)| Processor::of_content_type(value));
         self.state.processor = declared.unwrap_or_default();
+        if let Some((_, value)) = content_type {
+            self.state.content_type.extend_from_slice(value);
+        }
         let mut gather = Gather {
             values: &mut self.state.values,
             used: rules.used,
@@ -105,7 +107,7 @@ impl Inspection {
         self.phase(rules, memory, Phase::RequestHead)
     }
 
-    /// The body as a whole; `boundary` as the content type names it.
+    /// The body as a whole.
     pub fn body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
         self.state.body_length = body.len();
         body_values::read(&mut self.state, rules.used, body);

@@ -51,8 +51,12 @@ impl Memory {
     ) -> bool {
         let Operator::Pattern(pattern) = &test.operator else {
             let found = test.operator.find(value, argument);
-            if let (Some(Captured::Part(part)), Some(tx)) = (&found, capture) {
-                tx.capture(0, &value[part.clone()]);
+            match (&found, capture) {
+                (Some(Captured::Part(part)), Some(tx)) => tx.capture(0, &value[part.clone()]),
+                (Some(Captured::Shape(shape)), Some(tx)) => {
+                    tx.capture(0, shape.as_str().as_bytes())
+                }
+                _ => {}
             }
             return found.is_some();
         };

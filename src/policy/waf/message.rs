@@ -34,6 +34,8 @@ pub enum Processor {
     Form,
     Multipart,
     Json,
+    /// JSON with a GraphQL document in it. The rules know it as JSON.
+    Graphql,
     Xml,
 }
 
@@ -44,7 +46,7 @@ impl Processor {
             Processor::None => "",
             Processor::Form => "URLENCODED",
             Processor::Multipart => "MULTIPART",
-            Processor::Json => "JSON",
+            Processor::Json | Processor::Graphql => "JSON",
             Processor::Xml => "XML",
         }
     }

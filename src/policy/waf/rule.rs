@@ -8,7 +8,7 @@ use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::Place;
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::target::{Target, Targets};
-use crate::policy::waf::template::{Slot, Slots, Template};
+use crate::policy::waf::template::{Slots, Template};
 use crate::policy::waf::transform::Transformation;
 
 /// One rule: it matches if all of its links do, one after the other.
@@ -93,8 +93,6 @@ pub struct RuleSet {
     /// Which rules could match a value of the request, of the response.
     pub(super) request: Prefilter,
     pub(super) response: Prefilter,
-    /// What variables of `TX` hold that no request changes.
-    pub(super) constants: Box<[(Slot, String)]>,
     /// A number that no other set of rules has.
     pub(super) generation: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::waf::body;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::hit::Hit;
@@ -22,6 +23,11 @@ pub struct State {
     pub engine: Engine,
     pub processor: Processor,
     pub force_body: bool,
+    /// As the request names it.
+    pub content_type: Vec<u8>,
+    /// The rule of its kind that the body breaks.
+    pub body_fault: Option<body::Error>,
+    pub scratch: body::Scratch,
     /// Ids of rules that a control removed.
     pub removed: Vec<u32>,
     /// Ids of rules and what a control exempted from them.
@@ -39,6 +45,8 @@ impl State {
         self.matched.clear();
         self.processor = Processor::None;
         self.force_body = false;
+        self.content_type.clear();
+        self.body_fault = None;
         self.removed.clear();
         self.exempt.clear();
         self.body_length = 0;

@@ -72,6 +72,8 @@ pub struct Values {
     lists: [Vec<Id>; STORED],
     budget: Budget,
     is_exceeded: bool,
+    /// Memory for what is decoded before it is taken.
+    pub spare: Vec<u8>,
 }
 
 impl Default for Values {
@@ -82,6 +84,7 @@ impl Default for Values {
             lists: std::array::from_fn(|_| Vec::new()),
             budget: Budget::default(),
             is_exceeded: false,
+            spare: Vec::new(),
         }
     }
 }
@@ -149,6 +152,10 @@ impl Values {
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.entries.push(Entry { part, name, value });
         self.lists[part as usize].push(id);
+    }
+
+    pub fn budget(&self) -> Budget {
+        self.budget
     }
 
     /// Whether something was not taken.

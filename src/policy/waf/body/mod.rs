@@ -33,7 +33,7 @@ pub enum Target {
     FileName,
     /// What a file holds: under the name of its field.
     File,
-    /// A field in the head of a part: under its own name.
+    /// A line in the head of a part, as it stands: under the name of the part.
     PartHeader,
     /// A string of a document: under its path (`json.items.0.name`).
     JsonText,

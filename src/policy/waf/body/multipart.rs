@@ -73,7 +73,7 @@ fn part(
 ) -> Result<(), Error> {
     let end = memchr::memmem::find(part, b"\r\n\r\n").ok_or(Error::PartField)?;
     let (lines, content) = (&part[..end], &part[end + 4..]);
-    let head = head(lines, visits)?;
+    let head = head(lines, early_name(lines).unwrap_or_default(), visits)?;
     let name = head.name.ok_or(Error::PartName)?;
     if let Some(file_name) = head.file_name {
         visits.value(Target::FileName, name, file_name)?;
@@ -101,7 +101,17 @@ fn part(
     }
 }
 
-fn head<'a>(lines: &'a [u8], visits: &mut Visits<'_>) -> Result<Head<'a>, Error> {
+/// The name of the part, so that fields in its head can be visited under it.
+fn early_name(lines: &[u8]) -> Option<&[u8]> {
+    let mut lines = lines.split(|&byte| byte == b'\n');
+    lines.find_map(|line| {
+        let (name, value) = field(line.trim_ascii_end()).ok()?;
+        let is_wanted = name.eq_ignore_ascii_case(b"content-disposition");
+        is_wanted.then(|| disposition(value).ok()?.0)?
+    })
+}
+
+fn head<'a>(lines: &'a [u8], part: &[u8], visits: &mut Visits<'_>) -> Result<Head<'a>, Error> {
     let mut head = Head::default();
     let mut has_encoding = false;
     let ends = memchr::memchr_iter(b'\n', lines);
@@ -116,8 +126,8 @@ fn head<'a>(lines: &'a [u8], visits: &mut Visits<'_>) -> Result<Head<'a>, Error>
         let end = memchr::memmem::find(lines, b"\r\n");
         let line = &lines[..end.unwrap_or(lines.len())];
         rest = end.map(|end| &lines[end + 2..]);
+        visits.value(Target::PartHeader, part, line)?;
         let (name, value) = field(line)?;
-        visits.value(Target::PartHeader, name, value)?;
         if name.eq_ignore_ascii_case(b"content-disposition") {
             if head.name.is_some() {
                 return Err(Error::RepeatedField);

@@ -9,6 +9,7 @@ pub mod text;
 use std::ops::Range;
 
 use crate::policy::waf::draft::Condition;
+use crate::policy::waf::injection::{Fingerprint, sqli, xss};
 use crate::policy::waf::operator::address::Addresses;
 use crate::policy::waf::operator::bytes::ByteTest;
 use crate::policy::waf::operator::number::Comparison;
@@ -28,6 +29,10 @@ pub enum Operator {
     Number(Comparison),
     Bytes(ByteTest),
     Addresses(Addresses),
+    /// An injection into SQL, by the tokens of the value.
+    Sql,
+    /// An injection into a page, by what a browser would make of the value.
+    Script,
 }
 
 /// What the operator wants kept of the value, where a rule captures.
@@ -35,6 +40,8 @@ pub enum Operator {
 pub enum Captured {
     Nothing,
     Part(Range<usize>),
+    /// The shape of an injection.
+    Shape(Fingerprint),
 }
 
 /// Operators of other engines that ask what no gateway can answer in time, or at all.
@@ -94,6 +101,8 @@ impl Operator {
                 Operator::Addresses(Addresses::of_lines(lines).map_err(because)?)
             }
             "validatebyterange" => Operator::Bytes(ByteTest::outside(fixed()?).map_err(because)?),
+            "detectsqli" => Operator::Sql,
+            "detectxss" => Operator::Script,
             "validateurlencoding" => Operator::Bytes(ByteTest::UrlEncoding),
             "validateutf8encoding" => Operator::Bytes(ByteTest::Utf8),
             name => {
@@ -123,6 +132,8 @@ impl Operator {
                 .then_some(Captured::Nothing),
             Operator::Bytes(test) => test.matches(value).then_some(Captured::Nothing),
             Operator::Addresses(list) => list.contains(value).then_some(Captured::Nothing),
+            Operator::Sql => sqli(value).map(Captured::Shape),
+            Operator::Script => xss(value).then_some(Captured::Nothing),
         }
     }
 }

@@ -261,7 +261,11 @@ fn requirement(test: &Test) -> Option<Requirement> {
             argument?;
             Requirement::default()
         }
-        Operator::Always | Operator::Never | Operator::Addresses(_) => Requirement::default(),
+        Operator::Always
+        | Operator::Never
+        | Operator::Addresses(_)
+        | Operator::Sql
+        | Operator::Script => Requirement::default(),
     })
 }
 

@@ -301,7 +301,12 @@ fn parts_are_visited_with_their_heads_and_by_their_types() {
         ],
     );
     assert_eq!(found.len() - values.len(), 5);
-    assert_eq!(found[0].1, "Content-Disposition");
+    assert_eq!(found[0].1, "a");
+    assert!(
+        found[0].2.starts_with("Content-Disposition: form-data"),
+        "{}",
+        found[0].2
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
 use portcullis::policy::waf::load::{Settings, load};
 use portcullis::policy::waf::memory::Memory;
-use portcullis::policy::waf::message::Request;
+use portcullis::policy::waf::message::{Headers, Request};
 use portcullis::policy::waf::rule::RuleSet;
 use portcullis::policy::waf::seclang::Files;
 
@@ -194,7 +194,7 @@ fn median(rules: &RuleSet, message: &Message, cold: bool) -> f64 {
         method: message.method,
         target: message.target,
         version: b"HTTP/1.1",
-        headers: &headers,
+        headers: Headers::Pairs(&headers),
         peer: "198.51.100.7:51312".parse().ok(),
         local: None,
         id: b"00112233445566778899",

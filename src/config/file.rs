@@ -19,6 +19,7 @@ pub struct File {
     pub listeners: Vec<Listener>,
     pub issuers: Vec<(At<String>, Issuer)>,
     pub upstreams: Vec<(At<String>, Upstream)>,
+    pub waf: Vec<(At<String>, Waf)>,
     pub apis: Vec<(At<String>, Api)>,
 }
 
@@ -126,7 +127,39 @@ pub struct Api {
     pub source_prefix_v4: Option<At<usize>>,
     pub source_prefix_v6: Option<At<usize>>,
     pub max_body: Option<At<Size>>,
+    pub inspected: Inspected,
     pub operations: Vec<(At<String>, Operation)>,
+}
+
+/// A rule set of the WAF.
+pub struct Waf {
+    pub rules: Vec<At<String>>,
+    pub mode: Option<At<String>>,
+    pub paranoia_level: Option<At<usize>>,
+    pub threshold: Option<At<usize>>,
+    pub variables: Vec<(At<String>, At<String>)>,
+    pub on_unsupported: Option<At<String>>,
+    pub bodies: Option<At<bool>>,
+    pub max_bytes: Option<At<Size>>,
+    pub max_values: Option<At<usize>>,
+    pub over_budget: Option<At<String>>,
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// What an API or an operation says about its inspection.
+pub struct Inspected {
+    pub waf: Option<At<String>>,
+    pub mode: Option<At<String>>,
+    pub threshold: Option<At<usize>>,
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// Rules that are not run, or that do not look at something.
+pub struct Exclusion {
+    pub position: Position,
+    pub rules: Vec<At<String>>,
+    pub target: Option<At<String>>,
+    pub pointer: Option<At<String>>,
 }
 
 pub struct Limit {
@@ -142,6 +175,7 @@ pub struct Operation {
     pub ownership: Vec<Ownership>,
     pub limits: Vec<Limit>,
     pub max_body: Option<At<Size>>,
+    pub inspected: Inspected,
     pub response_timeout: Option<Duration>,
     pub exchange_timeout: Option<Duration>,
     pub websocket: Option<At<bool>>,
@@ -165,6 +199,7 @@ pub fn file(root: &Table<'_, '_>) -> File {
         listeners: root.tables("listener", listener),
         issuers: root.named("issuer", issuer),
         upstreams: root.named("upstream", upstream),
+        waf: root.named("waf", waf),
         apis: root.named("api", api),
     }
 }
@@ -290,7 +325,42 @@ fn api(table: &Table<'_, '_>) -> Api {
         source_prefix_v4: table.optional("source_prefix_v4"),
         source_prefix_v6: table.optional("source_prefix_v6"),
         max_body: table.optional("max_body"),
+        inspected: inspected(table),
         operations: table.named("operation", operation),
+    }
+}
+
+fn waf(table: &Table<'_, '_>) -> Waf {
+    Waf {
+        rules: table.list("rules"),
+        mode: table.optional("mode"),
+        paranoia_level: table.optional("paranoia_level"),
+        threshold: table.optional("threshold"),
+        variables: table.pairs("variables"),
+        on_unsupported: table.optional("on_unsupported"),
+        bodies: table.optional("bodies"),
+        max_bytes: table.optional("max_bytes"),
+        max_values: table.optional("max_values"),
+        over_budget: table.optional("over_budget"),
+        exclusions: table.tables("exclusions", exclusion),
+    }
+}
+
+fn inspected(table: &Table<'_, '_>) -> Inspected {
+    Inspected {
+        waf: table.optional("waf"),
+        mode: table.optional("waf_mode"),
+        threshold: table.optional("waf_threshold"),
+        exclusions: table.tables("waf_exclusions", exclusion),
+    }
+}
+
+fn exclusion(table: &Table<'_, '_>) -> Exclusion {
+    Exclusion {
+        position: table.position,
+        rules: table.list("rules"),
+        target: table.optional("target"),
+        pointer: table.optional("pointer"),
     }
 }
 
@@ -313,6 +383,7 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         }),
         limits: table.tables("limits", limit),
         max_body: table.optional("max_body"),
+        inspected: inspected(table),
         response_timeout: table.optional("response_timeout").map(|found| found.value),
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
         websocket: table.optional("websocket"),

@@ -10,6 +10,7 @@ use crate::policy::contract::Contract;
 use crate::policy::identity::Principal;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
+use crate::policy::waf::stage::Protection;
 use crate::proto::target::Path;
 
 /// How a caller proves who it is.
@@ -44,6 +45,8 @@ pub struct Operation {
     pub contract: Contract,
     /// Whether `contract` comes from a description.
     pub is_covered: bool,
+    /// None: requests are not inspected by the WAF.
+    pub waf: Option<Protection>,
     /// Longest body in bytes.
     pub max_body: usize,
     pub identity: Box<[IdentityField]>,
@@ -64,7 +67,8 @@ pub struct Timeouts {
 impl Operation {
     /// Whether a stage has to see the whole body before anything is sent on.
     pub fn reads_body(&self) -> bool {
-        self.contract.reads_body() || self.requirement.reads_body()
+        let inspects = self.waf.as_ref().is_some_and(|waf| waf.reads_body);
+        self.contract.reads_body() || self.requirement.reads_body() || inspects
     }
 
     /// Whether every identity header that the token has a claim for can be written.
@@ -194,6 +198,7 @@ mod tests {
                 method: method.into(),
                 path: path.into(),
                 upstream: 0,
+                waf: None,
                 authentication: Authentication::None,
                 requirement: Requirement::default(),
                 limits: Limits::default(),

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::policy::authn::Issuer;
 use crate::policy::catalogue::Catalogue;
 use crate::policy::upstream::Upstream;
+use crate::policy::waf::stage::Named;
 use crate::proto::header::SealedNames;
 
 /// A published policy.
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub catalogue: Catalogue,
     pub issuers: Vec<Issuer>,
     pub upstreams: Vec<Upstream>,
+    /// Rule sets of the WAF.
+    pub waf: Vec<Named>,
     /// Every identity header of every operation: a client's are dropped wherever it sends them.
     pub sealed: SealedNames,
 }

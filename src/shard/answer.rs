@@ -116,7 +116,10 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::UndeclaredMediaType
         | Denial::EncodedBody
         | Denial::BodyTooLarge
-        | Denial::InvalidBody => return None,
+        | Denial::InvalidBody
+        | Denial::AttackDetected
+        | Denial::UninspectableBody
+        | Denial::TooMuchToInspect => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

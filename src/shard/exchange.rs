@@ -70,6 +70,7 @@ where
         Some(_) => cleared(shard, &view, client, &mut account).await,
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };
+    account.hits = shard.state.borrow_mut().waf.take_findings();
     let after = match outcome {
         Ok(ready) => forward(shard, &view, client, &mut account, ready).await,
         Err(refusal) => {
@@ -223,7 +224,7 @@ where
             let head = client.head.length;
             let body = &client.inbound.bytes()[head..head + length as usize];
             let state = &mut shard.state.borrow_mut();
-            let cleared = inspection.finish(&view.snapshot, state, body)?;
+            let cleared = inspection.finish(&view.snapshot, state, client.as_request(), body)?;
             let key = write_request(view, client, account, (&cleared, framing, false));
             take_whole(client, account);
             Ok(Ready {
@@ -242,7 +243,7 @@ where
             };
             account.waited = started.elapsed();
             let state = &mut shard.state.borrow_mut();
-            let cleared = inspection.finish(&view.snapshot, state, &body)?;
+            let cleared = inspection.finish(&view.snapshot, state, client.as_request(), &body)?;
             // Its length is known now, which spares the backend the chunks.
             let framing = match framing {
                 Framing::None => Framing::None,

@@ -37,6 +37,7 @@ use crate::policy::denial::Stage;
 use crate::policy::pipeline::State;
 use crate::policy::ratelimit::{Cells, Leases, Tuning};
 use crate::policy::snapshot::{Published, Snapshot};
+use crate::policy::waf::stage::Workspace;
 use crate::proto::head::RequestHead;
 use crate::shard::account::{Account, Decision};
 use crate::shard::admission::{Admission, Full, Place};
@@ -174,6 +175,7 @@ impl Shard {
                 leases: Leases::new(tuning),
                 cells: shared.cells.clone(),
                 scratch: Scratch::default(),
+                waf: Workspace::default(),
             }),
             deadlines,
             load: Load::new(shared.most),
@@ -427,6 +429,12 @@ impl Shard {
                 (metrics::Decision::Failed, "failed")
             }
         };
+        if !account.hits.is_empty() {
+            self.metrics.waf_flagged.add(1);
+        }
+        if account.hits.iter().any(|hit| hit.denies) {
+            self.metrics.waf_attacks.add(1);
+        }
         let counted = account
             .operation
             .map(|index| &*view.declared.operations[index]);
@@ -479,6 +487,7 @@ impl Shard {
             stage: stage.name(),
             reason,
             detail: &account.detail,
+            hits: &account.hits,
             status: account.status,
             bytes_in: account.bytes_in,
             bytes_out: account.bytes_out,

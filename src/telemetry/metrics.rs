@@ -95,6 +95,9 @@ pub struct ShardMetrics {
     pub failed_handshakes: Counter,
     pub panics: Counter,
     pub log_dropped: Counter,
+    /// Requests in which the WAF found anything, and those that add up to an attack.
+    pub waf_flagged: Counter,
+    pub waf_attacks: Counter,
 }
 
 impl ShardMetrics {
@@ -126,6 +129,8 @@ impl ShardMetrics {
             failed_handshakes: Counter::default(),
             panics: Counter::default(),
             log_dropped: Counter::default(),
+            waf_flagged: Counter::default(),
+            waf_attacks: Counter::default(),
         }
     }
 
@@ -309,7 +314,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 15] = [
+        let families: [(&str, &str, &str, Read); 17] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -393,6 +398,18 @@ impl Registry {
                 "counter",
                 "Log lines that found no room.",
                 |shard| shard.log_dropped.value(),
+            ),
+            (
+                "portcullis_waf_flagged_total",
+                "counter",
+                "Requests in which a rule of the WAF found something.",
+                |shard| shard.waf_flagged.value(),
+            ),
+            (
+                "portcullis_waf_attacks_total",
+                "counter",
+                "Requests that the WAF refused, or would have in mode block.",
+                |shard| shard.waf_attacks.value(),
             ),
             (
                 "portcullis_shard_state",

@@ -9,7 +9,7 @@ use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
 use portcullis::policy::waf::load::Settings;
 use portcullis::policy::waf::memory::Memory;
-use portcullis::policy::waf::message::{Request, Response};
+use portcullis::policy::waf::message::{Headers, Request, Response};
 use portcullis::policy::waf::rule::RuleSet;
 
 use crate::request::{Case, Sent};
@@ -54,7 +54,7 @@ pub fn met(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> BTreeSet<u32> {
         method: &sent.method,
         target: &sent.target,
         version: &sent.version,
-        headers: &headers,
+        headers: Headers::Pairs(&headers),
         peer: Some("192.0.2.7:4711".parse().unwrap()),
         local: Some("192.0.2.1:80".parse().unwrap()),
         id: b"17283940abcdef",

@@ -44,6 +44,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             method: method.into(),
             path: path.into(),
             upstream: 0,
+            waf: None,
             authentication: Authentication::None,
             requirement: Requirement::default(),
             limits: Limits::default(),
@@ -83,6 +84,7 @@ pub fn snapshot_of(generation: u64, upstream: Upstream, declared: Vec<Declaratio
         catalogue: Catalogue::new(declared).unwrap_or_else(|errors| panic!("{errors:?}")),
         issuers: Vec::new(),
         upstreams: vec![upstream],
+        waf: Vec::new(),
         sealed: SealedNames::new([
             "X-User-ID",
             "X-Request-ID",

@@ -19,6 +19,7 @@ use portcullis::policy::denial::Denial;
 use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State};
 use portcullis::policy::ratelimit::{Cells, Leases, Tuning};
 use portcullis::policy::snapshot::Snapshot;
+use portcullis::policy::waf::stage::Workspace;
 use portcullis::proto::forwarded::Chain;
 use portcullis::proto::head::RequestHead;
 use portcullis::proto::target::Path as Target;
@@ -60,6 +61,7 @@ pub fn state() -> State {
         leases: Leases::new(Tuning::default()),
         cells: Arc::new(Cells::new(256)),
         scratch: Scratch::default(),
+        waf: Workspace::default(),
     }
 }
 
@@ -88,7 +90,7 @@ pub fn decide(
     let body = &bytes[head.length..];
     let cleared = match pipeline::decide(snapshot, state, request, NOW)? {
         Next::Forward(cleared) => cleared,
-        Next::Inspect(inspection) => inspection.finish(snapshot, state, body)?,
+        Next::Inspect(inspection) => inspection.finish(snapshot, state, request, body)?,
     };
     let mut out = Vec::new();
     let mut chain = Chain::default();

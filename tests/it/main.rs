@@ -15,4 +15,5 @@ mod smuggling;
 mod tls;
 mod upstream;
 mod upstream_tls;
+mod waf;
 mod websocket;

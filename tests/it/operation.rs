@@ -15,10 +15,18 @@ use portcullis::policy::authn::sign::SigningKey;
 use crate::gateway::{Client, PATIENCE, echo};
 use crate::process::{API, Directory, Process, claims, config, get, portcullis};
 
-/// Free when it was looked for.
+/// Free when it was looked for, and not one that the system gives to others meanwhile: below the
+/// range that it gives from, and another one each time.
 fn free() -> SocketAddr {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap()
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let first = std::process::id() as usize * 16;
+    let mut ports = std::iter::repeat_with(|| {
+        let next = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        SocketAddr::from(([127, 0, 0, 1], 12_000 + (next % 18_000) as u16))
+    });
+    ports
+        .find(|address| TcpListener::bind(address).is_ok())
+        .unwrap()
 }
 
 /// A configuration with addresses that another process can be started on.

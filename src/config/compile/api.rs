@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::compile::{issuer, read_text, upstream};
+use crate::config::compile::{issuer, read_text, upstream, waf};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::Position;
@@ -59,6 +59,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         .map(|(_, declared)| issuer::compile(reader, declared, generation))
         .collect();
     let upstreams = upstream::compile(reader, file);
+    let waf = waf::Sets::compile(reader, file);
     let names = Names {
         issuers: file
             .issuers
@@ -85,6 +86,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             name,
             api,
             names: &names,
+            waf: &waf,
         };
         placed.extend(compiler.declarations());
     }
@@ -94,6 +96,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         // What is missing here has been told, so the snapshot is not used.
         issuers: issuers.into_iter().flatten().collect(),
         upstreams,
+        waf: waf.named,
         sealed: SealedNames::new(sealed),
     }
 }
@@ -133,6 +136,7 @@ struct Compiler<'c, 't> {
     name: &'c At<String>,
     api: &'c file::Api,
     names: &'c Names<'c>,
+    waf: &'c waf::Sets,
 }
 
 impl Compiler<'_, '_> {
@@ -407,6 +411,10 @@ impl Compiler<'_, '_> {
                 requirement: outline.requirement,
                 contract: outline.contract,
                 is_covered: outline.is_covered,
+                waf: {
+                    let own = extra.map(|extra| &extra.inspected);
+                    self.waf.protection(self.reader, &api.inspected, own)
+                },
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
                 websocket: self.websocket(extra, outline.method),

@@ -7,6 +7,7 @@ mod listener;
 mod server;
 mod upstream;
 mod upstream_tls;
+mod waf;
 
 use std::path::Path;
 

@@ -46,7 +46,7 @@ impl Gather<'_> {
         self.single(Collection::RequestMethod, method);
         self.single(Collection::RequestProtocol, version);
         self.target(target);
-        for (name, value) in request.headers {
+        for (name, value) in request.headers.iter() {
             self.push(Collection::RequestHeaders, name, value);
             self.push(Collection::RequestHeadersNames, name, name);
             if name.eq_ignore_ascii_case(b"cookie") {
@@ -59,11 +59,7 @@ impl Gather<'_> {
             Collection::ServerPort,
             request.local,
         );
-        let host = request
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-        if let Some((_, host)) = host {
+        if let Some(host) = request.headers.first(b"host") {
             let end = host
                 .iter()
                 .rposition(|&byte| byte == b':')
@@ -230,6 +226,7 @@ fn origin_form(target: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::waf::message::Headers;
 
     fn gathered(target: &str, headers: &[(&[u8], &[u8])]) -> Values {
         let mut values = Values::default();
@@ -241,7 +238,7 @@ mod tests {
             method: b"GET",
             target: target.as_bytes(),
             version: b"HTTP/1.1",
-            headers,
+            headers: Headers::Pairs(headers),
             peer: Some("[::ffff:192.0.2.1]:80".parse().unwrap()),
             local: None,
             id: b"1",

@@ -5,6 +5,9 @@
 //! ```
 //! A phase may be left out at the end, not in the middle: `finish` can follow any of them.
 
+use std::sync::Arc;
+
+use crate::policy::waf::body;
 use crate::policy::waf::body_values;
 use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
@@ -16,6 +19,7 @@ use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::state::State;
+use crate::policy::waf::target::Target;
 use crate::policy::waf::values::Budget;
 
 /// So many hits of one message are kept.
@@ -35,6 +39,13 @@ pub struct Tuning {
     pub threshold: Option<i64>,
     /// Run every rule on every value: what the prefilter is measured against.
     pub exhaustive: bool,
+}
+
+/// Rules that an operation does without, and values that a rule does not look at.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusions {
+    pub rules: Vec<u32>,
+    pub targets: Vec<(u32, Arc<Target>)>,
 }
 
 /// What to do with a message that is more than the budget allows to look at.
@@ -89,13 +100,10 @@ impl Inspection {
     }
 
     pub fn head(&mut self, rules: &RuleSet, memory: &mut Memory, request: &Request<'_>) -> Verdict {
-        let content_type = request
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
-        let declared = content_type.map(|(_, value)| Processor::of_content_type(value));
+        let content_type = request.headers.first(b"content-type");
+        let declared = content_type.map(Processor::of_content_type);
         self.state.processor = declared.unwrap_or_default();
-        if let Some((_, value)) = content_type {
+        if let Some(value) = content_type {
             self.state.content_type.extend_from_slice(value);
         }
         let mut gather = Gather {
@@ -136,6 +144,27 @@ impl Inspection {
     /// Runs what rules have left to say when all is over.
     pub fn finish(&mut self, rules: &RuleSet, memory: &mut Memory) {
         self.phase(rules, memory, Phase::Logging);
+    }
+
+    /// Leaves out rules and values, for the message that has just begun.
+    pub fn exclude(&mut self, exclusions: &Exclusions) {
+        self.state.removed.extend_from_slice(&exclusions.rules);
+        self.state.exempt.extend_from_slice(&exclusions.targets);
+    }
+
+    /// Reads the body in another way than its content type says.
+    pub fn read_as(&mut self, processor: Processor) {
+        self.state.processor = processor;
+    }
+
+    /// The rule of its kind that the body breaks.
+    pub fn body_fault(&self) -> Option<body::Error> {
+        self.state.body_fault
+    }
+
+    /// What was found, for keeps.
+    pub fn take_hits(&mut self) -> Vec<Hit> {
+        std::mem::take(&mut self.state.hits)
     }
 
     /// What was found, in the order of the rules.

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::proto::head::RequestHead;
+
 /// A request up to its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -10,11 +12,44 @@ pub struct Request<'a> {
     pub target: &'a [u8],
     /// `HTTP/1.1`
     pub version: &'a [u8],
-    pub headers: &'a [(&'a [u8], &'a [u8])],
+    pub headers: Headers<'a>,
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
     /// Something that no other request has.
     pub id: &'a [u8],
+}
+
+/// The fields of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Headers<'a> {
+    /// Where they stand in the bytes of a head.
+    Head(&'a RequestHead, &'a [u8]),
+    Pairs(&'a [(&'a [u8], &'a [u8])]),
+}
+
+impl<'a> Headers<'a> {
+    /// Names and values in their order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let count = match self {
+            Headers::Head(head, _) => head.fields.len(),
+            Headers::Pairs(pairs) => pairs.len(),
+        };
+        (0..count).map(move |at| match self {
+            Headers::Head(head, bytes) => {
+                let field = &head.fields[at];
+                (field.name.of(bytes), field.value.of(bytes))
+            }
+            Headers::Pairs(pairs) => pairs[at],
+        })
+    }
+
+    /// The first value of a name.
+    pub fn first(self, name: &[u8]) -> Option<&'a [u8]> {
+        let mut found = self
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value)
+    }
 }
 
 /// A response up to its body.

@@ -28,6 +28,7 @@ pub mod place;
 pub mod prefilter;
 pub mod rule;
 pub mod seclang;
+pub mod stage;
 mod state;
 pub mod target;
 pub mod template;

@@ -25,7 +25,7 @@ use crate::policy::waf::prefilter::forms::Forms;
 use crate::policy::waf::prefilter::requirement::Requirement;
 use crate::policy::waf::rule::{Link, Rule, Test};
 use crate::policy::waf::target::{Selector, Target};
-use crate::policy::waf::transform::ByteSet;
+use crate::policy::waf::transform::{ByteSet, Transformation};
 
 /// A rule that takes no part.
 const NONE: u16 = u16::MAX;
@@ -45,6 +45,17 @@ pub struct Prefilter {
     unsearched: Bits,
     /// Of each rule, the sets of which a value must hold a byte.
     gates: Box<[Box<[ByteSet]>]>,
+    /// Of each rule that requires nothing simpler, the question itself.
+    questions: Box<[Option<Question>]>,
+}
+
+/// What a rule asks of a value, asked ahead of the rule: a value that no rule matches can then be
+/// remembered as such.
+#[derive(Debug)]
+struct Question {
+    operator: Operator,
+    argument: Box<str>,
+    negated: bool,
 }
 
 /// All required texts, and the rules that require each.
@@ -73,6 +84,7 @@ impl Prefilter {
             texts: AHashMap::new(),
             unsearched: Bits::default(),
             gates: Vec::new(),
+            questions: Vec::new(),
         };
         for (at, rule) in rules.iter().enumerate() {
             builder.add(at, rule, &side);
@@ -122,7 +134,9 @@ impl Prefilter {
         }
         let mut found = Bits::default();
         for rule in likely.iter() {
-            if self.gates[rule].iter().all(|set| seen.meets(set)) {
+            let is_open = self.gates[rule].iter().all(|set| seen.meets(set));
+            let question = self.questions[rule].as_ref();
+            if is_open && question.is_none_or(|question| question.holds(form)) {
                 found.insert(rule);
             }
         }
@@ -148,6 +162,7 @@ struct Builder {
     texts: AHashMap<Vec<u8>, Bits>,
     unsearched: Bits,
     gates: Vec<Box<[ByteSet]>>,
+    questions: Vec<Option<Question>>,
 }
 
 impl Builder {
@@ -182,6 +197,8 @@ impl Builder {
             None => self.unsearched.insert(number),
         }
         self.gates.push(requirement.sets.into());
+        self.questions
+            .push(Question::of(test, &link.transformations));
     }
 
     fn targets(&mut self, number: usize, link: &Link) {
@@ -230,7 +247,36 @@ impl Builder {
             search,
             unsearched,
             gates: self.gates.into(),
+            questions: self.questions.into(),
         }
+    }
+}
+
+impl Question {
+    /// None: texts or bytes say enough, or the answer depends on more than the form of a value.
+    fn of(test: &Test, chain: &[Transformation]) -> Option<Question> {
+        let argument = test.argument.as_text()?;
+        // Forms are made without regard to case.
+        let keeps_case = |each: &Transformation| {
+            use Transformation::{CmdLine, Lowercase, Uppercase};
+            !matches!(each, CmdLine | Lowercase | Uppercase)
+        };
+        let is_worth_it = match test.operator {
+            Operator::Pattern(_) | Operator::Phrases(_) | Operator::Text(_) => test.negated,
+            Operator::Sql | Operator::Script | Operator::Bytes(_) | Operator::Addresses(_) => true,
+            Operator::Number(_) => true,
+            Operator::Always | Operator::Never => false,
+        };
+        (is_worth_it && chain.iter().all(keeps_case)).then(|| Question {
+            operator: test.operator.clone(),
+            argument: argument.into(),
+            negated: test.negated,
+        })
+    }
+
+    fn holds(&self, form: &[u8]) -> bool {
+        let found = self.operator.find(form, self.argument.as_bytes());
+        found.is_some() != self.negated
     }
 }
 

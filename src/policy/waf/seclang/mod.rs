@@ -4,7 +4,7 @@
 mod action;
 mod effect;
 mod fault;
-mod glob;
+pub mod glob;
 mod lexer;
 mod loader;
 mod rule;

@@ -23,21 +23,39 @@ pub struct Masks {
 /// Gives the masks of all blocks of a text to an index; the last is filled up with blanks.
 pub fn each_block(text: &[u8], index: &mut Index, carry: &mut Carry) {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[expect(unsafe_code, reason = "the processor has just been asked")]
-        // SAFETY: the one feature that the function enables was detected in the line above.
-        unsafe {
-            each_block_avx2(text, index, carry);
+    {
+        use std::arch::is_x86_feature_detected as has;
+        let has_bits = has!("bmi1") && has!("bmi2") && has!("popcnt");
+        if has_bits && has!("avx512f") && has!("avx512bw") {
+            #[expect(unsafe_code, reason = "the processor has just been asked")]
+            // SAFETY: the features that the function enables were detected in the line above.
+            unsafe {
+                each_block_avx512(text, index, carry);
+            }
+            return;
         }
-        return;
+        if has_bits && has!("avx2") {
+            #[expect(unsafe_code, reason = "the processor has just been asked")]
+            // SAFETY: the features that the function enables were detected in the line above.
+            unsafe {
+                each_block_avx2(text, index, carry);
+            }
+            return;
+        }
     }
     walk(text, index, carry, plain);
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn each_block_avx2(text: &[u8], index: &mut Index, carry: &mut Carry) {
     walk(text, index, carry, |block| avx2(block));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
+fn each_block_avx512(text: &[u8], index: &mut Index, carry: &mut Carry) {
+    walk(text, index, carry, |block| avx512(block));
 }
 
 #[inline(always)]
@@ -57,22 +75,51 @@ fn walk(text: &[u8], index: &mut Index, carry: &mut Carry, masks: impl Fn(&[u8; 
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn avx512(block: &[u8; BLOCK]) -> Masks {
+    use std::arch::x86_64::{
+        _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512,
+        _mm512_set1_epi8,
+    };
+    #[expect(
+        unsafe_code,
+        reason = "there is no safe load that stays one instruction"
+    )]
+    // SAFETY: a block is 64 bytes long, which is what is read; no alignment is asked for.
+    let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+    let folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+    let is = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8));
+    let pairs = |byte: u8| _mm512_cmpeq_epi8_mask(folded, _mm512_set1_epi8(byte as i8));
+    Masks {
+        quote: is(b'"'),
+        backslash: is(b'\\'),
+        structural: pairs(b'{') | pairs(b'}') | is(b':') | is(b','),
+        blank: is(b' ') | is(b'\n') | is(b'\r') | is(b'\t'),
+        control: _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
 #[target_feature(enable = "avx2")]
 fn avx2(block: &[u8; BLOCK]) -> Masks {
     use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set_epi64x, _mm256_set1_epi8,
+        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+        _mm256_or_si256, _mm256_set1_epi8,
     };
-    let (words, _) = block.as_chunks::<8>();
-    let half = |first: usize| {
-        let word = |at: usize| i64::from_le_bytes(words[first + at]);
-        _mm256_set_epi64x(word(3), word(2), word(1), word(0))
-    };
-    let (low, high) = (half(0), half(4));
+    let (halves, _) = block.as_chunks::<{ BLOCK / 2 }>();
+    #[expect(
+        unsafe_code,
+        reason = "there is no safe load that stays one instruction"
+    )]
+    // SAFETY: a half is 32 bytes long, which is what is read; no alignment is asked for.
+    let load = |half: &[u8; BLOCK / 2]| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+    let (low, high) = (load(&halves[0]), load(&halves[1]));
     let is = |bytes: __m256i, byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8));
     let either = |a, b| _mm256_or_si256(a, b);
     let bits = |low, high| {
-        let word = |found| u64::from(_mm256_movemask_epi8(found) as u32);
+        // Kept apart, or the compiler makes one mask of 64 lanes, which it takes from there by ones.
+        let word = |found| u64::from(std::hint::black_box(_mm256_movemask_epi8(found) as u32));
         word(low) | word(high) << 32
     };
     // Brackets differ from braces in one bit.

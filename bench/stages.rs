@@ -37,7 +37,7 @@ type Stage = Box<dyn FnMut()>;
 type Make = fn() -> Stage;
 
 /// The stages by name; each is made when it is asked for.
-const STAGES: [(&str, Make); 9] = [
+const STAGES: [(&str, Make); 13] = [
     ("parse", parse),
     ("path", path),
     ("route", find),
@@ -46,6 +46,11 @@ const STAGES: [(&str, Make); 9] = [
     ("limiter", limiter),
     ("contract_1k", || contract(1)),
     ("contract_10k", || contract(13)),
+    ("contract_100k", || contract(136)),
+    // What serde_json and the `jsonschema` crate take for the same.
+    ("tree_1k", || tree(1)),
+    ("tree_10k", || tree(13)),
+    ("tree_100k", || tree(136)),
     ("head_rewrite", head_rewrite),
 ];
 
@@ -210,7 +215,7 @@ fn schema() -> Value {
                     "name": {"type": "string", "minLength": 1, "maxLength": 100},
                     "email": {"type": "string", "format": "email"},
                     "vip": {"type": "boolean"}}},
-            "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {
+            "items": {"type": "array", "minItems": 1, "maxItems": 2000, "items": {
                 "type": "object", "additionalProperties": false, "required": ["sku", "quantity", "price"],
                 "properties": {
                     "sku": {"type": "string", "pattern": "^[A-Z0-9-]{4,20}$"},
@@ -222,22 +227,38 @@ fn schema() -> Value {
 }
 
 /// An order of about 1 KB with every step of eleven items.
-fn contract(size: usize) -> Stage {
-    let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
+fn order(size: usize) -> String {
     let items: Vec<Value> = (0..size * 12)
         .map(|item| json!({"sku": format!("SKU-{item:04}"), "quantity": item % 1000 + 1, "price": 19.99, "gift": item % 2 == 0}))
         .collect();
-    let body = json!({
+    json!({
         "id": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "created": "2026-11-23T10:15:30.123Z",
         "currency": "EUR", "note": "Please leave the parcel with the neighbours on the second floor.",
         "customer": {"name": "Alexandra Beispiel-Musterfrau", "email": "alexandra@mail.example", "vip": true},
         "items": items,
     })
-    .to_string();
+    .to_string()
+}
+
+fn contract(size: usize) -> Stage {
+    let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
+    let body = order(size);
     let mut scratch = Scratch::default();
     Box::new(move || {
         let outcome = schema.check(black_box(body.as_bytes()), &mut scratch);
         assert_eq!(outcome, Ok(()));
+    })
+}
+
+fn tree(size: usize) -> Stage {
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema())
+        .expect("a sound schema");
+    let body = order(size);
+    Box::new(move || {
+        let value: Value = serde_json::from_str(black_box(&body)).expect("a sound body");
+        assert!(validator.is_valid(&value));
     })
 }
 

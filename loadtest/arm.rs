@@ -12,8 +12,9 @@ use crate::cpu;
 use crate::process::{self, Process, Ready};
 
 /// In the order of the report.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 7] = [
     "direct",
+    "forwarder",
     "nginx",
     "haproxy",
     "envoy",
@@ -143,6 +144,10 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
                 include_str!("peers/envoy.yaml"),
             )
         }),
+        "forwarder" => beside_this("forwarder").map(|binary| {
+            let template = include_str!("peers/forwarder.txt");
+            (binary, Vec::new(), "forwarder.txt", template)
+        }),
         "portcullis_plain" => Some((
             setup.portcullis.clone(),
             words("run --config"),
@@ -197,6 +202,12 @@ pub fn write_all(directory: &Path, files: &[(&str, &str)]) -> Result<(), String>
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// Built with the load test.
+fn beside_this(name: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    Some(own.with_file_name(name)).filter(|path| is_executable(path))
 }
 
 /// On the path.

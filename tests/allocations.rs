@@ -5,16 +5,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use portcullis::config;
+use portcullis::config::settings::Timeouts;
 use portcullis::policy::authn::sign::SigningKey;
-use portcullis::policy::ratelimit::Cells;
-use portcullis::policy::snapshot::Published;
-use portcullis::shard::connection::Timeouts;
-use portcullis::shard::listener::{self, Listener, Settings};
+use portcullis::shard::listener::{Bound, Settings};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
 use portcullis::shard::{Shard, Shared};
@@ -112,37 +109,35 @@ fn a_warm_request_allocates_nothing() {
 
     let mode = Mode::probe(Mode::DeferTaskrun);
     let registry = Registry::new(1, &Error::names());
-    registry.declare(&snapshot);
-    let is_draining = Arc::new(AtomicBool::new(false));
-    let shared = Shared {
-        published: Arc::new(Published::new(snapshot)),
-        cells: Arc::new(Cells::new(1024)),
-        is_draining: is_draining.clone(),
-        origin: Instant::now(),
-        shards: 1,
-    };
+    let shared = Shared::new(snapshot, 1, mode).unwrap();
+    registry.declare(&shared.published.load());
+    let is_draining = shared.is_draining.clone();
     let (log, mut lines) = Log::start(Sink::Call(Box::new(|_| {})), 1).unwrap();
-    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, mode)
-        .unwrap()
-        .remove(0);
-    let address = socket.local_addr().unwrap();
     let long = Duration::from_secs(30);
     let settings = Settings {
         timeouts: Timeouts {
+            handshake: long,
+            first_byte: long,
             head: long,
             idle: long,
             body: long,
+            body_rate: 1,
+            exchange: long,
         },
         trusted_peers: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     };
+    let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), settings, 1).unwrap();
+    let address = bound.address;
+    shared.listening.publish(vec![bound]);
     let metrics = registry.shards()[0].clone();
     let line = lines.pop();
     let shard = std::thread::spawn(move || {
         mode.run(async {
             let shard = Shard::new(0, shared, metrics, line);
             IS_COUNTED.set(true);
-            shard.run(vec![Listener { socket, settings }]).await;
+            shard.run().await;
         })
         .unwrap();
     });

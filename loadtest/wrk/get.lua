@@ -20,3 +20,7 @@ function request()
   next_request = next_request % #requests + 1
   return requests[next_request]
 end
+
+function done(summary, latency, requests)
+  io.write(string.format("p99.9 %.2fms\n", latency:percentile(99.9) / 1000))
+end

@@ -74,7 +74,7 @@ pub fn demo(options: &Options) -> Result<(), String> {
         return requests::report(&outcome?, &log);
     }
     let introduction = requests::introduction(address, process.admin, bank, &cases);
-    process.run(|| print!("{introduction}"))
+    process.run(move || print!("{introduction}"))
 }
 
 fn start(path: &Path, options: &Options, lines: &Arc<Mutex<String>>) -> Result<Process, String> {

@@ -3,11 +3,13 @@
 mod check;
 mod demo;
 mod diagnose;
+mod inherited;
+mod listeners;
 mod process;
 mod run;
 mod table;
 mod token;
-mod watch;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,23 +4,23 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::cli::diagnose;
-use crate::cli::watch::{Watch, named};
-use crate::config::file;
+use crate::cli::inherited::Inherited;
+use crate::cli::listeners::Listeners;
+use crate::cli::upgrade;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
-use crate::control::{Control, End, Occasion};
+use crate::control::{Control, End, Order};
 use crate::policy::ratelimit::Cells;
 use crate::policy::snapshot::{Published, Snapshot};
-use crate::shard::connection::Timeouts;
-use crate::shard::listener::{self, Listener};
+use crate::shard::admission::{self, Admission};
 use crate::shard::ring::Mode;
-use crate::shard::tls::Acceptor;
-use crate::shard::{Shard, Shared, core, upstream};
+use crate::shard::{Shard, Shared, core, load, upstream};
 use crate::telemetry::log::{Lines, Log, Sink};
 use crate::telemetry::metrics::{Registry, State};
 
@@ -57,24 +57,34 @@ impl Process {
         };
         let registry = Arc::new(Registry::new(count, &upstream::Error::names()));
         registry.declare(&snapshot);
+        let mut listening = Listeners::new(count);
+        let mut inherited = Inherited::take()
+            .map_err(|error| format!("portcullis: a socket that was passed: {error}"))?;
+        let prepared = listening.prepare(&listeners, &mut inherited)?;
+        listening.commit(prepared);
+        let admin = match inherited.at(server.admin).pop() {
+            Some(passed) => passed,
+            None => bind(server.admin)?,
+        };
+        for address in inherited.unused() {
+            eprintln!("portcullis: a socket at {address} was passed that no listener has");
+        }
+        let unbounded = Shared::new(snapshot, count, mode)
+            .map_err(|error| format!("portcullis: no socket pair: {error}"))?;
         let shared = Shared {
-            published: Arc::new(Published::new(snapshot)),
+            listening: listening.listening(),
+            admission: Admission::new(connections(server.most)?),
+            most: load::Most {
+                in_flight: server.most.in_flight,
+                buffered: server.most.buffered,
+            },
             cells: Arc::new(Cells::new(server.rate_limit_keys)),
-            is_draining: Arc::new(AtomicBool::new(false)),
-            origin: Instant::now(),
-            shards: count,
+            ..unbounded
         };
         let (log, mut lines) = start_log(&server, sink, count)?;
-        let admin = bind(server.admin)?;
         let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
-        let acceptors: Vec<Option<Acceptor>> = listeners
-            .iter()
-            .map(|listener| listener.tls.as_ref())
-            .map(|tls| tls.map(|tls| Acceptor::new(tls.policy.clone())))
-            .collect();
-        let (addresses, per_shard) = bind_all(&listeners, &acceptors, count, mode)?;
         let mut threads = Vec::new();
-        for (index, listeners) in per_shard.into_iter().enumerate() {
+        for index in 0..count {
             let start = Start {
                 index,
                 core: cores[index % cores.len()],
@@ -82,7 +92,6 @@ impl Process {
                 shared: shared.clone(),
                 metrics: registry.shards()[index].clone(),
                 lines: lines.pop(),
-                listeners,
             };
             threads.push(
                 start
@@ -91,14 +100,12 @@ impl Process {
             );
         }
         await_shards(&registry, &threads)?;
-        let mut watch = Watch::default();
-        watch.follow(&path, &listeners);
-        let reload = Reload {
+        let addresses = listening.addresses();
+        let in_force = InForce {
             path,
             server: server.clone(),
-            listeners,
-            acceptors,
-            watch,
+            listeners: listening,
+            admin: admin.try_clone().map_err(|error| error.to_string())?,
             registry: registry.clone(),
             published: shared.published.clone(),
             retired: Vec::new(),
@@ -106,9 +113,11 @@ impl Process {
         let control = Control {
             registry: registry.clone(),
             admin,
+            published: shared.published.clone(),
             is_draining: shared.is_draining.clone(),
             drain_timeout: server.drain_timeout,
-            reload: reload.into_closure(),
+            obey: in_force.into_closure(),
+            serving: Box::new(|| {}),
         };
         Ok(Process {
             addresses,
@@ -131,18 +140,22 @@ impl Process {
     }
 
     /// Serves until a signal ends it. `greet` is called when everything is in place.
-    pub fn run(self, greet: impl FnOnce()) -> Result<(), String> {
+    pub fn run(self, greet: impl FnOnce() + Send + 'static) -> Result<(), String> {
         let reopened = self.log.as_ref().map(Log::reopener);
         let mut control = self.control;
-        let mut reload = control.reload;
-        control.reload = Box::new(move |occasion| {
-            if let (Occasion::Asked, Some(reopen)) = (occasion, &reopened) {
+        let mut obey = control.obey;
+        control.obey = Box::new(move |order| {
+            if let (Order::Reload, Some(reopen)) = (order, &reopened) {
                 reopen();
             }
-            reload(occasion)
+            obey(order)
+        });
+        control.serving = Box::new(|| {
+            greet();
+            upgrade::relieve_predecessor();
         });
         let end = control
-            .run(greet)
+            .run()
             .map_err(|error| format!("signals cannot be received: {error}"))?;
         if end == End::CutShort {
             return Err("portcullis: ended with exchanges still open".to_owned());
@@ -182,7 +195,6 @@ struct Start {
     shared: Shared,
     metrics: Arc<crate::telemetry::metrics::ShardMetrics>,
     lines: Option<Lines>,
-    listeners: Vec<Listener>,
 }
 
 impl Start {
@@ -198,7 +210,7 @@ impl Start {
             let _ = self.metrics.ring.set(self.mode.to_string());
             self.mode.run(async {
                 let shard = Shard::new(self.index, self.shared, self.metrics, self.lines);
-                shard.run(self.listeners).await;
+                shard.run().await;
             })
         })
     }
@@ -221,6 +233,29 @@ fn await_shards(registry: &Registry, threads: &[JoinHandle<io::Result<()>>]) -> 
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// How many connections there may be: as configured, or so many that each can have one to a
+/// backend.
+fn connections(most: settings::Most) -> Result<admission::Most, String> {
+    let descriptors = raise_descriptors()
+        .map_err(|error| format!("portcullis: the limit of descriptors is unknown: {error}"))?;
+    let connections = most.connections.unwrap_or(descriptors / 2).max(1);
+    let per_source = most
+        .connections_per_source
+        .unwrap_or(connections / 4)
+        .max(1);
+    Ok(admission::Most {
+        connections,
+        per_source: u32::try_from(per_source).unwrap_or(u32::MAX),
+    })
+}
+
+/// As many as the process may have.
+fn raise_descriptors() -> nix::Result<usize> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 fn best(ring: Ring) -> Mode {
@@ -255,134 +290,67 @@ fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| format!("portcullis: {address}: {error}"))
 }
 
-type Bound = (Vec<SocketAddr>, Vec<Vec<Listener>>);
-
-fn bind_all(
-    listeners: &[settings::Listener],
-    acceptors: &[Option<Acceptor>],
-    shards: usize,
-    mode: Mode,
-) -> Result<Bound, String> {
-    let mut addresses = Vec::new();
-    let mut per_shard: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
-    for (declared, acceptor) in listeners.iter().zip(acceptors) {
-        let settings = listener::Settings {
-            timeouts: Timeouts {
-                head: declared.head_timeout,
-                idle: declared.idle_timeout,
-                body: declared.body_timeout,
-            },
-            trusted_peers: declared.trusted_peers.clone(),
-            tls: acceptor.clone(),
-        };
-        let sockets = listener::bind(declared.address, shards, mode);
-        let sockets =
-            sockets.map_err(|error| format!("portcullis: {}: {error}", declared.address))?;
-        addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
-        for (shard, socket) in per_shard.iter_mut().zip(sockets) {
-            shard.push(Listener {
-                socket,
-                settings: settings.clone(),
-            });
-        }
-    }
-    Ok((addresses, per_shard))
-}
-
-/// Loads the configuration again and puts it in force, whole or not at all.
-struct Reload {
+/// What is in force, and how it is changed: whole or not at all.
+struct InForce {
     path: PathBuf,
     server: Server,
-    listeners: Vec<settings::Listener>,
-    acceptors: Vec<Option<Acceptor>>,
-    /// The files of TLS as they were when they were read last.
-    watch: Watch,
+    listeners: Listeners,
+    admin: TcpListener,
     registry: Arc<Registry>,
     published: Arc<Published>,
     /// Old snapshots until no shard has them, so that none has to free one.
     retired: Vec<Arc<Snapshot>>,
 }
 
-impl Reload {
-    fn into_closure(mut self) -> Box<dyn FnMut(Occasion) -> Option<Result<String, String>> + Send> {
-        Box::new(move |occasion| match occasion {
-            Occasion::Asked => Some(self.reload()),
-            Occasion::Look => self.look(),
+impl InForce {
+    fn into_closure(mut self) -> Box<dyn FnMut(Order) -> Result<String, String> + Send> {
+        Box::new(move |order| match order {
+            Order::Reload => self.reload(),
+            Order::Upgrade => self.upgrade(),
         })
     }
 
-    /// Reads the files of TLS again if one of them is another than it was. The configuration file
-    /// may be half written at such a time, so nothing is read from it.
-    fn look(&mut self) -> Option<Result<String, String>> {
-        if !self.watch.has_changed() {
-            return None;
-        }
-        let named: Vec<Option<&file::Tls>> = self.listeners.iter().map(named).collect();
-        let loaded = match config::compile::tls::load(&self.path, &named) {
-            Ok(loaded) => loaded,
-            Err(found) => return Some(Err(diagnose::render(&found))),
-        };
-        match self.publish(loaded) {
-            0 => None,
-            count => Some(Ok(format!("certificates of {count} listeners"))),
-        }
-    }
-
-    /// How many listeners offer something else than before.
-    fn publish(&mut self, loaded: Vec<Option<settings::Tls>>) -> usize {
-        let mut count = 0;
-        let all = self.acceptors.iter().zip(&mut self.listeners);
-        for ((acceptor, listener), tls) in all.zip(loaded) {
-            if let (Some(acceptor), Some(tls)) = (acceptor, &tls) {
-                count += usize::from(acceptor.publish(tls.policy.clone()));
+    /// Starts a successor with the sockets of this process.
+    fn upgrade(&self) -> Result<String, String> {
+        let told = |error: io::Error| error.to_string();
+        let mut sockets = self.listeners.sockets().map_err(told)?;
+        sockets.push(self.admin.try_clone().map_err(told)?.into());
+        let mut child = upgrade::start(sockets).map_err(told)?;
+        let id = child.id();
+        // Until this process ends, it is told what became of the other one.
+        let waiter = std::thread::Builder::new().name("successor".to_owned());
+        let waiting = waiter.spawn(move || {
+            if let Ok(status) = child.wait() {
+                eprintln!("portcullis: process {id} ended with {status}; this process goes on");
             }
-            listener.tls = tls;
-        }
-        count
+        });
+        waiting.map_err(told)?;
+        Ok(format!("process {id} is to take over"))
     }
 
     fn reload(&mut self) -> Result<String, String> {
         let generation = self.published.generation() + 1;
         let loaded = config::load(&self.path, generation);
-        let loaded = loaded.map_err(|found| diagnose::render(&found))?;
+        let mut loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
-        let tls = loaded.listeners.iter().map(|each| each.tls.clone());
-        self.publish(tls.collect());
-        self.watch.follow(&self.path, &self.listeners);
+        let prepared = self
+            .listeners
+            .prepare(&loaded.listeners, &mut Inherited::default())?;
+        loaded.snapshot.keep_endpoints(&self.published.load());
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();
         self.retired.push(self.published.publish(loaded.snapshot));
+        self.listeners.commit(prepared);
         self.retired.retain(|old| Arc::strong_count(old) > 1);
         Ok(format!("generation {generation}, {operations} operations"))
     }
 
-    /// Sockets and threads stay as they are, so a change to them must not look as if it were made.
+    /// Threads and what is shared by them stay as they are, so a change to them must not look as if
+    /// it were made.
     fn check_restart(&self, loaded: &Configuration) -> Result<(), String> {
-        let fixed = |listener: &settings::Listener| {
-            let settings::Listener {
-                address,
-                trusted_peers,
-                head_timeout,
-                idle_timeout,
-                body_timeout,
-                tls,
-            } = listener;
-            let timeouts = (*head_timeout, *idle_timeout, *body_timeout);
-            (*address, trusted_peers.clone(), timeouts, tls.is_some())
-        };
-        let is_same = loaded.server == self.server
-            && loaded
-                .listeners
-                .iter()
-                .map(fixed)
-                .eq(self.listeners.iter().map(fixed));
-        match is_same {
+        match loaded.server == self.server {
             true => Ok(()),
-            false => Err(
-                "[server], [admin], [log] and [[listener]] (but for its certificates) \
-                          change with a restart only"
-                    .to_owned(),
-            ),
+            false => Err("[server], [admin] and [log] change with a restart only".to_owned()),
         }
     }
 }

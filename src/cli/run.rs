@@ -18,5 +18,5 @@ pub fn run(config: &Path) -> Result<(), String> {
         process.mode,
         process.operations(),
     );
-    process.run(|| eprintln!("{greeting}"))
+    process.run(move || eprintln!("{greeting}"))
 }

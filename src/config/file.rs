@@ -19,6 +19,7 @@ pub struct File {
     pub listeners: Vec<Listener>,
     pub issuers: Vec<(At<String>, Issuer)>,
     pub upstreams: Vec<(At<String>, Upstream)>,
+    pub waf: Vec<(At<String>, Waf)>,
     pub apis: Vec<(At<String>, Api)>,
 }
 
@@ -28,14 +29,23 @@ pub struct Server {
     pub ring: Option<At<String>>,
     pub drain_timeout: Option<Duration>,
     pub rate_limit_keys: Option<At<usize>>,
+    pub max_connections: Option<At<usize>>,
+    pub max_connections_per_source: Option<At<usize>>,
+    pub max_in_flight: Option<At<usize>>,
+    pub max_buffered: Option<At<Size>>,
 }
 
 pub struct Listener {
     pub address: Option<At<SocketAddr>>,
     pub trusted_peers: Vec<At<IpNet>>,
+    pub proxy_protocol: Option<At<bool>>,
+    pub handshake_timeout: Duration,
+    pub first_byte_timeout: Duration,
     pub head_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_timeout: Duration,
+    pub body_rate: Option<At<Size>>,
+    pub exchange_timeout: Duration,
     pub tls: Option<Tls>,
 }
 
@@ -43,7 +53,7 @@ pub struct Listener {
 pub struct Tls {
     pub position: Position,
     pub certificates: Vec<Certificate>,
-    pub min_version: Option<At<String>>,
+    pub minimum_version: Option<At<String>>,
     pub cipher_suites: Vec<At<String>>,
     pub client_certificates: Option<At<String>>,
     pub client_ca: Option<At<String>>,
@@ -69,9 +79,39 @@ pub struct Issuer {
 
 pub struct Upstream {
     pub address: Option<At<String>>,
+    pub addresses: Vec<At<String>>,
+    pub balance: Option<At<String>>,
+    pub hash_key: Option<At<String>>,
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub max_idle: usize,
+    pub max_in_flight: Option<At<usize>>,
+    pub retry_percent: Option<At<usize>>,
+    pub slow_start: Duration,
+    pub ejection: Ejection,
+    pub health: Option<Health>,
+    pub tls: Option<UpstreamTls>,
+}
+
+pub struct UpstreamTls {
+    pub ca: Option<At<String>>,
+    pub name: Option<At<String>>,
+    pub certificate: Option<Certificate>,
+}
+
+#[derive(Default)]
+pub struct Ejection {
+    pub failures: Option<At<usize>>,
+    pub failure_percent: Option<At<usize>>,
+    pub time: Option<Duration>,
+}
+
+pub struct Health {
+    pub path: Option<At<String>>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub healthy: Option<At<usize>>,
+    pub unhealthy: Option<At<usize>>,
 }
 
 pub struct Api {
@@ -91,7 +131,39 @@ pub struct Api {
     pub source_prefix_v4: Option<At<usize>>,
     pub source_prefix_v6: Option<At<usize>>,
     pub max_body: Option<At<Size>>,
+    pub inspected: Inspected,
     pub operations: Vec<(At<String>, Operation)>,
+}
+
+/// A rule set of the WAF.
+pub struct Waf {
+    pub rules: Vec<At<String>>,
+    pub mode: Option<At<String>>,
+    pub paranoia_level: Option<At<usize>>,
+    pub threshold: Option<At<usize>>,
+    pub variables: Vec<(At<String>, At<String>)>,
+    pub on_unsupported: Option<At<String>>,
+    pub bodies: Option<At<bool>>,
+    pub max_bytes: Option<At<Size>>,
+    pub max_values: Option<At<usize>>,
+    pub over_budget: Option<At<String>>,
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// What an API or an operation says about its inspection.
+pub struct Inspected {
+    pub waf: Option<At<String>>,
+    pub mode: Option<At<String>>,
+    pub threshold: Option<At<usize>>,
+    pub exclusions: Vec<Exclusion>,
+}
+
+/// Rules that are not run, or that do not look at something.
+pub struct Exclusion {
+    pub position: Position,
+    pub rules: Vec<At<String>>,
+    pub target: Option<At<String>>,
+    pub pointer: Option<At<String>>,
 }
 
 pub struct Limit {
@@ -107,6 +179,11 @@ pub struct Operation {
     pub ownership: Vec<Ownership>,
     pub limits: Vec<Limit>,
     pub max_body: Option<At<Size>>,
+    pub inspected: Inspected,
+    pub response_timeout: Option<Duration>,
+    pub exchange_timeout: Option<Duration>,
+    pub websocket: Option<At<bool>>,
+    pub websocket_idle_timeout: Option<At<Duration>>,
 }
 
 pub struct Ownership {
@@ -126,6 +203,7 @@ pub fn file(root: &Table<'_, '_>) -> File {
         listeners: root.tables("listener", listener),
         issuers: root.named("issuer", issuer),
         upstreams: root.named("upstream", upstream),
+        waf: root.named("waf", waf),
         apis: root.named("api", api),
     }
 }
@@ -136,6 +214,10 @@ fn server(table: &Table<'_, '_>) -> Server {
         ring: table.optional("ring"),
         drain_timeout: table.optional("drain_timeout").map(|found| found.value),
         rate_limit_keys: table.optional("rate_limit_keys"),
+        max_connections: table.optional("max_connections"),
+        max_connections_per_source: table.optional("max_connections_per_source"),
+        max_in_flight: table.optional("max_in_flight"),
+        max_buffered: table.optional("max_buffered"),
     }
 }
 
@@ -143,9 +225,14 @@ fn listener(table: &Table<'_, '_>) -> Listener {
     Listener {
         address: table.required("address"),
         trusted_peers: table.list("trusted_peers"),
+        proxy_protocol: table.optional("proxy_protocol"),
+        handshake_timeout: table.or("handshake_timeout", 10 * SECOND),
+        first_byte_timeout: table.or("first_byte_timeout", 30 * SECOND),
         head_timeout: table.or("head_timeout", 10 * SECOND),
         idle_timeout: table.or("idle_timeout", 60 * SECOND),
         body_timeout: table.or("body_timeout", 30 * SECOND),
+        body_rate: table.optional("body_rate"),
+        exchange_timeout: table.or("exchange_timeout", 600 * SECOND),
         tls: table.table("tls", tls),
     }
 }
@@ -153,11 +240,8 @@ fn listener(table: &Table<'_, '_>) -> Listener {
 fn tls(table: &Table<'_, '_>) -> Tls {
     Tls {
         position: table.position,
-        certificates: table.tables("certificates", |pair| Certificate {
-            chain: pair.required("chain"),
-            key: pair.required("key"),
-        }),
-        min_version: table.optional("min_version"),
+        certificates: table.tables("certificates", certificate),
+        minimum_version: table.optional("minimum_version"),
         cipher_suites: table.list("cipher_suites"),
         client_certificates: table.optional("client_certificates"),
         client_ca: table.optional("client_ca"),
@@ -180,10 +264,52 @@ fn issuer(table: &Table<'_, '_>) -> Issuer {
 
 fn upstream(table: &Table<'_, '_>) -> Upstream {
     Upstream {
-        address: table.required("address"),
+        address: table.optional("address"),
+        addresses: table.list("addresses"),
+        balance: table.optional("balance"),
+        hash_key: table.optional("hash_key"),
         connect_timeout: table.or("connect_timeout", SECOND),
         response_timeout: table.or("response_timeout", 10 * SECOND),
         max_idle: table.or("max_idle", 64),
+        max_in_flight: table.optional("max_in_flight"),
+        retry_percent: table.optional("retry_percent"),
+        slow_start: table.or("slow_start", 10 * SECOND),
+        ejection: table.table("ejection", ejection).unwrap_or_default(),
+        health: table.table("health", health),
+        tls: table.table("tls", upstream_tls),
+    }
+}
+
+fn upstream_tls(table: &Table<'_, '_>) -> UpstreamTls {
+    UpstreamTls {
+        ca: table.required("ca"),
+        name: table.optional("name"),
+        certificate: table.table("certificate", certificate),
+    }
+}
+
+fn certificate(table: &Table<'_, '_>) -> Certificate {
+    Certificate {
+        chain: table.required("chain"),
+        key: table.required("key"),
+    }
+}
+
+fn ejection(table: &Table<'_, '_>) -> Ejection {
+    Ejection {
+        failures: table.optional("failures"),
+        failure_percent: table.optional("failure_percent"),
+        time: table.optional("time").map(|found| found.value),
+    }
+}
+
+fn health(table: &Table<'_, '_>) -> Health {
+    Health {
+        path: table.optional("path"),
+        interval: table.or("interval", 5 * SECOND),
+        timeout: table.or("timeout", SECOND),
+        healthy: table.optional("healthy"),
+        unhealthy: table.optional("unhealthy"),
     }
 }
 
@@ -205,7 +331,42 @@ fn api(table: &Table<'_, '_>) -> Api {
         source_prefix_v4: table.optional("source_prefix_v4"),
         source_prefix_v6: table.optional("source_prefix_v6"),
         max_body: table.optional("max_body"),
+        inspected: inspected(table),
         operations: table.named("operation", operation),
+    }
+}
+
+fn waf(table: &Table<'_, '_>) -> Waf {
+    Waf {
+        rules: table.list("rules"),
+        mode: table.optional("mode"),
+        paranoia_level: table.optional("paranoia_level"),
+        threshold: table.optional("threshold"),
+        variables: table.pairs("variables"),
+        on_unsupported: table.optional("on_unsupported"),
+        bodies: table.optional("bodies"),
+        max_bytes: table.optional("max_bytes"),
+        max_values: table.optional("max_values"),
+        over_budget: table.optional("over_budget"),
+        exclusions: table.tables("exclusions", exclusion),
+    }
+}
+
+fn inspected(table: &Table<'_, '_>) -> Inspected {
+    Inspected {
+        waf: table.optional("waf"),
+        mode: table.optional("waf_mode"),
+        threshold: table.optional("waf_threshold"),
+        exclusions: table.tables("waf_exclusions", exclusion),
+    }
+}
+
+fn exclusion(table: &Table<'_, '_>) -> Exclusion {
+    Exclusion {
+        position: table.position,
+        rules: table.list("rules"),
+        target: table.optional("target"),
+        pointer: table.optional("pointer"),
     }
 }
 
@@ -228,6 +389,11 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         }),
         limits: table.tables("limits", limit),
         max_body: table.optional("max_body"),
+        inspected: inspected(table),
+        response_timeout: table.optional("response_timeout").map(|found| found.value),
+        exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
+        websocket: table.optional("websocket"),
+        websocket_idle_timeout: table.optional("websocket_idle_timeout"),
     }
 }
 

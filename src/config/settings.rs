@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::file;
 use crate::config::tls::Policy;
 
 /// How many shards run.
@@ -45,24 +44,49 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Keys that all rate limits together can count at once.
     pub rate_limit_keys: usize,
+    pub most: Most,
     pub admin: SocketAddr,
     pub access_log: AccessLog,
 }
 
-/// A listener. Its certificates are renewed by a reload, the rest needs a restart.
+/// What the process takes on at once. Beyond it a client is told to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Client connections, of all shards together. None: half of the descriptors.
+    pub connections: Option<usize>,
+    /// Of these, from one source prefix. None: a quarter.
+    pub connections_per_source: Option<usize>,
+    /// Requests, per shard.
+    pub in_flight: usize,
+    /// Bytes of bodies that a stage has to see whole, per shard.
+    pub buffered: usize,
+}
+
+/// How long a listener waits for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The TLS handshake.
+    pub handshake: Duration,
+    /// From the connection to the first byte on it.
+    pub first_byte: Duration,
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// Between requests.
+    pub idle: Duration,
+    /// Between parts of a body, either way.
+    pub body: Duration,
+    /// Slowest that a body may come in, in bytes a second.
+    pub body_rate: u64,
+    /// From the end of a request's head to the end of its answer.
+    pub exchange: Duration,
+}
+
+/// A listener.
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub address: SocketAddr,
     pub trusted_peers: Vec<IpNet>,
-    pub head_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub body_timeout: Duration,
-    pub tls: Option<Tls>,
-}
-
-/// TLS of a listener, and where it was read from, so that it can be read again.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    pub policy: Arc<Policy>,
-    pub named: file::Tls,
+    pub proxy_protocol: bool,
+    pub timeouts: Timeouts,
+    pub tls: Option<Arc<Policy>>,
 }

@@ -1,6 +1,8 @@
 //! Every operation that exists, with all that is known of it. Deny-all: what is not here does not
 //! exist.
 
+use std::time::Duration;
+
 use ahash::AHashMap;
 
 use crate::policy::authz::Requirement;
@@ -8,6 +10,7 @@ use crate::policy::contract::Contract;
 use crate::policy::identity::Principal;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
+use crate::policy::waf::stage::Protection;
 use crate::proto::target::Path;
 
 /// How a caller proves who it is.
@@ -42,15 +45,30 @@ pub struct Operation {
     pub contract: Contract,
     /// Whether `contract` comes from a description.
     pub is_covered: bool,
+    /// None: requests are not inspected by the WAF.
+    pub waf: Option<Protection>,
     /// Longest body in bytes.
     pub max_body: usize,
     pub identity: Box<[IdentityField]>,
+    pub timeouts: Timeouts,
+    /// Whether a client may switch to WebSocket, and for how long both sides may then be silent.
+    pub websocket: Option<Duration>,
+}
+
+/// How long an operation may take, where that differs from its upstream and its listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the end of the request to the head of the response, and between parts of its body.
+    pub response: Option<Duration>,
+    /// From the end of the request's head to the end of the answer.
+    pub exchange: Option<Duration>,
 }
 
 impl Operation {
     /// Whether a stage has to see the whole body before anything is sent on.
     pub fn reads_body(&self) -> bool {
-        self.contract.reads_body() || self.requirement.reads_body()
+        let inspects = self.waf.as_ref().is_some_and(|waf| waf.reads_body);
+        self.contract.reads_body() || self.requirement.reads_body() || inspects
     }
 
     /// Whether every identity header that the token has a claim for can be written.
@@ -180,6 +198,7 @@ mod tests {
                 method: method.into(),
                 path: path.into(),
                 upstream: 0,
+                waf: None,
                 authentication: Authentication::None,
                 requirement: Requirement::default(),
                 limits: Limits::default(),
@@ -187,6 +206,8 @@ mod tests {
                 is_covered: false,
                 max_body: 0,
                 identity: Box::default(),
+                timeouts: Timeouts::default(),
+                websocket: None,
             },
         }
     }

@@ -13,18 +13,20 @@ pub enum Stage {
     Authorization,
     RateLimit,
     Contract,
+    Waf,
     /// All stages passed.
     Forward,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Protocol,
         Stage::Route,
         Stage::Authentication,
         Stage::Authorization,
         Stage::RateLimit,
         Stage::Contract,
+        Stage::Waf,
         Stage::Forward,
     ];
 
@@ -37,6 +39,7 @@ impl Stage {
             Stage::Authorization => "authorization",
             Stage::RateLimit => "rate_limit",
             Stage::Contract => "contract",
+            Stage::Waf => "waf",
             Stage::Forward => "forward",
         }
     }
@@ -50,6 +53,8 @@ pub enum Denial {
     TooSlow,
     /// The client closed in the middle of its request.
     Incomplete,
+    /// As many requests are under way, or as many bytes held, as are allowed.
+    Overloaded,
 
     UndeclaredOperation,
     UndeclaredMethod,
@@ -74,6 +79,13 @@ pub enum Denial {
     EncodedBody,
     BodyTooLarge,
     InvalidBody,
+
+    /// Rules of the WAF add up to an attack.
+    AttackDetected,
+    /// A body that is not what its media type says, or could be read in two ways.
+    UninspectableBody,
+    /// More values or bytes than may be inspected.
+    TooMuchToInspect,
 }
 
 impl Denial {
@@ -84,6 +96,7 @@ impl Denial {
         let others = [
             Denial::TooSlow,
             Denial::Incomplete,
+            Denial::Overloaded,
             Denial::UndeclaredOperation,
             Denial::UndeclaredMethod,
             Denial::MissingToken,
@@ -101,13 +114,18 @@ impl Denial {
             Denial::EncodedBody,
             Denial::BodyTooLarge,
             Denial::InvalidBody,
+            Denial::AttackDetected,
+            Denial::UninspectableBody,
+            Denial::TooMuchToInspect,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
 
     pub fn stage(self) -> Stage {
         match self {
-            Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete => Stage::Protocol,
+            Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete | Denial::Overloaded => {
+                Stage::Protocol
+            }
             Denial::UndeclaredOperation | Denial::UndeclaredMethod => Stage::Route,
             Denial::MissingToken | Denial::RepeatedCredential | Denial::InvalidToken(_) => {
                 Stage::Authentication
@@ -124,6 +142,9 @@ impl Denial {
             | Denial::EncodedBody
             | Denial::BodyTooLarge
             | Denial::InvalidBody => Stage::Contract,
+            Denial::AttackDetected | Denial::UninspectableBody | Denial::TooMuchToInspect => {
+                Stage::Waf
+            }
         }
     }
 
@@ -138,6 +159,7 @@ impl Denial {
                 "The request took too long to arrive",
             ),
             Denial::Incomplete => (400, "incomplete-request", "The request ended too early"),
+            Denial::Overloaded => (503, "overloaded", "The gateway has its hands full"),
             Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
             Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
             Denial::MissingToken => (401, "missing-token", "An access token is required"),
@@ -165,6 +187,17 @@ impl Denial {
             Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
             Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Denial::InvalidBody => (400, "invalid-body", "The body does not match the contract"),
+            Denial::AttackDetected => (403, "attack-detected", "The request looks like an attack"),
+            Denial::UninspectableBody => (
+                400,
+                "uninspectable-body",
+                "The body is not what its media type says",
+            ),
+            Denial::TooMuchToInspect => (
+                413,
+                "too-much-to-inspect",
+                "The request holds too much to inspect",
+            ),
         };
         Problem {
             status,

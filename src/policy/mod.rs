@@ -11,3 +11,5 @@ pub mod pipeline;
 pub mod ratelimit;
 pub mod route;
 pub mod snapshot;
+pub mod upstream;
+pub mod waf;

@@ -6,12 +6,14 @@ use std::rc::Rc;
 use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
+use crate::policy::contract::body::is_announced;
 use crate::policy::contract::{Body, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::stage::Workspace;
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
@@ -33,6 +35,7 @@ pub struct State {
     pub leases: Leases,
     pub cells: std::sync::Arc<Cells>,
     pub scratch: Scratch,
+    pub waf: Workspace,
 }
 
 /// Proof that a request passed every stage.
@@ -104,15 +107,23 @@ pub fn decide(
 
     limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
 
+    let has_body = is_announced(request.head.framing);
+    let waf = operation.waf.as_ref();
+    let waf_reads = has_body && waf.is_some_and(|waf| waf.reads_body);
+    let reads_body = body.is_read() || operation.requirement.reads_body() || waf_reads;
+    // Otherwise head and body are inspected together.
+    if let Some(waf) = waf.filter(|_| !reads_body) {
+        let outcome = state.waf.inspect(&snapshot.waf, waf, request, None);
+        outcome.map_err(|denial| refusal.because(denial))?;
+    }
     let cleared = Cleared {
         operation: index,
         principal: refusal.principal,
         remaining,
     };
-    Ok(if body.is_read() || operation.requirement.reads_body() {
-        Next::Inspect(Inspection(cleared, body))
-    } else {
-        Next::Forward(cleared)
+    Ok(match reads_body {
+        true => Next::Inspect(Inspection(cleared, body)),
+        false => Next::Forward(cleared),
     })
 }
 
@@ -204,9 +215,7 @@ impl Inspection {
 
     /// Refuses, for a reason found while the body arrived.
     pub fn refuse(self, denial: Denial) -> Refusal {
-        let mut refusal = Refusal::of(self.0.operation);
-        refusal.principal = self.0.principal;
-        refusal.because(denial)
+        self.0.refuse(denial)
     }
 
     /// Takes the whole body through the stages that were waiting for it.
@@ -214,10 +223,18 @@ impl Inspection {
         self,
         snapshot: &Snapshot,
         state: &mut State,
+        request: Request<'_>,
         body: &[u8],
     ) -> Result<Cleared, Refusal> {
         let operation = &snapshot.catalogue.operations()[self.0.operation];
-        match self.inspect(operation, state, body) {
+        let outcome = self.inspect(operation, state, body).and_then(|()| {
+            let waf = operation.waf.as_ref();
+            waf.map_or(Ok(()), |waf| {
+                let body = waf.reads_body.then_some(body);
+                state.waf.inspect(&snapshot.waf, waf, request, body)
+            })
+        });
+        match outcome {
             Ok(()) => Ok(self.0),
             Err(denial) => Err(self.refuse(denial)),
         }
@@ -240,6 +257,13 @@ impl Inspection {
 }
 
 impl Cleared {
+    /// Refuses after all, for a reason that only the way to the backend shows.
+    pub fn refuse(self, denial: Denial) -> Refusal {
+        let mut refusal = Refusal::of(self.operation);
+        refusal.principal = self.principal;
+        refusal.because(denial)
+    }
+
     pub fn operation(&self) -> usize {
         self.operation
     }

@@ -1,29 +1,15 @@
 //! All that decides about requests, as one immutable value. A reload makes another one and swaps.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::policy::authn::Issuer;
 use crate::policy::catalogue::Catalogue;
+use crate::policy::upstream::Upstream;
+use crate::policy::waf::stage::Named;
 use crate::proto::header::SealedNames;
-
-/// A backend and how long to wait for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    pub name: Box<str>,
-    pub address: SocketAddr,
-    /// Its name as configured, for requests that come without a host.
-    pub authority: Box<str>,
-    pub connect_timeout: Duration,
-    /// From the end of the request to the head of the response, and between parts of its body.
-    pub response_timeout: Duration,
-    /// Idle connections kept per shard.
-    pub max_idle: usize,
-}
 
 /// A published policy.
 #[derive(Default)]
@@ -33,8 +19,22 @@ pub struct Snapshot {
     pub catalogue: Catalogue,
     pub issuers: Vec<Issuer>,
     pub upstreams: Vec<Upstream>,
+    /// Rule sets of the WAF.
+    pub waf: Vec<Named>,
     /// Every identity header of every operation: a client's are dropped wherever it sends them.
     pub sealed: SealedNames,
+}
+
+impl Snapshot {
+    /// What is known of upstreams that are declared as they were before stays known.
+    pub fn keep_endpoints(&mut self, old: &Snapshot) {
+        for upstream in &mut self.upstreams {
+            let mut before = old.upstreams.iter();
+            if let Some(same) = before.find(|each| each.settings == upstream.settings) {
+                upstream.endpoints = same.endpoints.clone();
+            }
+        }
+    }
 }
 
 /// Where the control side puts a snapshot and the shards find it.

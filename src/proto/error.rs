@@ -37,13 +37,14 @@ pub enum Error {
     ChunkTooLarge,
     TrailersTooLarge,
 
-    // Expectations.
+    // Expectations and upgrades.
     UnknownExpectation,
+    MalformedUpgrade,
 }
 
 impl Error {
     /// Every rule, for the metrics.
-    pub const ALL: [Error; 26] = [
+    pub const ALL: [Error; 27] = [
         Error::BareLineFeed,
         Error::BareCarriageReturn,
         Error::HeadTooLarge,
@@ -70,6 +71,7 @@ impl Error {
         Error::ChunkTooLarge,
         Error::TrailersTooLarge,
         Error::UnknownExpectation,
+        Error::MalformedUpgrade,
     ];
 
     /// The status that a client gets for having sent this (RFC 9110 section 15).
@@ -99,7 +101,8 @@ impl Error {
             | Error::TransferCodingInHttp10
             | Error::MalformedChunk
             | Error::ChunkTooLarge
-            | Error::TrailersTooLarge => 400,
+            | Error::TrailersTooLarge
+            | Error::MalformedUpgrade => 400,
         }
     }
 
@@ -132,6 +135,7 @@ impl Error {
             Error::ChunkTooLarge => "chunk-too-large",
             Error::TrailersTooLarge => "trailers-too-large",
             Error::UnknownExpectation => "unknown-expectation",
+            Error::MalformedUpgrade => "malformed-upgrade",
         }
     }
 }
@@ -165,6 +169,7 @@ impl fmt::Display for Error {
             Error::ChunkTooLarge => "a chunk size or its line is too large",
             Error::TrailersTooLarge => "the trailer section is too large",
             Error::UnknownExpectation => "an expectation other than 100-continue",
+            Error::MalformedUpgrade => "the WebSocket handshake is malformed",
         })
     }
 }

@@ -15,6 +15,10 @@ pub const FIELD_NAME: usize = 256;
 /// Most segments of a path: a published operation has rarely more than ten.
 pub const SEGMENTS: usize = 32;
 
+/// Most digits of a chunk size: four gigabytes in one chunk. Nobody sends more, and parsers that
+/// count in 32 bits or with a sign read other numbers there. Zeros in front have no honest use.
+pub const CHUNK_DIGITS: u32 = 8;
+
 /// Longest chunk-size line with its extensions (RFC 9112 section 7.1.1 leaves the bound to us).
 pub const CHUNK_LINE: usize = 256;
 

@@ -7,11 +7,14 @@ mod error;
 
 pub mod body;
 pub mod encode;
+pub mod forwarded;
 pub mod head;
 pub mod header;
 pub mod limits;
+pub mod proxy_protocol;
 pub mod query;
 pub mod target;
 pub mod transcode;
+pub mod websocket;
 
 pub use error::Error;

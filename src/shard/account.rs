@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
+use crate::policy::waf::hit::Hit;
 use crate::shard::trace::Trace;
 use crate::shard::upstream;
 
@@ -47,6 +48,8 @@ pub struct Account {
     pub is_truncated: bool,
     /// What exactly a contract refused.
     pub detail: String,
+    /// What the WAF found, whatever came of it.
+    pub hits: Vec<Hit>,
     method: [u8; METHOD],
 }
 
@@ -70,6 +73,7 @@ impl Account {
             bytes_out: 0,
             is_truncated: false,
             detail: String::new(),
+            hits: Vec::new(),
             method: [0; METHOD],
         }
     }

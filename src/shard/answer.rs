@@ -59,6 +59,8 @@ pub fn fields(refusal: &Refusal, operation: Option<&Operation>, allow: &[&str]) 
     match refusal.denial {
         Denial::UndeclaredMethod => line(&mut out, "Allow", allow.join(", ").as_bytes()),
         Denial::RateLimited => limited(&mut out, refusal, operation),
+        // RFC 9110 section 10.2.3.
+        Denial::Overloaded => line(&mut out, "Retry-After", b"1"),
         denial => {
             if let Some(challenge) = challenge(denial, operation) {
                 line(&mut out, "WWW-Authenticate", challenge.as_bytes());
@@ -100,6 +102,7 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         Denial::Malformed(_)
         | Denial::TooSlow
         | Denial::Incomplete
+        | Denial::Overloaded
         | Denial::UndeclaredOperation
         | Denial::UndeclaredMethod
         | Denial::NotOwner
@@ -113,7 +116,10 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::UndeclaredMediaType
         | Denial::EncodedBody
         | Denial::BodyTooLarge
-        | Denial::InvalidBody => return None,
+        | Denial::InvalidBody
+        | Denial::AttackDetected
+        | Denial::UninspectableBody
+        | Denial::TooMuchToInspect => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

@@ -3,13 +3,16 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 
+use crate::config::settings::Timeouts;
 use crate::policy::denial::Denial;
+use crate::proto::forwarded::Chain;
 use crate::proto::head::{RequestHead, ResponseHead};
 use crate::proto::target::Path;
 use crate::proto::{self, limits};
@@ -17,28 +20,16 @@ use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
 use crate::shard::deadline::Deadline;
 use crate::shard::exchange;
+use crate::shard::listener::Settings;
+use crate::shard::pace::Pace;
 
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
 const INBOUND: usize = 4 * 1024;
-
-/// What a kept-alive connection may hold of response buffers while it waits.
-const OUTBOUND: usize = 16 * 1024;
 
 /// How long and how much is read from a client that was refused, so that it gets to read why
 /// instead of a reset (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 pub(super) const LINGER_BYTES: u64 = 64 * 1024;
-
-/// How long a listener waits for its clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the first byte of a head to its last.
-    pub head: Duration,
-    /// Between requests.
-    pub idle: Duration,
-    /// Between parts of a body, either way.
-    pub body: Duration,
-}
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +55,13 @@ pub struct Client<S: AsyncWriteRent> {
     pub response: ResponseHead,
     pub path: Path,
     pub peer: Peer,
+    /// The way of the request, as far as it is believed.
+    pub chain: Chain,
+    pub settings: Arc<Settings>,
     pub timeouts: Timeouts,
+    /// Of the body that is coming in.
+    pub pace: Pace,
+    is_new: bool,
 }
 
 /// What becomes of a connection after an exchange.
@@ -90,12 +87,13 @@ pub async fn serve<S>(
     stream: S,
     deadline: Deadline,
     peer: Peer,
-    timeouts: Timeouts,
+    settings: Arc<Settings>,
 ) where
     S: AsyncReadRent + AsyncWriteRent,
     S: Splitable<OwnedRead = OwnedReadHalf<S>, OwnedWrite = OwnedWriteHalf<S>>,
 {
     let (reader, writer) = stream.into_split();
+    let timeouts = settings.timeouts;
     let mut client = Client {
         deadline,
         reader,
@@ -107,7 +105,11 @@ pub async fn serve<S>(
         response: ResponseHead::default(),
         path: Path::default(),
         peer,
+        chain: Chain::default(),
+        settings,
         timeouts,
+        pace: Pace::new(timeouts.body, timeouts.body_rate),
+        is_new: true,
     };
     let after = client.requests(&shard).await;
     client.end(after).await;
@@ -116,7 +118,10 @@ pub async fn serve<S>(
 impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     async fn requests(&mut self, shard: &Rc<Shard>) -> After {
         loop {
-            let after = match self.read_head(shard).await {
+            let head = self.read_head().await;
+            // Only a connection on which something happens has memory for it.
+            (self.request, self.answer) = (shard.take_block(), shard.take_block());
+            let after = match head {
                 Ok(received) => exchange::serve(shard, self, received).await,
                 Err(End::Quiet) => After::Close,
                 Err(End::Refused(denial)) => {
@@ -127,16 +132,14 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
             if after != After::KeepAlive {
                 return after;
             }
-            self.request.clear();
-            self.request.shrink_to(OUTBOUND);
-            self.answer.clear();
-            self.answer.shrink_to(OUTBOUND);
+            shard.give_block(std::mem::take(&mut self.request));
+            shard.give_block(std::mem::take(&mut self.answer));
             self.inbound.shrink(INBOUND);
         }
     }
 
     /// Waits for the next head. `Ok` tells when it was complete.
-    async fn read_head(&mut self, shard: &Shard) -> Result<Instant, End> {
+    async fn read_head(&mut self) -> Result<Instant, End> {
         let mut has_begun = false;
         loop {
             // RFC 9112 section 2.2: an empty line before a request is passed over.
@@ -145,7 +148,11 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
             }
             if !self.inbound.is_empty() && self.inbound.bytes() != b"\r" {
                 match self.head.read(self.inbound.bytes()) {
-                    Ok(true) => return Ok(Instant::now()),
+                    Ok(true) => {
+                        self.is_new = false;
+                        self.pace = Pace::new(self.timeouts.body, self.timeouts.body_rate);
+                        return Ok(Instant::now());
+                    }
                     Ok(false) => {}
                     Err(error) => return Err(End::Refused(Denial::Malformed(error))),
                 }
@@ -153,10 +160,12 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
                     has_begun = true;
                     self.deadline.set_for_reading(self.timeouts.head);
                 }
-            } else if shard.is_draining() {
-                return Err(End::Quiet);
             } else {
-                self.deadline.set_idle(self.timeouts.idle);
+                let patience = match self.is_new {
+                    true => self.timeouts.first_byte,
+                    false => self.timeouts.idle,
+                };
+                self.deadline.set_idle(patience);
             }
             self.make_room_for_head();
             match fill(&mut self.reader, &mut self.inbound).await {
@@ -181,7 +190,8 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
         }
     }
 
-    async fn end(mut self, after: After) {
+    async fn end(&mut self, after: After) {
+        self.deadline.lift();
         self.deadline.set(LINGER);
         // What cannot be told any more is not worth a word.
         let _ = self.writer.shutdown().await;
@@ -221,4 +231,22 @@ pub async fn send<W: AsyncWriteRent>(writer: &mut W, bytes: &mut Vec<u8>) -> io:
     *bytes = back;
     bytes.clear();
     outcome.map(drop)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn timeouts() -> Timeouts {
+        let second = Duration::from_secs(1);
+        Timeouts {
+            handshake: second,
+            first_byte: second,
+            head: second,
+            idle: second,
+            body: second,
+            body_rate: 1,
+            exchange: second,
+        }
+    }
 }

@@ -19,6 +19,15 @@ const TICKS_PER_SECOND: u32 = 50;
 
 const NEVER: u32 = u32::MAX;
 
+/// The ticks after which a time has surely passed: one more than it holds, because the current one
+/// has partly gone by.
+pub fn in_ticks(time: Duration) -> u32 {
+    let whole = time.as_secs().saturating_mul(u64::from(TICKS_PER_SECOND));
+    let part = time.subsec_millis().div_ceil(1000 / TICKS_PER_SECOND);
+    let ticks = whole.saturating_add(u64::from(part) + 1);
+    u32::try_from(ticks).unwrap_or(NEVER / 2).min(NEVER / 2)
+}
+
 /// What happens when a deadline passes.
 enum Action {
     /// Ends what is pending in one direction or both of a socket.
@@ -41,6 +50,8 @@ struct Entry {
 struct Table {
     now: u32,
     when: Vec<u32>,
+    /// What no setting goes beyond.
+    limits: Vec<u32>,
     entries: Vec<Entry>,
     free: Vec<u32>,
 }
@@ -107,11 +118,13 @@ impl Deadlines {
         let index = match table.free.pop() {
             Some(index) => {
                 table.entries[index as usize] = entry;
+                table.limits[index as usize] = NEVER;
                 index
             }
             None => {
                 table.entries.push(entry);
                 table.when.push(NEVER);
+                table.limits.push(NEVER);
                 (table.entries.len() - 1) as u32
             }
         };
@@ -163,8 +176,37 @@ impl Deadline {
         entry.fire();
     }
 
+    /// Takes back what was set, but not the limit.
     pub fn clear(&self) {
-        self.table.borrow_mut().when[self.index as usize] = NEVER;
+        let table = &mut *self.table.borrow_mut();
+        let limit = table.limits[self.index as usize];
+        table.when[self.index as usize] = limit;
+        if limit != NEVER {
+            let entry = &mut table.entries[self.index as usize];
+            (entry.fired, entry.end, entry.is_idle) = (false, Shutdown::Both, false);
+        }
+    }
+
+    /// Whatever is set from now on, and if nothing is, it fires after `time`.
+    pub fn limit(&self, time: Duration) {
+        {
+            let table = &mut *self.table.borrow_mut();
+            let at = table.now.saturating_add(in_ticks(time)).min(NEVER - 1);
+            table.limits[self.index as usize] = at;
+        }
+        self.clear();
+    }
+
+    /// Takes back the limit and what was set.
+    pub fn lift(&self) {
+        let table = &mut *self.table.borrow_mut();
+        table.limits[self.index as usize] = NEVER;
+        table.when[self.index as usize] = NEVER;
+    }
+
+    /// Counts the steps of time.
+    pub fn now(&self) -> u32 {
+        self.table.borrow().now
     }
 
     /// Whether it passed since it was set last.
@@ -182,16 +224,13 @@ impl Deadline {
 
     fn arm(&self, time: Duration, end: Shutdown, is_idle: bool) {
         let table = &mut *self.table.borrow_mut();
-        // One tick more, because the current one has partly gone by.
-        let whole = time.as_secs().saturating_mul(u64::from(TICKS_PER_SECOND));
-        let part = time.subsec_millis().div_ceil(1000 / TICKS_PER_SECOND);
-        let ticks = whole.saturating_add(u64::from(part) + 1);
-        let ticks = u32::try_from(ticks).unwrap_or(NEVER / 2);
+        let ticks = in_ticks(time);
         let entry = &mut table.entries[self.index as usize];
         entry.fired = false;
         entry.end = end;
         entry.is_idle = is_idle;
-        table.when[self.index as usize] = table.now.saturating_add(ticks).min(NEVER - 1);
+        let at = table.now.saturating_add(ticks).min(NEVER - 1);
+        table.when[self.index as usize] = at.min(table.limits[self.index as usize]);
     }
 }
 
@@ -199,6 +238,7 @@ impl Drop for Deadline {
     fn drop(&mut self) {
         let table = &mut *self.table.borrow_mut();
         table.when[self.index as usize] = NEVER;
+        table.limits[self.index as usize] = NEVER;
         table.entries[self.index as usize].action = Action::Wake(None);
         table.free.push(self.index);
     }
@@ -246,6 +286,26 @@ mod tests {
         let mut received = [0; 6];
         server.read_exact(&mut received).unwrap();
         assert_eq!(&received, b"answer");
+    }
+
+    #[test]
+    fn nothing_goes_beyond_a_limit_until_it_is_lifted() {
+        let (client, _server) = pair();
+        let deadlines = Deadlines::default();
+        let deadline = deadlines.socket(client.as_raw_fd());
+        deadline.limit(TICK * 3);
+        deadline.set(TICK * 10);
+        deadline.clear();
+        ticks(&deadlines, 3);
+        assert!(!deadline.has_fired());
+        ticks(&deadlines, 1);
+        assert!(deadline.has_fired());
+        deadline.lift();
+        deadline.set(TICK * 10);
+        ticks(&deadlines, 10);
+        assert!(!deadline.has_fired());
+        ticks(&deadlines, 1);
+        assert!(deadline.has_fired());
     }
 
     #[test]

@@ -1,21 +1,34 @@
-//! Accepting: from a bound socket to a connection with a known peer.
+//! Listening: which addresses, how their connections are treated, and accepting them.
+//!
+//! The control side binds and publishes; shards compare a number at each tick and follow. Accepting
+//! waits until a socket is readable and takes what is there without waiting: a wait that is given up
+//! loses no connection, which an accept on the ring that is cancelled may. So a socket can be left
+//! to another process at any time.
 
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use ipnet::IpNet;
-use monoio::net::TcpStream;
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::settings::Timeouts;
+use crate::proto::proxy_protocol::Told;
 use crate::shard::Shard;
-use crate::shard::connection::{self, Peer, Timeouts};
-use crate::shard::ring::Mode;
+use crate::shard::admission::Place;
+use crate::shard::connection::{self, Peer};
+use crate::shard::proxy;
 use crate::shard::tls::Acceptor;
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -24,36 +37,85 @@ const BACKLOG: i32 = 4096;
 /// How long to wait when the process has no descriptors left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// Connections taken at once, before those that are open get their turn again.
+const BATCH: usize = 64;
+
+/// What a client is told for which there is no place (RFC 9110 section 15.6.4).
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+    Content-Length: 0\r\n\r\n";
+
 /// How connections of a listener are treated.
-#[derive(Clone)]
 pub struct Settings {
     pub timeouts: Timeouts,
     /// Whose request ids and traces are kept.
     pub trusted_peers: Vec<IpNet>,
     pub tls: Option<Acceptor>,
+    /// Every connection begins with a header that tells whose it is.
+    pub proxy_protocol: bool,
 }
 
-/// A bound socket of one shard.
-pub struct Listener {
-    pub socket: TcpListener,
-    pub settings: Settings,
+/// A bound address: one socket per shard, over which the kernel spreads connections
+/// (`SO_REUSEPORT`).
+pub struct Bound {
+    pub address: SocketAddr,
+    settings: ArcSwap<Settings>,
+    sockets: Box<[TcpListener]>,
 }
 
-/// Binds one socket per shard to the same address; the kernel spreads connections over them
-/// (`SO_REUSEPORT`). All or none, so that a failure shows before anything is served.
-pub fn bind(address: SocketAddr, shards: usize, mode: Mode) -> io::Result<Vec<TcpListener>> {
-    let mut address = address;
-    let mut sockets = Vec::with_capacity(shards);
-    for _ in 0..shards {
-        let socket = bind_one(address, mode)?;
-        // Port 0 is chosen once; the other shards follow.
-        address = socket.local_addr()?;
-        sockets.push(socket);
+/// What listens now.
+#[derive(Default)]
+pub struct Listening {
+    current: ArcSwap<Vec<Arc<Bound>>>,
+    generation: AtomicU64,
+}
+
+impl Bound {
+    /// Binds an address for each shard. All or none, so that a failure shows before anything is
+    /// served.
+    pub fn bind(address: SocketAddr, settings: Settings, shards: usize) -> io::Result<Arc<Bound>> {
+        let mut address = address;
+        let mut sockets = Vec::with_capacity(shards);
+        for _ in 0..shards {
+            let socket = bind_one(address)?;
+            // Port 0 is chosen once; the other shards follow.
+            address = socket.local_addr()?;
+            sockets.push(socket);
+        }
+        Bound::adopt(sockets, settings)
     }
-    Ok(sockets)
+
+    /// Takes sockets that listen already, one per shard and at least one.
+    pub fn adopt(sockets: Vec<TcpListener>, settings: Settings) -> io::Result<Arc<Bound>> {
+        let first = sockets.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let address = first.local_addr()?;
+        for socket in &sockets {
+            // What is not there must not be waited for.
+            socket.set_nonblocking(true)?;
+        }
+        Ok(Arc::new(Bound {
+            address,
+            settings: ArcSwap::from_pointee(settings),
+            sockets: sockets.into(),
+        }))
+    }
+
+    /// Replaces the settings for connections to come.
+    pub fn publish(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// What accepts TLS here.
+    pub fn tls(&self) -> Option<Acceptor> {
+        self.settings.load().tls.clone()
+    }
+
+    /// One per shard.
+    pub fn sockets(&self) -> &[TcpListener] {
+        &self.sockets
+    }
 }
 
-fn bind_one(address: SocketAddr, mode: Mode) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -65,48 +127,116 @@ fn bind_one(address: SocketAddr, mode: Mode) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    // A ring polls a non-blocking socket before each operation, which costs a pass.
-    socket.set_nonblocking(mode == Mode::Epoll)?;
     Ok(socket.into())
 }
 
-impl Listener {
-    /// Ends a pending accept. Connections that are open stay.
-    pub fn close(&self) {
-        // Fails only if it has been closed before.
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+impl Listening {
+    pub fn publish(&self, listeners: Vec<Arc<Bound>>) {
+        self.current.store(Arc::new(listeners));
+        // Release: who sees the number finds the list.
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub fn load(&self) -> Arc<Vec<Arc<Bound>>> {
+        self.current.load_full()
+    }
+}
+
+impl Settings {
+    /// Whether a word about others is taken from this address.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let mut trusted = self.trusted_peers.iter();
+        trusted.any(|prefix| prefix.contains(&address))
     }
 
     fn peer(&self, address: IpAddr) -> Peer {
         let address = address.to_canonical();
-        let mut trusted = self.settings.trusted_peers.iter();
         Peer {
             address,
-            is_trusted: trusted.any(|prefix| prefix.contains(&address)),
-            is_tls: self.settings.tls.is_some(),
+            is_trusted: self.trusts(address),
+            is_tls: self.tls.is_some(),
         }
     }
 }
 
-/// Accepts until the listener is closed.
-pub async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
-    let Ok(socket) = listener.socket.try_clone() else {
-        return;
-    };
-    let Ok(socket) = monoio::net::TcpListener::from_std(socket) else {
-        return;
-    };
-    loop {
-        match socket.accept().await {
-            Ok((stream, address)) => {
-                let peer = listener.peer(address.ip());
-                shard.note_accepted();
-                monoio::spawn(guard(shard.clone(), listener.clone(), stream, peer));
+/// One shard's part of a listener, until it is closed.
+pub struct Accepting {
+    pub bound: Arc<Bound>,
+    is_closed: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Accepting {
+    pub fn new(bound: Arc<Bound>) -> Rc<Accepting> {
+        Rc::new(Accepting {
+            bound,
+            is_closed: Cell::new(false),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// Ends accepting. Connections that are open stay, and so does the socket.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// `false`: closed. Otherwise the socket may have a connection.
+    async fn readable(&self, socket: &monoio::net::TcpListener) -> bool {
+        // It loses nothing when it is dropped: a poll takes nothing from the socket.
+        let mut readable = pin!(socket.readable(false));
+        std::future::poll_fn(|context| {
+            if self.is_closed.get() {
+                return Poll::Ready(false);
             }
-            Err(_) if shard.is_draining() => return,
-            // The peer left before it was accepted, or descriptors have run out.
-            Err(error) if is_transient(&error) => {}
-            Err(_) => monoio::time::sleep(EXHAUSTED).await,
+            *self.waker.borrow_mut() = Some(context.waker().clone());
+            readable.as_mut().poll(context).map(|_| true)
+        })
+        .await
+    }
+}
+
+/// A connection on its way to the shard that will serve it.
+pub struct Accepted {
+    pub stream: TcpStream,
+    peer: Peer,
+    settings: Arc<Settings>,
+    place: Place,
+}
+
+/// Accepts until the listener is closed.
+pub async fn accept(shard: Rc<Shard>, accepting: Rc<Accepting>) {
+    let own = &accepting.bound.sockets[shard.index];
+    let sockets = own.try_clone().and_then(|polled| {
+        let polled = monoio::net::TcpListener::from_std(polled)?;
+        Ok((own, polled))
+    });
+    let (socket, polled) = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            let (index, address) = (shard.index, accepting.bound.address);
+            return eprintln!("portcullis: shard {index} does not listen on {address}: {error}");
+        }
+    };
+    while accepting.readable(&polled).await {
+        for _ in 0..BATCH {
+            match socket.accept() {
+                Ok((stream, address)) => take(&shard, &accepting.bound, stream, address.ip()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // The peer left before it was accepted.
+                Err(error) if is_transient(&error) => {}
+                // Descriptors have run out.
+                Err(_) => {
+                    monoio::time::sleep(EXHAUSTED).await;
+                    break;
+                }
+            }
         }
     }
 }
@@ -118,37 +248,102 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// A panic costs one connection.
-async fn guard(shard: Rc<Shard>, listener: Rc<Listener>, stream: TcpStream, peer: Peer) {
-    if !contained(serve(&shard, &listener, stream, peer)).await {
-        shard.note_panic();
+fn take(shard: &Rc<Shard>, bound: &Bound, stream: TcpStream, address: IpAddr) {
+    let settings = bound.settings.load_full();
+    let peer = settings.peer(address);
+    // Whoever else tells whose connection it is could be anybody.
+    if settings.proxy_protocol && !peer.is_trusted {
+        return shard.note_refused();
     }
-    shard.note_closed();
+    match shard.admit(peer) {
+        Ok(place) => shard.place(Accepted {
+            stream,
+            peer,
+            settings,
+            place,
+        }),
+        Err(_) => {
+            shard.note_refused();
+            turn_away(&stream, peer.is_tls);
+        }
+    }
+}
+
+/// Tells a client that there is no place, without waiting and without memory. It may not get to
+/// read it if it has sent its request already, because the close then resets the connection.
+fn turn_away(stream: &TcpStream, is_tls: bool) {
+    if !is_tls {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        // Whoever does not take it goes without.
+        let _ = send(stream.as_raw_fd(), FULL, flags);
+    }
+    let _ = shutdown(stream.as_raw_fd(), Shutdown::Write);
+}
+
+/// Serves a connection in a task of its own. A panic costs one connection.
+pub fn start(shard: &Rc<Shard>, accepted: Accepted) {
+    let Accepted {
+        stream,
+        peer,
+        settings,
+        place,
+    } = accepted;
+    // A ring polls a non-blocking socket before each operation, which costs a pass; epoll needs it.
+    let ready = stream.set_nonblocking(!shard.is_on_ring());
+    let stream = ready.and_then(|()| monoio::net::TcpStream::from_std(stream));
+    let Ok(stream) = stream else {
+        return shard.note_closed();
+    };
+    let shard = shard.clone();
+    monoio::spawn(async move {
+        if !contained(serve(&shard, settings, stream, peer)).await {
+            shard.note_panic();
+        }
+        shard.note_closed();
+        drop(place);
+    });
 }
 
 /// Runs to the end. `false`: it panicked, which nobody else notices. What a connection shares with
-/// others is borrowed for single statements only, so that a panic leaves nothing half written.
-async fn contained(work: impl Future<Output = ()>) -> bool {
-    AssertUnwindSafe(work).catch_unwind().await.is_ok()
+/// others is borrowed for single statements only, so that a panic leaves nothing half written. No
+/// `async fn`: that would hold the work twice, before and while it is waited for.
+fn contained(work: impl Future<Output = ()>) -> impl Future<Output = bool> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    caught.map(|outcome| outcome.is_ok())
 }
 
-async fn serve(shard: &Rc<Shard>, listener: &Listener, stream: TcpStream, peer: Peer) {
-    let socket: RawFd = stream.as_raw_fd();
-    let deadline = shard.deadlines.socket(socket);
-    let timeouts = listener.settings.timeouts;
-    let Some(acceptor) = &listener.settings.tls else {
-        return connection::serve(shard.clone(), stream, deadline, peer, timeouts).await;
-    };
-    deadline.set(timeouts.head);
-    match acceptor.accept(stream).await {
-        Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, timeouts).await,
-        Err(_) => shard.note_failed_handshake(),
+async fn serve(
+    shard: &Rc<Shard>,
+    settings: Arc<Settings>,
+    mut stream: monoio::net::TcpStream,
+    mut peer: Peer,
+) {
+    let deadline = shard.deadlines.socket(stream.as_raw_fd());
+    deadline.set(settings.timeouts.handshake);
+    if settings.proxy_protocol {
+        match proxy::read(&mut stream).await {
+            Ok(Told::Client(client)) => peer = settings.peer(client),
+            Ok(Told::Nobody) => {}
+            Err(_) => return shard.note_failed_handshake(),
+        }
     }
+    let Some(acceptor) = settings.tls.clone() else {
+        return connection::serve(shard.clone(), stream, deadline, peer, settings).await;
+    };
+    // On its own, so that a connection without TLS does not have its memory.
+    Box::pin(async move {
+        match acceptor.accept(stream).await {
+            Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
+            Err(_) => shard.note_failed_handshake(),
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::ring::Mode;
 
     #[test]
     fn a_panic_ends_one_task_and_no_other() {
@@ -166,11 +361,45 @@ mod tests {
 
     #[test]
     fn all_shards_of_a_listener_share_one_address() {
-        let sockets = bind("127.0.0.1:0".parse().unwrap(), 3, Mode::Epoll).unwrap();
+        let sockets: Vec<_> = {
+            let first = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = first.local_addr().unwrap();
+            vec![first, bind_one(address).unwrap()]
+        };
         let addresses: Vec<_> = sockets
             .iter()
             .map(|each| each.local_addr().unwrap())
             .collect();
-        assert!(addresses.windows(2).all(|pair| pair[0] == pair[1]));
+        assert_eq!(addresses[0], addresses[1]);
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_leaves_the_connection_for_others() {
+        for mode in Mode::LADDER.into_iter().filter(|mode| mode.is_available()) {
+            let socket = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let address = socket.local_addr().unwrap();
+            let settings = Settings {
+                timeouts: crate::shard::connection::tests::timeouts(),
+                trusted_peers: Vec::new(),
+                tls: None,
+                proxy_protocol: false,
+            };
+            let polled = socket.try_clone().unwrap();
+            let accepting = Accepting::new(Bound::adopt(vec![socket], settings).unwrap());
+            let outcome = mode.run(async {
+                let polled = monoio::net::TcpListener::from_std(polled).unwrap();
+                let waiting = accepting.readable(&polled);
+                accepting.close();
+                let closed = waiting.await;
+                let client = TcpStream::connect(address).unwrap();
+                let open = Accepting::new(accepting.bound.clone());
+                let is_readable = open.readable(&polled).await;
+                let (accepted, _) = accepting.bound.sockets[0].accept().unwrap();
+                let is_its = accepted.peer_addr().unwrap() == client.local_addr().unwrap();
+                (closed, is_readable, is_its)
+            });
+            assert_eq!(outcome.unwrap(), (false, true, true), "{mode}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! published snapshot, the cells of the rate limits and the drain flag, and never waits for them.
 
 pub mod account;
+pub mod admission;
 pub mod answer;
 pub mod buffer;
 pub mod clock;
@@ -11,17 +12,24 @@ pub mod connection;
 pub mod core;
 pub mod deadline;
 pub mod exchange;
+pub mod inbox;
 pub mod listener;
+pub mod load;
+pub mod pace;
+mod proxy;
 pub mod ring;
 pub mod tls;
 pub mod trace;
 pub mod upstream;
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use monoio::io::AsyncReadRent;
 
 use crate::policy::authn::SignatureCache;
 use crate::policy::contract::Scratch;
@@ -29,14 +37,20 @@ use crate::policy::denial::Stage;
 use crate::policy::pipeline::State;
 use crate::policy::ratelimit::{Cells, Leases, Tuning};
 use crate::policy::snapshot::{Published, Snapshot};
+use crate::policy::waf::stage::Workspace;
 use crate::proto::head::RequestHead;
 use crate::shard::account::{Account, Decision};
+use crate::shard::admission::{Admission, Full, Place};
 use crate::shard::buffer::Buffer;
 use crate::shard::clock::Clock;
+use crate::shard::connection::Peer;
 use crate::shard::deadline::Deadlines;
-use crate::shard::listener::Listener;
+use crate::shard::inbox::Inbox;
+use crate::shard::listener::{Accepted, Accepting, Listening};
+use crate::shard::load::Load;
+use crate::shard::ring::Mode;
 use crate::shard::trace::Trace;
-use crate::shard::upstream::pool::Pool;
+use crate::shard::upstream::balance::Cluster;
 use crate::telemetry::access_log::Record;
 use crate::telemetry::log::Lines;
 use crate::telemetry::metrics::{self, Declared, ShardMetrics, State as Activity};
@@ -44,31 +58,72 @@ use crate::telemetry::metrics::{self, Declared, ShardMetrics, State as Activity}
 /// What a response is read into: two heads, or a good piece of a body.
 const RESPONSE: usize = 32 * 1024;
 
-/// Response buffers kept for the next exchanges.
+/// Buffers of each kind kept for the next exchanges.
 const SPARE_BUFFERS: usize = 64;
+
+/// Beyond it a block is given back to the allocator: one large body must not stay for ever.
+const LARGEST_BLOCK: usize = 64 * 1024;
 
 /// Bytes of tokens and claims that the signature cache may hold, per shard.
 const SIGNATURE_CACHE: usize = 32 * 1024 * 1024;
 
+/// A tick that comes so much late is a stall: somebody's latency.
+const STALL: Duration = Duration::from_millis(100);
+
 /// Ticks between two looks at unspent leases: about as long as a lease lasts.
 const LEASE_TICKS: u32 = 3;
+
+/// Ticks for which a connection that is idle when draining begins may still send a request, which
+/// is then answered with the word that it was the last: half a second. A client that sends just
+/// when an idle connection is closed has lost its request.
+const LAST_REQUEST: u32 = 25;
 
 /// What all shards share.
 #[derive(Clone)]
 pub struct Shared {
     pub published: Arc<Published>,
     pub cells: Arc<Cells>,
+    pub listening: Arc<Listening>,
+    /// One per shard.
+    pub inboxes: Arc<[Inbox]>,
+    pub mode: Mode,
+    pub admission: Arc<Admission>,
+    /// The bounds of each shard.
+    pub most: load::Most,
     pub is_draining: Arc<AtomicBool>,
     /// Where the monotonic clock of the process begins.
     pub origin: Instant,
-    pub shards: usize,
+}
+
+impl Shared {
+    /// With bounds that are never met.
+    pub fn new(snapshot: Snapshot, shards: usize, mode: Mode) -> io::Result<Shared> {
+        let inboxes = (0..shards).map(|_| Inbox::new());
+        Ok(Shared {
+            published: Arc::new(Published::new(snapshot)),
+            listening: Arc::default(),
+            inboxes: inboxes.collect::<io::Result<_>>()?,
+            mode,
+            admission: Admission::new(admission::Most {
+                connections: usize::MAX,
+                per_source: u32::MAX,
+            }),
+            most: load::Most {
+                in_flight: usize::MAX,
+                buffered: usize::MAX,
+            },
+            cells: Arc::new(Cells::new(1024)),
+            is_draining: Arc::default(),
+            origin: Instant::now(),
+        })
+    }
 }
 
 /// A snapshot as one shard uses it.
 pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// One per upstream of the snapshot, in its order.
-    pub pools: Vec<Rc<Pool>>,
+    pub clusters: Vec<Rc<Cluster>>,
     /// The counters of its operations and pools.
     declared: Arc<Declared>,
 }
@@ -79,6 +134,7 @@ pub struct Shard {
     pub clock: Clock,
     pub deadlines: Deadlines,
     pub state: RefCell<State>,
+    pub load: Load,
     shared: Shared,
     metrics: Arc<ShardMetrics>,
     /// None: nothing is logged.
@@ -88,7 +144,11 @@ pub struct Shard {
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
-    open: Cell<usize>,
+    blocks: RefCell<Vec<Vec<u8>>>,
+    accepting: RefCell<Vec<Rc<Accepting>>>,
+    /// The generation of the list that `accepting` follows.
+    listening: Cell<u64>,
+    ticked: Cell<Instant>,
 }
 
 impl Shard {
@@ -104,7 +164,7 @@ impl Shard {
         let view = View::of(shared.published.load(), declared, &[], &deadlines);
         metrics.generation.set(view.snapshot.generation);
         let tuning = Tuning {
-            shards: shared.shards as u64,
+            shards: shared.inboxes.len() as u64,
             ..Tuning::default()
         };
         Rc::new(Shard {
@@ -115,8 +175,10 @@ impl Shard {
                 leases: Leases::new(tuning),
                 cells: shared.cells.clone(),
                 scratch: Scratch::default(),
+                waf: Workspace::default(),
             }),
             deadlines,
+            load: Load::new(shared.most),
             shared,
             metrics,
             lines: lines.map(RefCell::new),
@@ -124,43 +186,76 @@ impl Shard {
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(fastrand::Rng::new()),
             buffers: RefCell::default(),
-            open: Cell::new(0),
+            blocks: RefCell::default(),
+            accepting: RefCell::default(),
+            listening: Cell::new(0),
+            ticked: Cell::new(Instant::now()),
         })
     }
 
     /// Accepts and serves until the drain flag is up and the last connection has ended.
-    pub async fn run(self: Rc<Self>, listeners: Vec<Listener>) {
-        let listeners: Vec<Rc<Listener>> = listeners.into_iter().map(Rc::new).collect();
-        for listener in &listeners {
-            monoio::spawn(listener::accept(self.clone(), listener.clone()));
-        }
+    pub async fn run(self: Rc<Self>) {
+        monoio::spawn(self.clone().listen_to_bell());
+        self.follow_listening();
         self.metrics.set_state(Activity::Accepting);
-        let mut is_closing = false;
+        let mut draining_since = None;
         loop {
             monoio::time::sleep(deadline::TICK).await;
             self.tick();
             if !self.is_draining() {
+                self.follow_listening();
                 continue;
             }
-            if !is_closing {
-                is_closing = true;
+            let now = self.deadlines.now();
+            let since = *draining_since.get_or_insert_with(|| {
                 self.metrics.set_state(Activity::Draining);
-                listeners.iter().for_each(|listener| listener.close());
+                self.accepting.take().iter().for_each(|each| each.close());
+                now
+            });
+            if now.wrapping_sub(since) >= LAST_REQUEST {
+                self.deadlines.end_idle();
             }
-            self.deadlines.end_idle();
-            let has_accepting = listeners.iter().any(|each| Rc::strong_count(each) > 1);
-            if self.open.get() == 0 && !has_accepting {
+            if self.inbox().open() == 0 {
                 self.metrics.set_state(Activity::Stopped);
                 return;
             }
         }
     }
 
+    /// Opens what listens since the last look and closes what does not any more.
+    fn follow_listening(self: &Rc<Self>) {
+        let generation = self.shared.listening.generation();
+        if self.listening.replace(generation) == generation {
+            return;
+        }
+        let wanted = self.shared.listening.load();
+        let mut accepting = self.accepting.borrow_mut();
+        accepting.retain(|each| {
+            let stays = wanted.iter().any(|bound| Arc::ptr_eq(bound, &each.bound));
+            if !stays {
+                each.close();
+            }
+            stays
+        });
+        for bound in &*wanted {
+            if !accepting.iter().any(|each| Arc::ptr_eq(&each.bound, bound)) {
+                let fresh = Accepting::new(bound.clone());
+                monoio::spawn(listener::accept(self.clone(), fresh.clone()));
+                accepting.push(fresh);
+            }
+        }
+    }
+
     fn tick(&self) {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.ticked.replace(now)) > deadline::TICK + STALL {
+            self.metrics.stalls.add(1);
+        }
+        self.metrics.ticks.add(1);
         self.deadlines.tick();
         self.clock.tick();
         self.renew();
-        self.view().pools.iter().for_each(|pool| pool.sweep());
+        self.view().clusters.iter().for_each(|each| each.tick());
         self.give_back_leases();
         self.show();
     }
@@ -180,13 +275,21 @@ impl Shard {
         self.metrics.token_hits.set(signatures.hits());
         self.metrics.token_misses.set(signatures.misses());
         self.metrics.token_bytes.set(signatures.weight() as u64);
-        self.metrics.connections_open.set(self.open.get() as u64);
+        self.metrics
+            .connections_open
+            .set(self.inbox().open() as u64);
+        self.metrics.in_flight.set(self.load.in_flight() as u64);
+        self.metrics.buffered.set(self.load.buffered() as u64);
         let view = self.view();
-        for (pool, shown) in view.pools.iter().zip(&view.declared.pools) {
-            shown.opened.set(pool.counters.opened.get());
-            shown.reused.set(pool.counters.reused.get());
-            shown.failed.set(pool.counters.failed.get());
-            shown.idle.set(pool.idle_count() as u64);
+        for (cluster, shown) in view.clusters.iter().zip(&view.declared.pools) {
+            let counters = &cluster.counters;
+            shown.opened.set(counters.opened.get());
+            shown.reused.set(counters.reused.get());
+            shown.failed.set(counters.failed.get());
+            shown.retried.set(counters.retried.get());
+            shown.ejected.set(counters.ejected.get());
+            shown.idle.set(cluster.idle_count() as u64);
+            shown.in_use.set(cluster.in_use() as u64);
         }
     }
 
@@ -202,7 +305,7 @@ impl Shard {
         if declared.generation != snapshot.generation {
             return;
         }
-        let view = View::of(snapshot, declared, &current.pools, &self.deadlines);
+        let view = View::of(snapshot, declared, &current.clusters, &self.deadlines);
         self.metrics.generation.set(view.snapshot.generation);
         *self.view.borrow_mut() = Rc::new(view);
     }
@@ -234,13 +337,74 @@ impl Shard {
         }
     }
 
-    fn note_accepted(&self) {
-        self.open.set(self.open.get() + 1);
+    fn inbox(&self) -> &Inbox {
+        &self.shared.inboxes[self.index]
+    }
+
+    fn is_on_ring(&self) -> bool {
+        self.shared.mode != Mode::Epoll
+    }
+
+    fn admit(&self, peer: Peer) -> Result<Place, Full> {
+        self.shared.admission.admit(peer.address, peer.is_trusted)
+    }
+
+    /// Serves an accepted connection, here or where there are fewer of them.
+    fn place(self: &Rc<Self>, accepted: Accepted) {
         self.metrics.connections_accepted.add(1);
+        let chosen = inbox::choose(&self.shared.inboxes, self.index);
+        let own = if chosen == self.index {
+            Some(accepted)
+        } else {
+            self.shared.inboxes[chosen].hand(accepted).err()
+        };
+        if let Some(accepted) = own {
+            self.inbox().enter();
+            listener::start(self, accepted);
+        }
+    }
+
+    /// Serves what other shards hand over, for as long as the shard runs.
+    async fn listen_to_bell(self: Rc<Self>) {
+        let ear = self.inbox().ear().and_then(|ear| {
+            ear.set_nonblocking(!self.is_on_ring())?;
+            monoio::net::UnixStream::from_std(ear)
+        });
+        let Ok(mut ear) = ear else {
+            return;
+        };
+        let mut block = vec![0; 64];
+        loop {
+            for accepted in self.inbox().take() {
+                listener::start(&self, accepted);
+            }
+            let (outcome, back) = ear.read(block).await;
+            block = back;
+            if !matches!(outcome, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
+    /// For a head on its way out, and what goes with it.
+    fn take_block(&self) -> Vec<u8> {
+        self.blocks.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn give_block(&self, mut block: Vec<u8>) {
+        let mut blocks = self.blocks.borrow_mut();
+        if blocks.len() < SPARE_BUFFERS && block.capacity() <= LARGEST_BLOCK {
+            block.clear();
+            blocks.push(block);
+        }
+    }
+
+    fn note_refused(&self) {
+        self.metrics.connections_refused.add(1);
     }
 
     fn note_closed(&self) {
-        self.open.set(self.open.get() - 1);
+        self.inbox().leave();
     }
 
     fn note_panic(&self) {
@@ -265,6 +429,12 @@ impl Shard {
                 (metrics::Decision::Failed, "failed")
             }
         };
+        if !account.hits.is_empty() {
+            self.metrics.waf_flagged.add(1);
+        }
+        if account.hits.iter().any(|hit| hit.denies) {
+            self.metrics.waf_attacks.add(1);
+        }
         let counted = account
             .operation
             .map(|index| &*view.declared.operations[index]);
@@ -317,6 +487,7 @@ impl Shard {
             stage: stage.name(),
             reason,
             detail: &account.detail,
+            hits: &account.hits,
             status: account.status,
             bytes_in: account.bytes_in,
             bytes_out: account.bytes_out,
@@ -330,20 +501,20 @@ impl Shard {
 }
 
 impl View {
-    /// Pools of backends that stay are kept with their connections.
+    /// Upstreams that stay as they are keep their connections and what was seen of them.
     fn of(
         snapshot: Arc<Snapshot>,
         declared: Arc<Declared>,
-        old: &[Rc<Pool>],
+        old: &[Rc<Cluster>],
         deadlines: &Deadlines,
     ) -> View {
-        let pools = snapshot.upstreams.iter().map(|upstream| {
-            let same = old.iter().find(|pool| pool.settings == *upstream);
+        let clusters = snapshot.upstreams.iter().map(|upstream| {
+            let same = old.iter().find(|cluster| cluster.is_of(upstream));
             same.cloned()
-                .unwrap_or_else(|| Pool::new(upstream.clone(), deadlines.clone()))
+                .unwrap_or_else(|| Cluster::new(upstream.clone(), deadlines.clone()))
         });
         View {
-            pools: pools.collect(),
+            clusters: clusters.collect(),
             snapshot: snapshot.clone(),
             declared,
         }

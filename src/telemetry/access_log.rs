@@ -4,6 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::policy::waf::hit::Hit;
+
+/// So many findings are told one by one.
+const HITS: usize = 16;
+
 /// The facts of one request.
 pub struct Record<'a> {
     pub unix_ms: i64,
@@ -25,6 +30,8 @@ pub struct Record<'a> {
     pub reason: &'a str,
     /// What exactly a contract refused, such as `body /amount maximum`.
     pub detail: &'a str,
+    /// What the WAF found.
+    pub hits: &'a [Hit],
     pub status: u16,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -60,6 +67,7 @@ impl Record<'_> {
                 write_text(out, value);
             }
         }
+        self.write_hits(out);
         key(out, "peer");
         out.push(b'"');
         write_address(out, self.peer);
@@ -88,6 +96,42 @@ impl Record<'_> {
             }
         }
         out.extend_from_slice(b"}\n");
+    }
+}
+
+impl Record<'_> {
+    fn write_hits(&self, out: &mut Vec<u8>) {
+        if self.hits.is_empty() {
+            return;
+        }
+        key(out, "waf");
+        for (at, hit) in self.hits.iter().take(HITS).enumerate() {
+            out.extend_from_slice(if at == 0 {
+                b"[{\"rule\":"
+            } else {
+                b",{\"rule\":"
+            });
+            out.extend_from_slice(itoa::Buffer::new().format(hit.rule).as_bytes());
+            for (name, value) in [
+                ("field", &hit.variable),
+                ("transformations", &hit.transformations),
+                ("value", &hit.value),
+                ("message", &hit.message),
+            ] {
+                key(out, name);
+                write_text(out, value);
+            }
+            out.push(b'}');
+        }
+        out.push(b']');
+        if self.hits.len() > HITS {
+            key(out, "waf_more");
+            out.extend_from_slice(
+                itoa::Buffer::new()
+                    .format(self.hits.len() - HITS)
+                    .as_bytes(),
+            );
+        }
     }
 }
 
@@ -197,6 +241,7 @@ mod tests {
             stage: "contract",
             reason: "invalid-body",
             detail: "",
+            hits: &[],
             status: 400,
             bytes_in: 12,
             bytes_out: 0,

@@ -53,6 +53,10 @@ pub struct PoolMetrics {
     pub reused: Counter,
     pub failed: Counter,
     pub idle: Counter,
+    pub retried: Counter,
+    pub ejected: Counter,
+    /// Endpoints that requests may go to.
+    pub in_use: Counter,
 }
 
 /// The counters that belong to one snapshot, in the order of its lists.
@@ -80,9 +84,20 @@ pub struct ShardMetrics {
     pub token_bytes: Counter,
     pub connections_accepted: Counter,
     pub connections_open: Counter,
+    /// Connections for which there was no place.
+    pub connections_refused: Counter,
+    /// Looks at the time; one every 20 ms while the shard is well.
+    pub ticks: Counter,
+    /// Looks that came much too late.
+    pub stalls: Counter,
+    pub in_flight: Counter,
+    pub buffered: Counter,
     pub failed_handshakes: Counter,
     pub panics: Counter,
     pub log_dropped: Counter,
+    /// Requests in which the WAF found anything, and those that add up to an attack.
+    pub waf_flagged: Counter,
+    pub waf_attacks: Counter,
 }
 
 impl ShardMetrics {
@@ -106,9 +121,16 @@ impl ShardMetrics {
             token_bytes: Counter::default(),
             connections_accepted: Counter::default(),
             connections_open: Counter::default(),
+            connections_refused: Counter::default(),
+            ticks: Counter::default(),
+            stalls: Counter::default(),
+            in_flight: Counter::default(),
+            buffered: Counter::default(),
             failed_handshakes: Counter::default(),
             panics: Counter::default(),
             log_dropped: Counter::default(),
+            waf_flagged: Counter::default(),
+            waf_attacks: Counter::default(),
         }
     }
 
@@ -193,7 +215,7 @@ impl Registry {
             .upstreams
             .iter()
             .map(|upstream| {
-                let name = upstream.name.to_string();
+                let name = upstream.settings.name.to_string();
                 known
                     .pools
                     .entry(name)
@@ -292,7 +314,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 10] = [
+        let families: [(&str, &str, &str, Read); 17] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -330,6 +352,36 @@ impl Registry {
                 |shard| shard.connections_open.value(),
             ),
             (
+                "portcullis_connections_refused_total",
+                "counter",
+                "Client connections for which there was no place.",
+                |shard| shard.connections_refused.value(),
+            ),
+            (
+                "portcullis_ticks_total",
+                "counter",
+                "Looks at the time, every 20 ms.",
+                |shard| shard.ticks.value(),
+            ),
+            (
+                "portcullis_stalls_total",
+                "counter",
+                "Looks at the time that came 100 ms late: something kept the shard.",
+                |shard| shard.stalls.value(),
+            ),
+            (
+                "portcullis_requests_in_flight",
+                "gauge",
+                "Requests under way now.",
+                |shard| shard.in_flight.value(),
+            ),
+            (
+                "portcullis_buffered_bytes",
+                "gauge",
+                "Bytes of bodies held now for a stage that has to see them whole.",
+                |shard| shard.buffered.value(),
+            ),
+            (
                 "portcullis_tls_handshakes_failed_total",
                 "counter",
                 "Failed TLS handshakes.",
@@ -348,6 +400,18 @@ impl Registry {
                 |shard| shard.log_dropped.value(),
             ),
             (
+                "portcullis_waf_flagged_total",
+                "counter",
+                "Requests in which a rule of the WAF found something.",
+                |shard| shard.waf_flagged.value(),
+            ),
+            (
+                "portcullis_waf_attacks_total",
+                "counter",
+                "Requests that the WAF refused, or would have in mode block.",
+                |shard| shard.waf_attacks.value(),
+            ),
+            (
                 "portcullis_shard_state",
                 "gauge",
                 "0 starting, 1 accepting, 2 draining, 3 stopped.",
@@ -364,7 +428,7 @@ impl Registry {
 
     fn render_pools(&self, page: &mut Page) {
         type Read = fn(&PoolMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 4] = [
+        let families: [(&str, &str, &str, Read); 6] = [
             (
                 "portcullis_upstream_connections_opened_total",
                 "counter",
@@ -389,6 +453,18 @@ impl Registry {
                 "Connections kept now.",
                 |pool| pool.idle.value(),
             ),
+            (
+                "portcullis_upstream_retries_total",
+                "counter",
+                "Requests that were tried a second time.",
+                |pool| pool.retried.value(),
+            ),
+            (
+                "portcullis_upstream_ejections_total",
+                "counter",
+                "How often a shard left an endpoint out for its failures.",
+                |pool| pool.ejected.value(),
+            ),
         ];
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, kind, help, read) in families {
@@ -396,6 +472,18 @@ impl Registry {
             for (upstream, shards) in &known.pools {
                 let total = shards.iter().map(|pool| read(pool)).sum();
                 page.sample(name, &[("upstream", upstream)], total);
+            }
+        }
+        let name = "portcullis_upstream_endpoints_in_use";
+        page.family(
+            name,
+            "gauge",
+            "Endpoints that requests of a shard may go to.",
+        );
+        for (upstream, shards) in &known.pools {
+            for (index, pool) in shards.iter().enumerate() {
+                let labels = [("upstream", &**upstream), ("shard", &*index.to_string())];
+                page.sample(name, &labels, pool.in_use.value());
             }
         }
     }

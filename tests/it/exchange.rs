@@ -472,15 +472,26 @@ fn draining_finishes_what_is_under_way_and_closes_what_is_idle() {
         }
     }));
     let (mut idle, mut busy) = (gateway.connect(), gateway.connect());
-    sender.send(()).unwrap();
-    assert_eq!(idle.ask(GET).status, 200);
+    let mut last = gateway.connect();
+    for client in [&mut idle, &mut last] {
+        sender.send(()).unwrap();
+        assert_eq!(client.ask(GET).status, 200);
+    }
     busy.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
     gateway.drain();
-    assert!(idle.is_closed());
+    // One more request on a connection that was idle is served, with the word that it was the last.
+    sender.send(()).unwrap();
+    let answer = last.ask(GET);
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (200, Some("close"))
+    );
+    assert!(last.is_closed());
     busy.send("x");
     sender.send(()).unwrap();
     assert_eq!(busy.answer(false).status, 200);
     assert!(busy.is_closed());
+    assert!(idle.is_closed());
     gateway.join();
 }
 

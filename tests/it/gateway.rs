@@ -3,19 +3,20 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use portcullis::config::settings::Timeouts;
 use portcullis::policy::authz::Requirement;
 use portcullis::policy::catalogue::{Authentication, Catalogue, Declaration, Operation};
 use portcullis::policy::contract::Contract;
-use portcullis::policy::ratelimit::{Cells, Limits};
+use portcullis::policy::ratelimit::Limits;
 use portcullis::policy::route;
-use portcullis::policy::snapshot::{Published, Snapshot, Upstream};
+use portcullis::policy::snapshot::Snapshot;
+use portcullis::policy::upstream::{Address, Endpoints, Settings, Timeouts as Waits, Upstream};
 use portcullis::proto::header::SealedNames;
-use portcullis::shard::connection::Timeouts;
-use portcullis::shard::listener::{self, Listener};
+use portcullis::shard::listener::{self, Bound};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
 use portcullis::shard::{Shard, Shared};
@@ -43,6 +44,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             method: method.into(),
             path: path.into(),
             upstream: 0,
+            waf: None,
             authentication: Authentication::None,
             requirement: Requirement::default(),
             limits: Limits::default(),
@@ -50,23 +52,39 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             is_covered: false,
             max_body: 1 << 20,
             identity: Box::default(),
+            timeouts: portcullis::policy::catalogue::Timeouts::default(),
+            websocket: None,
+        },
+    }
+}
+
+/// An upstream of one endpoint that is not waited for long.
+pub fn upstream(address: Address) -> Upstream {
+    Upstream {
+        endpoints: Arc::new(Endpoints::new([address])),
+        settings: Settings {
+            authority: "backend.example".into(),
+            timeouts: Waits {
+                connect: Duration::from_millis(500),
+                response: Duration::from_millis(500),
+            },
+            max_idle: 8,
+            ..Settings::named("backend")
         },
     }
 }
 
 pub fn snapshot(generation: u64, backend: SocketAddr, declared: Vec<Declaration>) -> Snapshot {
+    snapshot_of(generation, upstream(Address::Tcp(backend)), declared)
+}
+
+pub fn snapshot_of(generation: u64, upstream: Upstream, declared: Vec<Declaration>) -> Snapshot {
     Snapshot {
         generation,
         catalogue: Catalogue::new(declared).unwrap_or_else(|errors| panic!("{errors:?}")),
         issuers: Vec::new(),
-        upstreams: vec![Upstream {
-            name: "backend".into(),
-            authority: "backend.example".into(),
-            address: backend,
-            connect_timeout: Duration::from_millis(500),
-            response_timeout: Duration::from_millis(500),
-            max_idle: 8,
-        }],
+        upstreams: vec![upstream],
+        waf: Vec::new(),
         sealed: SealedNames::new([
             "X-User-ID",
             "X-Request-ID",
@@ -78,50 +96,57 @@ pub fn snapshot(generation: u64, backend: SocketAddr, declared: Vec<Declaration>
 
 pub fn timeouts() -> Timeouts {
     Timeouts {
+        handshake: Duration::from_millis(300),
+        first_byte: Duration::from_secs(10),
         head: Duration::from_millis(300),
         idle: Duration::from_secs(10),
         body: Duration::from_millis(300),
+        body_rate: 64,
+        exchange: PATIENCE,
     }
 }
 
 impl Gateway {
     /// Any method on any path, to `backend`.
     pub fn open(backend: SocketAddr) -> Gateway {
+        Gateway::open_to(upstream(Address::Tcp(backend)))
+    }
+
+    /// As [`open`](Gateway::open), to endpoints of the caller's choice.
+    pub fn open_to(upstream: Upstream) -> Gateway {
         let methods = ["GET", "HEAD", "POST", "PUT"];
         let declared = methods.map(|method| open_operation(method, "/**"));
-        Gateway::start(snapshot(1, backend, declared.into()), Mode::DeferTaskrun)
+        Gateway::start(
+            snapshot_of(1, upstream, declared.into()),
+            Mode::DeferTaskrun,
+        )
     }
 
     pub fn start(snapshot: Snapshot, best: Mode) -> Gateway {
         let mode = Mode::probe(best);
-        let shared = Shared {
-            published: Arc::new(Published::new(snapshot)),
-            cells: Arc::new(Cells::new(1024)),
-            is_draining: Arc::new(AtomicBool::new(false)),
-            origin: Instant::now(),
-            shards: 1,
-        };
-        let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, mode)
-            .unwrap()
-            .remove(0);
-        let address = socket.local_addr().unwrap();
+        let shared = Shared::new(snapshot, 1, mode).unwrap();
         let settings = listener::Settings {
             timeouts: timeouts(),
             trusted_peers: Vec::new(),
             tls: None,
+            proxy_protocol: false,
         };
-        let listeners = vec![Listener { socket, settings }];
+        Gateway::serve(shared, settings)
+    }
+
+    /// With bounds and settings of the caller's choice.
+    pub fn serve(shared: Shared, settings: listener::Settings) -> Gateway {
+        let mode = shared.mode;
+        let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), settings, 1).unwrap();
+        let address = bound.address;
+        shared.listening.publish(vec![bound]);
         let registry = Registry::new(1, &Error::names());
         registry.declare(&shared.published.load());
         let metrics = registry.shards()[0].clone();
         let for_thread = shared.clone();
         let thread = std::thread::spawn(move || {
-            mode.run(async {
-                Shard::new(0, for_thread, metrics, None)
-                    .run(listeners)
-                    .await
-            })
-            .unwrap();
+            mode.run(async { Shard::new(0, for_thread, metrics, None).run().await })
+                .unwrap();
         });
         Gateway {
             address,
@@ -132,6 +157,10 @@ impl Gateway {
 
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub fn drain(&self) {
@@ -203,6 +232,13 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        Client { stream, reader }
+    }
+
+    /// The other side of a connection.
+    pub fn accepted(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         Client { stream, reader }
     }
@@ -299,11 +335,9 @@ pub fn backend(serve: impl Fn(usize, Client) + Send + Sync + 'static) -> SocketA
     let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for (index, stream) in listener.incoming().enumerate() {
-            let stream = stream.unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let reader = BufReader::new(stream.try_clone().unwrap());
+            let client = Client::accepted(stream.unwrap());
             let serve = serve.clone();
-            std::thread::spawn(move || serve(index, Client { stream, reader }));
+            std::thread::spawn(move || serve(index, client));
         }
     });
     address

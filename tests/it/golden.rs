@@ -19,9 +19,10 @@ use portcullis::policy::denial::Denial;
 use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State};
 use portcullis::policy::ratelimit::{Cells, Leases, Tuning};
 use portcullis::policy::snapshot::Snapshot;
+use portcullis::policy::waf::stage::Workspace;
+use portcullis::proto::forwarded::Chain;
 use portcullis::proto::head::RequestHead;
 use portcullis::proto::target::Path as Target;
-use portcullis::shard::connection::Peer;
 use portcullis::shard::trace::Trace;
 use portcullis::shard::upstream::send::Outgoing;
 use portcullis::time::Now;
@@ -60,6 +61,7 @@ pub fn state() -> State {
         leases: Leases::new(Tuning::default()),
         cells: Arc::new(Cells::new(256)),
         scratch: Scratch::default(),
+        waf: Workspace::default(),
     }
 }
 
@@ -88,19 +90,18 @@ pub fn decide(
     let body = &bytes[head.length..];
     let cleared = match pipeline::decide(snapshot, state, request, NOW)? {
         Next::Forward(cleared) => cleared,
-        Next::Inspect(inspection) => inspection.finish(snapshot, state, body)?,
+        Next::Inspect(inspection) => inspection.finish(snapshot, state, request, body)?,
     };
     let mut out = Vec::new();
+    let mut chain = Chain::default();
+    chain.read((source, true), None, |_| false);
     let outgoing = Outgoing {
         snapshot,
         request,
-        peer: Peer {
-            address: source,
-            is_trusted: false,
-            is_tls: true,
-        },
+        chain: &chain,
         trace: &Trace::new(&mut fastrand::Rng::with_seed(1), 0, None),
         framing: head.framing,
+        upgrades: false,
     };
     outgoing.write(&cleared, &mut out);
     Ok((cleared, out))

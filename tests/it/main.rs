@@ -2,10 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod exchange;
+mod faults;
 mod fuzz;
 mod gateway;
 mod golden;
 mod json_schema;
 mod layers;
+mod listener;
+mod operation;
 mod process;
+mod smuggling;
 mod tls;
+mod upstream;
+mod upstream_tls;
+mod waf;
+mod websocket;

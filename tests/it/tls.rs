@@ -13,17 +13,17 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, version};
 
 use crate::gateway::{PATIENCE, echo};
 use crate::process::{API, Directory, Process, config, run};
 
 /// A certificate authority and what it has signed.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -31,8 +31,12 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for a name, and its key, both in PEM.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub fn issue(&self, name: &str) -> (String, String) {
         self.issue_with(name, |_| {})
     }
 
@@ -147,7 +151,10 @@ fn answer(stream: &mut impl Read) -> (String, Vec<u8>) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.split("Content-Length: ").nth(1).unwrap_or_else(|| panic!("{head}"));
+    let length = head
+        .split("Content-Length: ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{head}"));
     let length = length.split('\r').next().unwrap().parse().unwrap();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
@@ -207,7 +214,7 @@ fn sessions_resume_on_whichever_shard_answers() {
 #[test]
 fn the_minimum_version_is_kept() {
     let (directory, authority) = (Directory::new("minimum"), Authority::new());
-    let process = start(&directory, &authority, "min_version = \"1.3\"");
+    let process = start(&directory, &authority, "minimum_version = \"1.3\"");
     let old = Arc::new(client(&authority, &[&version::TLS12]));
     assert!(ask(&process, old, "api.example").is_err());
     let new = Arc::new(client(&authority, &[&version::TLS13]));
@@ -225,7 +232,9 @@ fn only_the_suites_that_are_named_are_agreed_upon() {
         (&version::TLS12, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
     ] {
         let mut stream = connect(&process, Arc::new(client(&authority, &[version])));
-        stream.write_all(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")
+            .unwrap();
         stream.read_exact(&mut [0; 12]).unwrap();
         let agreed = stream.conn.negotiated_cipher_suite().unwrap();
         assert_eq!(agreed.suite().as_str(), Some(name));
@@ -251,30 +260,51 @@ fn what_is_wrong_with_tls_is_told_where_it_stands() {
     let authority = Authority::new();
     let mtls = "client_certificates = \"required\"\n";
     for (tls, told) in [
-        ("cipher_suites = [\"AES128-SHA\"]", "the cipher suite \"AES128-SHA\" is not known here"),
-        ("cipher_suites = [\"TLS_AES_128_GCM_SHA256\"]", "no suite of TLS 1.2 is named"),
+        (
+            "cipher_suites = [\"AES128-SHA\"]",
+            "the cipher suite \"AES128-SHA\" is not known here",
+        ),
+        (
+            "cipher_suites = [\"TLS_AES_128_GCM_SHA256\"]",
+            "no suite of TLS 1.2 is named",
+        ),
         (
             "cipher_suites = [\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\"]",
             "no suite of TLS 1.3 is named",
         ),
         (
-            "min_version = \"1.3\"\ncipher_suites = [\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\"]",
+            "minimum_version = \"1.3\"\ncipher_suites = [\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\"]",
             "is not a suite of TLS 1.3",
         ),
         (
-            "min_version = \"1.3\"\ncipher_suites = [\"TLS_AES_128_GCM_SHA256\", \
+            "minimum_version = \"1.3\"\ncipher_suites = [\"TLS_AES_128_GCM_SHA256\", \
              \"TLS_AES_128_GCM_SHA256\"]",
             "is named twice",
         ),
-        ("min_version = \"1.1\"", "\"1.1\" is not known here"),
-        ("client_certificates = \"maybe\"", "\"maybe\" is not known here"),
+        ("minimum_version = \"1.1\"", "\"1.1\" is not known here"),
+        (
+            "client_certificates = \"maybe\"",
+            "\"maybe\" is not known here",
+        ),
         (mtls, "client certificates need a `client_ca`"),
         ("client_ca = \"ca.pem\"", "`client_ca` is not used"),
         ("client_crls = [\"good.crl\"]", "`client_crls` is not used"),
-        (&format!("{mtls}client_ca = \"missing.pem\""), "cannot be read"),
-        (&format!("{mtls}client_ca = \"empty.pem\""), "there is no certificate in it"),
-        (&format!("{mtls}client_ca = \"corrupt.pem\""), "it is broken"),
-        (&format!("{mtls}client_ca = \"junk.pem\""), "it cannot be a certificate authority"),
+        (
+            &format!("{mtls}client_ca = \"missing.pem\""),
+            "cannot be read",
+        ),
+        (
+            &format!("{mtls}client_ca = \"empty.pem\""),
+            "there is no certificate in it",
+        ),
+        (
+            &format!("{mtls}client_ca = \"corrupt.pem\""),
+            "it is broken",
+        ),
+        (
+            &format!("{mtls}client_ca = \"junk.pem\""),
+            "it cannot be a certificate authority",
+        ),
         (
             &format!("{mtls}client_ca = \"ca.pem\"\nclient_crls = [\"missing.crl\"]"),
             "cannot be read",
@@ -291,7 +321,10 @@ fn what_is_wrong_with_tls_is_told_where_it_stands() {
         let directory = Directory::new("wrong-tls");
         write(&directory, &authority, tls);
         directory.write("empty.pem", "");
-        directory.write("corrupt.pem", &authority.0.pem().replace("-----END", "----END"));
+        directory.write(
+            "corrupt.pem",
+            &authority.0.pem().replace("-----END", "----END"),
+        );
         let junk = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
         directory.write("junk.pem", &junk("CERTIFICATE"));
         directory.write("junk.crl", &junk("X509 CRL"));

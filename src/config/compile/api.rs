@@ -1,24 +1,29 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
-use crate::config::compile::{issuer, read_text};
+use crate::config::compile::{issuer, read_text, upstream, waf};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::Position;
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
-use crate::policy::catalogue::{Authentication, Catalogue, Declaration, IdentityField, Operation};
+use crate::policy::catalogue::{
+    Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
+};
 use crate::policy::contract::Contract;
 use crate::policy::contract::openapi::{self, Document, Security};
 use crate::policy::contract::parameters::Location;
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
-use crate::policy::snapshot::{Snapshot, Upstream};
+use crate::policy::snapshot::Snapshot;
 use crate::proto::header::{Kind, SealedNames};
 
 /// Longest body when nothing else is said.
 const BODY: usize = 64 * 1024;
+
+/// How long both sides of a WebSocket may be silent when nothing else is said.
+const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
 
 /// Most limits of one operation.
 const MOST_LIMITS: usize = 8;
@@ -53,11 +58,8 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         .iter()
         .map(|(_, declared)| issuer::compile(reader, declared, generation))
         .collect();
-    let upstreams: Vec<Option<Upstream>> = file
-        .upstreams
-        .iter()
-        .map(|(name, declared)| upstream(reader, name, declared))
-        .collect();
+    let upstreams = upstream::compile(reader, file);
+    let waf = waf::Sets::compile(reader, file);
     let names = Names {
         issuers: file
             .issuers
@@ -84,6 +86,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             name,
             api,
             names: &names,
+            waf: &waf,
         };
         placed.extend(compiler.declarations());
     }
@@ -92,7 +95,8 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         catalogue: catalogue(reader, placed),
         // What is missing here has been told, so the snapshot is not used.
         issuers: issuers.into_iter().flatten().collect(),
-        upstreams: upstreams.into_iter().flatten().collect(),
+        upstreams,
+        waf: waf.named,
         sealed: SealedNames::new(sealed),
     }
 }
@@ -126,40 +130,13 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
     })
 }
 
-fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -> Option<Upstream> {
-    let address = declared.address.as_ref()?;
-    Some(Upstream {
-        name: name.value.as_str().into(),
-        address: resolved(reader, address)?,
-        authority: address.value.as_str().into(),
-        connect_timeout: declared.connect_timeout,
-        response_timeout: declared.response_timeout,
-        max_idle: declared.max_idle,
-    })
-}
-
-fn resolved(reader: &Reader<'_>, address: &At<String>) -> Option<SocketAddr> {
-    let found = address
-        .value
-        .to_socket_addrs()
-        .map(|mut found| found.next());
-    match found {
-        Ok(Some(address)) => Some(address),
-        Ok(None) | Err(_) => {
-            let message = format!("\"{}\" is no address with a port", address.value);
-            let hint = "write \"127.0.0.1:9000\" or \"backend.example:9000\"";
-            reader.error(address.position, message, hint);
-            None
-        }
-    }
-}
-
 /// One API on its way into the catalogue.
 struct Compiler<'c, 't> {
     reader: &'c Reader<'t>,
     name: &'c At<String>,
     api: &'c file::Api,
     names: &'c Names<'c>,
+    waf: &'c waf::Sets,
 }
 
 impl Compiler<'_, '_> {
@@ -434,8 +411,17 @@ impl Compiler<'_, '_> {
                 requirement: outline.requirement,
                 contract: outline.contract,
                 is_covered: outline.is_covered,
+                waf: {
+                    let own = extra.map(|extra| &extra.inspected);
+                    self.waf.protection(self.reader, &api.inspected, own)
+                },
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
+                websocket: self.websocket(extra, outline.method),
+                timeouts: Timeouts {
+                    response: extra.and_then(|extra| extra.response_timeout),
+                    exchange: extra.and_then(|extra| extra.exchange_timeout),
+                },
             },
         }
     }
@@ -476,6 +462,25 @@ impl Compiler<'_, '_> {
             self.error(name.position, message, hint);
         }
         found.unwrap_or(0)
+    }
+
+    fn websocket(&self, extra: Option<&file::Operation>, method: &str) -> Option<Duration> {
+        let extra = extra?;
+        let is_wanted = extra.websocket.as_ref().is_some_and(|wanted| wanted.value);
+        let idle = extra.websocket_idle_timeout.as_ref();
+        if let Some(idle) = idle.filter(|_| !is_wanted) {
+            let message = "`websocket_idle_timeout` is not used";
+            self.error(idle.position, message, "write websocket = true with it");
+        }
+        if let Some(wanted) = extra
+            .websocket
+            .as_ref()
+            .filter(|_| is_wanted && method != "GET")
+        {
+            let message = "only a GET can become a WebSocket (RFC 6455)";
+            self.error(wanted.position, message, "leave `websocket` out here");
+        }
+        is_wanted.then(|| idle.map_or(WEBSOCKET_IDLE, |idle| idle.value))
     }
 
     /// Who may call: an issuer's tokens, or everybody when that is said aloud.

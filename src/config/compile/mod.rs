@@ -5,7 +5,10 @@ mod api;
 mod issuer;
 mod listener;
 mod server;
-pub mod tls;
+mod tls;
+mod upstream;
+mod upstream_tls;
+mod waf;
 
 use std::path::Path;
 

@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use crate::config::compile::one_of;
 use crate::config::file::File;
-use crate::config::reader::Reader;
-use crate::config::settings::{AccessLog, Ring, Server, Shards};
+use crate::config::reader::{At, Reader};
+use crate::config::settings::{AccessLog, Most, Ring, Server, Shards};
 
 const DRAIN: Duration = Duration::from_secs(30);
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// Enough for a quarter of a million clients in 6 MiB.
 const KEYS: usize = 1 << 18;
+
+/// Requests of a shard under way: what a core can serve in a tenth of a second.
+const IN_FLIGHT: usize = 8192;
+
+/// Bytes of bodies in a shard.
+const BUFFERED: usize = 256 << 20;
 
 pub fn compile(reader: &Reader<'_>, file: &File) -> Server {
     let rings = [
@@ -28,8 +34,34 @@ pub fn compile(reader: &Reader<'_>, file: &File) -> Server {
         ring: one_of(reader, server.ring.as_ref(), &rings, Ring::DeferTaskrun),
         drain_timeout: server.drain_timeout.unwrap_or(DRAIN),
         rate_limit_keys: rate_limit_keys(reader, file),
+        most: most(reader, file),
         admin: admin(reader, file),
         access_log: access_log(reader, file),
+    }
+}
+
+fn most(reader: &Reader<'_>, file: &File) -> Most {
+    let server = &file.server;
+    let count = |written: &Option<At<usize>>| {
+        let written = written.as_ref()?;
+        if !(1..=1 << 24).contains(&written.value) {
+            let message = format!("{} is out of range", written.value);
+            reader.error(
+                written.position,
+                message,
+                "write a number from 1 to 16777216",
+            );
+        }
+        Some(written.value)
+    };
+    Most {
+        connections: count(&server.max_connections),
+        connections_per_source: count(&server.max_connections_per_source),
+        in_flight: count(&server.max_in_flight).unwrap_or(IN_FLIGHT),
+        buffered: server
+            .max_buffered
+            .as_ref()
+            .map_or(BUFFERED, |at| at.value.0),
     }
 }
 

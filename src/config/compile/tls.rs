@@ -1,7 +1,6 @@
 //! From what the file names for TLS to a policy: certificates, keys, authorities and revocation
 //! lists are read, and whatever is missing, empty or broken is told where it is named.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::SupportedCipherSuite;
@@ -13,14 +12,12 @@ use crate::config::compile::{one_of, read_text};
 use crate::config::file;
 use crate::config::reader::{At, Reader};
 use crate::config::secret;
-use crate::config::settings::Tls;
-use crate::config::tls::{self, ClientCertificates, Settings};
-use crate::diagnostic::Diagnostic;
+use crate::config::tls::{self, ClientCertificates, Policy, Settings};
 
 /// Reads all files that are named. None: the reader has been told why.
-pub fn compile(reader: &Reader<'_>, named: &file::Tls) -> Option<Tls> {
+pub fn compile(reader: &Reader<'_>, named: &file::Tls) -> Option<Arc<Policy>> {
     let versions = [("1.2", true), ("1.3", false)];
-    let allows_tls12 = one_of(reader, named.min_version.as_ref(), &versions, true);
+    let allows_tls12 = one_of(reader, named.minimum_version.as_ref(), &versions, true);
     let suites = suites(reader, named, allows_tls12);
     let client_certificates = client_certificates(reader, named);
     let client_ca = client_ca(reader, named);
@@ -49,39 +46,7 @@ pub fn compile(reader: &Reader<'_>, named: &file::Tls) -> Option<Tls> {
         let message = format!("TLS cannot be set up: {error}");
         reader.error(named.position, message, hint);
     });
-    Some(Tls {
-        policy: Arc::new(policy.ok()?),
-        named: named.clone(),
-    })
-}
-
-/// Reads the files of all listeners again, as they are named in the configuration at `path`, which
-/// is not read itself.
-pub fn load(
-    path: &Path,
-    named: &[Option<&file::Tls>],
-) -> Result<Vec<Option<Tls>>, Vec<Diagnostic>> {
-    let reader = Reader::new(path, "");
-    let named = named.iter();
-    let loaded = named.map(|named| named.and_then(|named| compile(&reader, named)));
-    let loaded = loaded.collect();
-    let found = reader.into_diagnostics();
-    match found.is_empty() {
-        true => Ok(loaded),
-        false => Err(found),
-    }
-}
-
-/// The files that are named in the configuration at `path`: what may change while the gateway runs.
-pub fn files(path: &Path, named: &file::Tls) -> Vec<PathBuf> {
-    let reader = Reader::new(path, "");
-    let pairs = named.certificates.iter();
-    let keys = pairs.clone().filter_map(|pair| pair.key.as_ref());
-    let keys = keys.filter_map(|key| key.value.strip_prefix("file:"));
-    let chains = pairs.filter_map(|pair| pair.chain.as_ref());
-    let others = named.client_ca.iter().chain(&named.client_crls);
-    let plain = chains.chain(others).map(|at| at.value.as_str());
-    plain.chain(keys).map(|path| reader.resolve(path)).collect()
+    policy.ok().map(Arc::new)
 }
 
 /// `Some(None)`: nothing is said about them.
@@ -105,7 +70,7 @@ fn suites(
     }
     // A version without a suite would be offered and never agreed upon.
     let (message, hint) = if allows_tls12 && suites.iter().all(tls::is_tls13) {
-        let hint = "add one, or write min_version = \"1.3\"";
+        let hint = "add one, or write minimum_version = \"1.3\"";
         ("no suite of TLS 1.2 is named", hint)
     } else if !suites.iter().any(tls::is_tls13) {
         let hint = "add \"TLS_AES_128_GCM_SHA256\"";
@@ -132,7 +97,7 @@ fn suite(
         ));
     };
     if !allows_tls12 && !tls::is_tls13(&suite) {
-        let hint = "leave it out, or write min_version = \"1.2\"".to_owned();
+        let hint = "leave it out, or write minimum_version = \"1.2\"".to_owned();
         return Err((format!("{name} is not a suite of TLS 1.3"), hint));
     }
     if others.contains(&suite) {
@@ -220,19 +185,8 @@ fn revocation_lists(
 }
 
 fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<CertifiedKey> {
-    let (chain_path, key_reference) = (pair.chain.as_ref()?, pair.key.as_ref()?);
-    let chain = chain(reader, chain_path)?;
-    let secret = secret::resolve(reader, key_reference.position, &key_reference.value)?;
-    let key = PrivateKeyDer::from_pem_slice(secret.reveal());
-    let Ok(key) = key else {
-        let hint = "a PEM file with -----BEGIN PRIVATE KEY----- is expected";
-        reader.error(
-            key_reference.position,
-            "there is no private key in it",
-            hint,
-        );
-        return None;
-    };
+    let chain_path = pair.chain.as_ref()?;
+    let (chain, key) = chain_and_key(reader, pair)?;
     tls::certified(chain, key)
         .map_err(|error| {
             let message = format!("the certificate and its key do not fit: {error}");
@@ -245,7 +199,25 @@ fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<Certifie
         .ok()
 }
 
-fn chain(reader: &Reader<'_>, path: &At<String>) -> Option<Vec<CertificateDer<'static>>> {
+/// A chain, the end-entity certificate first, and its private key.
+pub fn chain_and_key(
+    reader: &Reader<'_>,
+    pair: &file::Certificate,
+) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let (chain_path, key_reference) = (pair.chain.as_ref()?, pair.key.as_ref()?);
+    let chain = chain(reader, chain_path)?;
+    let secret = secret::resolve(reader, key_reference.position, &key_reference.value)?;
+    let key = PrivateKeyDer::from_pem_slice(secret.reveal());
+    if key.is_err() {
+        let hint = "a PEM file with -----BEGIN PRIVATE KEY----- is expected";
+        let message = "there is no private key in it";
+        reader.error(key_reference.position, message, hint);
+    }
+    Some((chain, key.ok()?))
+}
+
+/// The certificates of a PEM file, at least one.
+pub fn chain(reader: &Reader<'_>, path: &At<String>) -> Option<Vec<CertificateDer<'static>>> {
     pem(reader, path, "CERTIFICATE")
 }
 

@@ -9,7 +9,6 @@ pub mod stream;
 use std::io;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use monoio::net::TcpStream;
 use rustls::pki_types::UnixTime;
 use rustls::server::danger::ClientCertVerifier;
@@ -19,28 +18,27 @@ use crate::config::tls::Policy;
 use crate::shard::tls::session::Session;
 use crate::shard::tls::stream::Stream;
 
-/// Accepts TLS with the policy that was published last.
+/// Accepts TLS with one policy.
 #[derive(Clone)]
-pub struct Acceptor(Arc<ArcSwap<Policy>>);
+pub struct Acceptor(Arc<Policy>);
 
 impl Acceptor {
     pub fn new(policy: Arc<Policy>) -> Acceptor {
-        Acceptor(Arc::new(ArcSwap::new(policy)))
+        Acceptor(policy)
     }
 
-    /// Puts a policy in force for connections to come. `false`: it says what the one in force says,
-    /// which stays with its tickets. Tickets of a policy that goes are void.
-    pub fn publish(&self, policy: Arc<Policy>) -> bool {
-        if self.0.load().fingerprint == policy.fingerprint {
-            return false;
+    /// For a policy that may say the same: then the old one stays, with its tickets. Those of a
+    /// policy that goes are void.
+    pub fn renewed(&self, policy: Arc<Policy>) -> Acceptor {
+        match self.0.fingerprint == policy.fingerprint {
+            true => self.clone(),
+            false => Acceptor(policy),
         }
-        self.0.store(policy);
-        true
     }
 
     /// Shakes hands. The deadline of the socket bounds it in time.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
-        let policy = self.0.load_full();
+        let policy = &*self.0;
         let session = ServerConnection::new(policy.config.clone()).map_err(io::Error::other)?;
         let session = Session::new(session, socket);
         session.shake_hands().await?;

@@ -1,8 +1,14 @@
 //! Backends: connections to them, and what can go wrong there.
 
+pub mod affinity;
+pub mod balance;
+mod budget;
+pub mod ejection;
 pub mod pool;
 pub mod relay;
 pub mod send;
+pub mod tunnel;
+mod wire;
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,8 +21,12 @@ pub enum Error {
     /// The connection was refused or reset before a request could be sent.
     Unreachable,
     ConnectTimeout,
-    /// As many connections are being opened as the pool allows.
+    /// As many connections are being opened, or requests under way, as is allowed.
     Overloaded,
+    /// Every endpoint has failed too often of late to be asked.
+    CircuitOpen,
+    /// There is no endpoint, or health checks call all of them down.
+    NoEndpoint,
     /// The head of the response did not arrive in time.
     ResponseTimeout,
     /// The backend closed before a whole response head.
@@ -27,11 +37,13 @@ pub enum Error {
 
 impl Error {
     /// The names of all of them, for the metrics.
-    pub fn names() -> [&'static str; 6] {
+    pub fn names() -> [&'static str; 8] {
         [
             Error::Unreachable,
             Error::ConnectTimeout,
             Error::Overloaded,
+            Error::CircuitOpen,
+            Error::NoEndpoint,
             Error::ResponseTimeout,
             Error::ClosedEarly,
             Error::Malformed,
@@ -39,11 +51,25 @@ impl Error {
         .map(Error::name)
     }
 
+    /// Whether no byte of the request can have reached a backend.
+    pub fn sent_nothing(self) -> bool {
+        match self {
+            Error::Unreachable
+            | Error::ConnectTimeout
+            | Error::Overloaded
+            | Error::CircuitOpen
+            | Error::NoEndpoint => true,
+            Error::ResponseTimeout | Error::ClosedEarly | Error::Malformed => false,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Error::Unreachable => "upstream-unreachable",
             Error::ConnectTimeout => "upstream-connect-timeout",
             Error::Overloaded => "upstream-overloaded",
+            Error::CircuitOpen => "upstream-circuit-open",
+            Error::NoEndpoint => "upstream-no-endpoint",
             Error::ResponseTimeout => "upstream-response-timeout",
             Error::ClosedEarly => "upstream-closed-early",
             Error::Malformed => "upstream-malformed-response",
@@ -69,7 +95,9 @@ pub struct Link {
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         let (status, title) = match error {
-            Error::Unreachable | Error::Overloaded => (503, "The backend is unavailable"),
+            Error::Unreachable | Error::Overloaded | Error::CircuitOpen | Error::NoEndpoint => {
+                (503, "The backend is unavailable")
+            }
             Error::ConnectTimeout | Error::ResponseTimeout => {
                 (504, "The backend did not answer in time")
             }

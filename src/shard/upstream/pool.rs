@@ -6,19 +6,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monoio::io::{OwnedReadHalf, OwnedWriteHalf, Splitable};
-use monoio::net::TcpStream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
-use crate::policy::snapshot::Upstream;
+use crate::policy::upstream::{Address, Settings, Timeouts, Tls};
 use crate::shard::deadline::{Deadline, Deadlines};
 use crate::shard::upstream::Error;
+use crate::shard::upstream::wire::{self, Reader, Writer};
 
 /// Connections being opened at once per pool; beyond it requests are refused, not queued.
 const MAX_OPENING: usize = 256;
@@ -31,8 +30,8 @@ const LONGEST_IDLE: u32 = 3000;
 pub struct Connection {
     // Before the halves: it must be gone when the socket closes.
     pub deadline: Deadline,
-    pub reader: OwnedReadHalf<TcpStream>,
-    pub writer: OwnedWriteHalf<TcpStream>,
+    pub reader: Reader,
+    pub writer: Writer,
     socket: RawFd,
     /// The tick in which it became idle.
     idle_since: u32,
@@ -42,17 +41,24 @@ pub struct Connection {
     pub is_reused: bool,
 }
 
-/// What a pool has done, for the metrics.
+/// What the pools of an upstream have done, for the metrics.
 #[derive(Default)]
 pub struct Counters {
     pub opened: Cell<u64>,
     pub reused: Cell<u64>,
     pub failed: Cell<u64>,
+    /// Requests that were tried a second time.
+    pub retried: Cell<u64>,
+    /// How often an endpoint was left out.
+    pub ejected: Cell<u64>,
 }
 
 pub struct Pool {
-    pub settings: Upstream,
-    pub counters: Counters,
+    address: Address,
+    timeouts: Timeouts,
+    tls: Option<Tls>,
+    max_idle: usize,
+    counters: Rc<Counters>,
     deadlines: Deadlines,
     idle: RefCell<Vec<Connection>>,
     opening: Cell<usize>,
@@ -67,10 +73,18 @@ struct Slot {
 }
 
 impl Pool {
-    pub fn new(settings: Upstream, deadlines: Deadlines) -> Rc<Pool> {
+    pub fn new(
+        address: Address,
+        settings: &Settings,
+        counters: Rc<Counters>,
+        deadlines: Deadlines,
+    ) -> Rc<Pool> {
         Rc::new(Pool {
-            settings,
-            counters: Counters::default(),
+            address,
+            timeouts: settings.timeouts,
+            tls: settings.tls.clone(),
+            max_idle: settings.max_idle,
+            counters,
             deadlines,
             idle: RefCell::default(),
             opening: Cell::new(0),
@@ -106,10 +120,10 @@ impl Pool {
 
     /// Takes back a connection whose last exchange ended cleanly, with nothing left unread.
     pub fn put_back(&self, mut connection: Connection) {
-        connection.deadline.clear();
+        connection.deadline.lift();
         connection.idle_since = self.deadlines.now();
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.settings.max_idle {
+        if idle.len() < self.max_idle {
             idle.push(connection);
         }
     }
@@ -134,7 +148,7 @@ impl Pool {
         monoio::spawn(open_into(self.clone(), slot.clone()));
 
         let deadline = self.deadlines.task();
-        deadline.set(self.settings.connect_timeout);
+        deadline.set(self.timeouts.connect);
         let outcome = std::future::poll_fn(|context| {
             let slot = &mut *slot.borrow_mut();
             if let Some(outcome) = slot.outcome.take() {
@@ -156,18 +170,21 @@ impl Pool {
     }
 
     async fn connect(&self) -> io::Result<Connection> {
-        let stream = TcpStream::connect_addr(self.settings.address).await?;
-        stream.set_nodelay(true)?;
-        let socket = stream.as_raw_fd();
-        let (reader, writer) = stream.into_split();
+        let opened = wire::open(&self.address).await?;
+        let socket = opened.socket();
+        let deadline = self.deadlines.socket(socket);
+        // Who waits for it gives up by itself; this ends a handshake that nobody waits for.
+        deadline.set(self.timeouts.connect);
+        let (reader, writer) = opened.ready(self.tls.as_ref()).await?;
+        deadline.clear();
         increment(&self.counters.opened);
         Ok(Connection {
-            deadline: self.deadlines.socket(socket),
+            deadline,
             reader,
             writer,
             socket,
             idle_since: 0,
-            response_timeout: self.settings.response_timeout,
+            response_timeout: self.timeouts.response,
             is_reused: false,
         })
     }
@@ -196,7 +213,7 @@ fn is_quiet(socket: RawFd) -> bool {
     recv(socket, &mut [0; 1], flags) == Err(Errno::EAGAIN)
 }
 
-fn increment(counter: &Cell<u64>) {
+pub fn increment(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
@@ -215,15 +232,17 @@ mod tests {
 
     fn pool(address: SocketAddr, max_idle: usize) -> (Rc<Pool>, Deadlines) {
         let deadlines = Deadlines::default();
-        let settings = Upstream {
-            name: "backend".into(),
-            authority: "backend.example".into(),
-            address,
-            connect_timeout: Duration::from_millis(60),
-            response_timeout: Duration::from_secs(1),
+        let settings = Settings {
+            timeouts: Timeouts {
+                connect: Duration::from_millis(60),
+                response: Duration::from_secs(1),
+            },
             max_idle,
+            ..Settings::named("backend")
         };
-        (Pool::new(settings, deadlines.clone()), deadlines)
+        let address = Address::Tcp(address);
+        let pool = Pool::new(address, &settings, Rc::default(), deadlines.clone());
+        (pool, deadlines)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::policy::ratelimit::write_remaining;
 use crate::proto::body::Framing;
 use crate::proto::head::{RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
+use crate::proto::websocket::{self, Accept};
 use crate::proto::{encode, limits};
 use crate::shard::answer;
 use crate::shard::buffer::Buffer;
@@ -33,6 +34,8 @@ pub struct Relay<'a> {
     pub timeout: Duration,
     pub is_head: bool,
     pub request: &'a RequestHead,
+    /// The answer that a switch to WebSocket must carry, if the client may switch.
+    pub accept: Option<Accept>,
     pub response: &'a mut ResponseHead,
     /// Whether the client's connection ends with this exchange in any case.
     pub closes: bool,
@@ -44,6 +47,8 @@ pub struct Relay<'a> {
 pub enum Response {
     /// The client has got all of it.
     Complete { status: u16, closes: bool },
+    /// The client has got the head of a switch of protocols; what follows is not HTTP.
+    Switched,
     /// The client has got a part, and knows it from the end of the connection.
     Truncated { status: u16 },
     /// The client has got nothing.
@@ -121,6 +126,9 @@ impl Relay<'_> {
                 Ok(true) if self.response.status >= 200 => return Ok(()),
                 Ok(true) => {
                     interim += 1;
+                    if self.response.status == 101 && self.switches(buffer) {
+                        return Err(self.pass_switch(buffer, writer).await);
+                    }
                     if self.response.status == 101 || interim > limits::INTERIM_RESPONSES {
                         return Err(none(Error::Malformed));
                     }
@@ -143,6 +151,28 @@ impl Relay<'_> {
                 }
                 Err(_) => return Err(none(Error::Malformed)),
             }
+        }
+    }
+
+    fn switches(&self, buffer: &Buffer) -> bool {
+        let is_accepted = |accept| websocket::is_accepted(self.response, buffer.bytes(), accept);
+        self.accept.is_some_and(is_accepted)
+    }
+
+    /// Writes the head of the switch anew; from here on bytes are passed on as they come.
+    async fn pass_switch<W: AsyncWriteRent>(
+        &mut self,
+        buffer: &mut Buffer,
+        writer: &mut W,
+    ) -> Response {
+        encode::response(self.out, buffer.bytes(), self.response);
+        self.out.extend_from_slice(websocket::LINES);
+        encode::finish(self.out, Framing::None);
+        buffer.consume(self.response.length);
+        self.client_deadline.set(self.client_timeout);
+        match send(writer, self.out).await {
+            Ok(()) => Response::Switched,
+            Err(_) => Response::Truncated { status: 101 },
         }
     }
 

@@ -9,10 +9,13 @@ use crate::policy::pipeline::{Cleared, Request};
 use crate::policy::snapshot::Snapshot;
 use crate::proto::body::Framing;
 use crate::proto::encode::{self, Forwarded};
+use crate::proto::forwarded::Chain;
 use crate::proto::transcode::Transcoder;
+use crate::proto::websocket;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{LINGER_BYTES, Peer, fill};
+use crate::shard::connection::{LINGER_BYTES, fill};
 use crate::shard::deadline::Deadline;
+use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
 
@@ -23,9 +26,11 @@ const PIECE: usize = 32 * 1024;
 pub struct Outgoing<'a> {
     pub snapshot: &'a Snapshot,
     pub request: Request<'a>,
-    pub peer: Peer,
+    pub chain: &'a Chain,
     pub trace: &'a Trace,
     pub framing: Framing,
+    /// The client asks to switch to WebSocket, which the operation allows.
+    pub upgrades: bool,
 }
 
 impl Outgoing<'_> {
@@ -47,20 +52,19 @@ impl Outgoing<'_> {
             let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
             operation.write_identity(principal, out);
         }
-        let scheme: &[u8] = if self.peer.is_tls { b"https" } else { b"http" };
         for part in [
             b"X-Request-ID: ",
             self.trace.id().as_bytes(),
             b"\r\ntraceparent: ",
             self.trace.parent(),
-            b"\r\nX-Forwarded-Proto: ",
-            scheme,
-            b"\r\nX-Forwarded-For: ",
+            b"\r\n",
         ] {
             out.extend_from_slice(part);
         }
-        write_address(out, self.peer.address);
-        out.extend_from_slice(b"\r\n");
+        self.chain.write(out);
+        if self.upgrades {
+            out.extend_from_slice(websocket::LINES);
+        }
         encode::finish(out, self.framing);
     }
 }
@@ -68,14 +72,10 @@ impl Outgoing<'_> {
 impl Outgoing<'_> {
     fn default_host(&self, cleared: &Cleared) -> &str {
         let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
-        &self.snapshot.upstreams[operation.upstream].authority
+        &self.snapshot.upstreams[operation.upstream]
+            .settings
+            .authority
     }
-}
-
-fn write_address(out: &mut Vec<u8>, address: std::net::IpAddr) {
-    use std::io::Write;
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{address}");
 }
 
 /// How the client's side of an exchange ended.
@@ -99,7 +99,7 @@ pub struct Upload<'a> {
     /// Longest content in bytes.
     pub max: u64,
     pub client_deadline: &'a Deadline,
-    pub client_timeout: Duration,
+    pub pace: Pace,
     pub deadline: &'a Deadline,
     pub timeout: Duration,
     /// The head, and a body that is whole already.
@@ -196,7 +196,7 @@ impl Upload<'_> {
     }
 
     async fn read<R: AsyncReadRent>(
-        &self,
+        &mut self,
         reader: &mut R,
         inbound: &mut Buffer,
     ) -> Result<(), UploadEnd> {
@@ -206,10 +206,13 @@ impl Upload<'_> {
         if !was_answered {
             // The backend need not hurry while the client does not.
             self.deadline.clear();
-            self.client_deadline.set_for_reading(self.client_timeout);
+            self.pace.begin(self.client_deadline);
         }
         match fill(reader, inbound).await {
-            Ok(count) if count > 0 => Ok(()),
+            Ok(count) if count > 0 => {
+                self.pace.end(self.client_deadline, count);
+                Ok(())
+            }
             _ if self.link.is_answered.get() => Err(UploadEnd::Unfinished),
             _ if self.client_deadline.has_fired() => Err(UploadEnd::Refused(Denial::TooSlow)),
             _ => Err(UploadEnd::Refused(Denial::Incomplete)),

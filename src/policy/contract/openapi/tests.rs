@@ -625,8 +625,8 @@ fn parameters_are_enforced_or_refused() {
             "`required` must be true or false",
         ),
         (
-            "name: a, in: query, schema: {type: string, not: {}}",
-            "not:",
+            "name: a, in: query, schema: {type: string, nope: {}}",
+            "nope:",
             "",
         ),
         (
@@ -762,8 +762,8 @@ fn bodies_are_enforced_or_refused() {
             "a schema for",
         ),
         (
-            "{content: {application/json: {schema: {type: object, not: {}}}}}",
-            "not:",
+            "{content: {application/json: {schema: {type: object, nope: {}}}}}",
+            "nope:",
             "",
         ),
         (

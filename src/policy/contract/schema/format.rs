@@ -1,5 +1,9 @@
 //! Formats of strings, checked and not only noted.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::pattern;
+
 /// The formats that are enforced on strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -9,19 +13,66 @@ pub enum Format {
     Date,
     /// `date-time` of RFC 3339.
     DateTime,
+    /// `full-time` of RFC 3339.
+    Time,
+    /// `duration` of RFC 3339 appendix A.
+    Duration,
     /// `Mailbox` of RFC 5321 section 4.1.2.
     Email,
+    /// RFC 1123 section 2.1, labels that begin with `xn--` read by RFC 5891.
+    Hostname,
+    /// RFC 2673 section 3.2: four decimal numbers.
+    Ipv4,
+    /// RFC 4291 section 2.2, without a zone.
+    Ipv6,
+    /// RFC 3986 section 3.
+    Uri,
+    /// RFC 3986 section 4.1.
+    UriReference,
+    /// RFC 6901 section 3.
+    JsonPointer,
+    /// A pattern that would be accepted as one.
+    Regex,
+    /// RFC 4648 section 4, with its padding.
+    Byte,
 }
 
 impl Format {
+    pub const NAMES: [&str; 14] = [
+        "uuid",
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uri-reference",
+        "json-pointer",
+        "regex",
+        "byte",
+    ];
+
     pub fn named(name: &str) -> Option<Format> {
-        match name {
-            "uuid" => Some(Format::Uuid),
-            "date" => Some(Format::Date),
-            "date-time" => Some(Format::DateTime),
-            "email" => Some(Format::Email),
-            _ => None,
-        }
+        Some(match name {
+            "uuid" => Format::Uuid,
+            "date" => Format::Date,
+            "date-time" => Format::DateTime,
+            "time" => Format::Time,
+            "duration" => Format::Duration,
+            "email" => Format::Email,
+            "hostname" => Format::Hostname,
+            "ipv4" => Format::Ipv4,
+            "ipv6" => Format::Ipv6,
+            "uri" => Format::Uri,
+            "uri-reference" => Format::UriReference,
+            "json-pointer" => Format::JsonPointer,
+            "regex" => Format::Regex,
+            "byte" => Format::Byte,
+            _ => return None,
+        })
     }
 
     pub fn accepts(self, text: &str) -> bool {
@@ -30,9 +81,154 @@ impl Format {
             Format::Uuid => is_uuid(bytes),
             Format::Date => is_date(bytes),
             Format::DateTime => is_date_time(bytes),
+            Format::Time => is_time(bytes),
+            Format::Duration => is_duration(bytes),
             Format::Email => is_email(text),
+            Format::Hostname => is_hostname(text),
+            Format::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
+            Format::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
+            Format::Uri => is_uri(text, true),
+            Format::UriReference => is_uri(text, false),
+            Format::JsonPointer => is_json_pointer(text),
+            Format::Regex => pattern::compile(text).is_ok(),
+            Format::Byte => is_base64(bytes),
         }
     }
+}
+
+/// `P` with years to seconds in order, or weeks alone; `T` before hours.
+fn is_duration(text: &[u8]) -> bool {
+    let Some((b'P', rest)) = text.split_first() else {
+        return false;
+    };
+    if let Some((b'W', weeks)) = rest.split_last() {
+        return !weeks.is_empty() && weeks.iter().all(u8::is_ascii_digit);
+    }
+    let mut halves = rest.splitn(2, |byte| *byte == b'T');
+    let date = halves.next().unwrap_or_default();
+    let time = halves.next();
+    let is_something = !date.is_empty() || time.is_some();
+    let is_time = time.is_none_or(|time| !time.is_empty() && is_run(time, b"HMS"));
+    is_something && is_time && is_run(date, b"YMD")
+}
+
+/// Numbers with units, each unit once, in order and without a gap.
+fn is_run(mut text: &[u8], units: &[u8]) -> bool {
+    let mut next = None;
+    while !text.is_empty() {
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let unit = text
+            .get(digits)
+            .and_then(|byte| units.iter().position(|u| u == byte));
+        let Some(unit) = unit else {
+            return false;
+        };
+        if digits == 0 || next.is_some_and(|next| unit != next) {
+            return false;
+        }
+        next = Some(unit + 1);
+        text = &text[digits + 1..];
+    }
+    true
+}
+
+fn is_hostname(text: &str) -> bool {
+    let is_plain = |label: &str| match label.get(2..4) {
+        // Reserved for names in other scripts (RFC 5891 section 4.2.3.1).
+        Some("--") => is_a_label(label),
+        _ => true,
+    };
+    text.len() <= 253 && is_domain(text) && text.split('.').all(is_plain)
+}
+
+/// Whether a label in the form of ASCII stands for one in another script (RFC 5890 section
+/// 2.3.2.1), and is the form that such a label has.
+fn is_a_label(label: &str) -> bool {
+    use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+    let table = Uts46::new();
+    let (decoded, outcome) =
+        table.to_unicode(label.as_bytes(), AsciiDenyList::STD3, Hyphens::Check);
+    let encoded = table.to_ascii(
+        decoded.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::Check,
+        DnsLength::Verify,
+    );
+    outcome.is_ok()
+        && !decoded.is_ascii()
+        && encoded.is_ok_and(|encoded| encoded.eq_ignore_ascii_case(label))
+}
+
+fn is_json_pointer(text: &str) -> bool {
+    let mut steps = text.split('~').skip(1);
+    (text.is_empty() || text.starts_with('/')) && steps.all(|rest| rest.starts_with(['0', '1']))
+}
+
+fn is_base64(text: &[u8]) -> bool {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    text.len().is_multiple_of(4)
+        && padding <= 2
+        && text[..text.len() - padding].iter().all(is_digit)
+}
+
+/// Whether every byte is of a set, or the beginning of a percent-encoded one.
+fn is_encoded(text: &str, allowed: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => {
+            let digits = bytes.get(at + 1..at + 3);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        }
+        _ => byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || allowed.contains(byte),
+    })
+}
+
+fn is_uri(text: &str, needs_scheme: bool) -> bool {
+    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_free = |text| is_encoded(text, b"!$&'()*+,;=:@/?");
+    // A colon in the first segment can only end a scheme.
+    let colon = rest.find(':').filter(|at| !rest[..*at].contains('/'));
+    let is_scheme = |scheme: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(is_inner)
+    };
+    let scheme_fits = match colon {
+        Some(at) => is_scheme(&rest[..at]),
+        None => !needs_scheme,
+    };
+    let rest = colon.map_or(rest, |at| &rest[at + 1..]);
+    let (authority, path) = match rest.strip_prefix("//") {
+        Some(after) => after.split_at(after.find('/').unwrap_or(after.len())),
+        None => ("", rest),
+    };
+    scheme_fits
+        && is_authority(authority)
+        && is_encoded(path, b"!$&'()*+,;=:@/")
+        && is_free(query)
+        && is_free(fragment)
+}
+
+fn is_authority(text: &str) -> bool {
+    let (user, host) = text.rsplit_once('@').unwrap_or(("", text));
+    if !is_encoded(user, b"!$&'()*+,;=:") {
+        return false;
+    }
+    let (host, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, port)) => {
+            let is_future = literal.starts_with(['v', 'V']) && is_encoded(literal, b"!$&'()*+,;=:");
+            if !is_future && literal.parse::<Ipv6Addr>().is_err() {
+                return false;
+            }
+            ("", port)
+        }
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    is_encoded(host, b"!$&'()*+,;=")
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 fn is_uuid(text: &[u8]) -> bool {
@@ -73,10 +269,13 @@ fn is_date(text: &[u8]) -> bool {
 }
 
 fn is_date_time(text: &[u8]) -> bool {
-    if text.len() < 20 || !is_date(&text[..10]) || !b"Tt".contains(&text[10]) {
+    text.len() > 10 && is_date(&text[..10]) && b"Tt".contains(&text[10]) && is_time(&text[11..])
+}
+
+fn is_time(text: &[u8]) -> bool {
+    let Some((time, rest)) = text.split_at_checked(8) else {
         return false;
-    }
-    let (time, rest) = text[11..].split_at(8);
+    };
     if time[2] != b':' || time[5] != b':' {
         return false;
     }
@@ -133,8 +332,8 @@ fn is_email(text: &str) -> bool {
         .and_then(|rest| rest.strip_suffix(']'))
     {
         Some(literal) => match literal.strip_prefix("IPv6:") {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => literal.parse::<std::net::Ipv4Addr>().is_ok(),
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => literal.parse::<Ipv4Addr>().is_ok(),
         },
         None => is_domain(domain),
     }

@@ -1,19 +1,31 @@
-//! Schemas: compiled once from JSON Schema as OpenAPI uses it, checked on the tape of a body.
+//! Schemas: compiled once from JSON Schema as OpenAPI uses it, checked along an index of the
+//! structure of a body.
 //!
-//! What stays true: a keyword is enforced or it is an error at load; the checked bytes are a copy,
-//! because the tape parser edits its input; repeated keys, invalid UTF-8, depth beyond the limit
-//! and numbers that do not fit are refused wherever they stand, described or not.
+//! What stays true: a keyword is enforced or it is an error at load; a body is only read; repeated
+//! keys, invalid UTF-8 and depth beyond the limit are refused wherever they stand, described or
+//! not; numbers are compared as they are written, whatever their size.
 
+mod check;
 mod compile;
 mod format;
+mod fuse;
+mod index;
 mod number;
 mod pattern;
 mod program;
-mod tape;
+mod resource;
+mod text;
+mod uri;
+mod vector;
+mod walk;
+
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
-pub use tape::{Scratch, Violation};
+pub use check::{Scratch, Violation};
+pub use resource::Documents;
 
 use program::{Program, RuleId};
 
@@ -40,6 +52,88 @@ pub struct SchemaError {
 pub struct Schema {
     program: Program,
     root: RuleId,
+    lints: Vec<SchemaError>,
+}
+
+/// Which way a value goes: `readOnly` members are refused in requests and not required there,
+/// `writeOnly` ones in responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Request,
+    Response,
+    /// Both keywords are notes only, as JSON Schema has them.
+    Neither,
+}
+
+/// What `format` means; the specifications leave it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Formats {
+    /// Checked, and an error at load where there is no check.
+    Enforced,
+    /// Notes for readers.
+    Noted,
+}
+
+/// What becomes of a keyword that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// An error at load: whoever wrote it expects it to be enforced.
+    Refused,
+    /// A note for readers (JSON Schema 2020-12 core, section 6.5).
+    Noted,
+}
+
+/// What a schema is compiled with.
+#[derive(Clone, Copy)]
+pub struct Compiler<'d> {
+    document: &'d Value,
+    dialect: Dialect,
+    direction: Direction,
+    address: &'d str,
+    documents: Option<&'d Documents>,
+    formats: Formats,
+    unknown: Unknown,
+}
+
+impl<'d> Compiler<'d> {
+    /// For requests, with references within the document only.
+    pub fn new(document: &'d Value, dialect: Dialect) -> Compiler<'d> {
+        Compiler {
+            document,
+            dialect,
+            direction: Direction::Request,
+            address: "",
+            documents: None,
+            formats: Formats::Enforced,
+            unknown: Unknown::Refused,
+        }
+    }
+
+    pub fn unknown(self, unknown: Unknown) -> Compiler<'d> {
+        Compiler { unknown, ..self }
+    }
+
+    pub fn formats(self, formats: Formats) -> Compiler<'d> {
+        Compiler { formats, ..self }
+    }
+
+    pub fn direction(self, direction: Direction) -> Compiler<'d> {
+        Compiler { direction, ..self }
+    }
+
+    /// The URI of the document, and other documents by theirs. Nothing else is ever loaded.
+    pub fn documents(self, address: &'d str, documents: &'d Documents) -> Compiler<'d> {
+        Compiler {
+            address,
+            documents: Some(documents),
+            ..self
+        }
+    }
+
+    /// Compiles the schema at `pointer`, with all that it refers to; all errors at once.
+    pub fn compile(&self, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
+        compile::compile(self, pointer)
+    }
 }
 
 impl Schema {
@@ -50,6 +144,11 @@ impl Schema {
         pointer: &str,
         dialect: Dialect,
     ) -> Result<Schema, Vec<SchemaError>> {
-        compile::compile(document, pointer, dialect)
+        Compiler::new(document, dialect).compile(pointer)
+    }
+
+    /// What has less effect than it seems to have; nothing that makes a schema unusable.
+    pub fn lints(&self) -> &[SchemaError] {
+        &self.lints
     }
 }

@@ -97,13 +97,14 @@ impl<'p> Translation<'p> {
     }
 
     fn class(&mut self) -> Result<(), String> {
-        self.out.push('[');
-        if self.rest.next_if_eq(&'^').is_some() {
-            self.out.push('^');
+        let is_negated = self.rest.next_if_eq(&'^').is_some();
+        if self.rest.next_if_eq(&']').is_some() {
+            // Nothing, and anything at all.
+            self.out
+                .push_str(if is_negated { "(?s:.)" } else { "[^\\s\\S]" });
+            return Ok(());
         }
-        if self.rest.peek() == Some(&']') {
-            return Err("an empty class is not supported".to_owned());
-        }
+        self.out.push_str(if is_negated { "[^" } else { "[" });
         let mut previous = ' ';
         while let Some(each) = self.rest.next() {
             match each {
@@ -150,6 +151,13 @@ impl<'p> Translation<'p> {
                 self.out.push_str("\\x00");
             }
             'x' => self.code(2)?,
+            'c' => match self.rest.next().filter(char::is_ascii_alphabetic) {
+                Some(letter) => {
+                    let code = u32::from(letter) % 32;
+                    self.out.push_str(&format!("\\x{{{code:X}}}"));
+                }
+                None => return Err("`\\c` needs a letter".to_owned()),
+            },
             'u' if self.rest.peek() == Some(&'{') => self.out.push_str("\\u"),
             'u' => self.code(4)?,
             'p' | 'P' if self.rest.peek() == Some(&'{') => {
@@ -229,6 +237,9 @@ mod tests {
             ("^(?<year>\\d{4})-\\d{2,}$", "2026-11", "26-11"),
             ("\\bcat\\b", "a cat.", "concat"),
             ("^a{2}$", "aa", "a"),
+            ("^a[^]b$", "a\nb", "ab"),
+            ("^(a[]|b)$", "b", "a"),
+            ("^\\cJ[\\ca]$", "\n\u{1}", "cJ"),
         ] {
             assert!(matches(pattern, yes), "{pattern} {yes:?}");
             assert!(!matches(pattern, no), "{pattern} {no:?}");
@@ -245,8 +256,6 @@ mod tests {
             "(a)\\1",
             "\\k<a>",
             "(?i)a",
-            "[]",
-            "[^]",
             "[a",
             "a{",
             "a{x}",

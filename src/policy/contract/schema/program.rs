@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::format::Format;
-use super::number::Number;
+use super::number::Exact;
 
 pub type RuleId = usize;
 
@@ -23,6 +23,12 @@ pub mod types {
 #[derive(Debug, Default)]
 pub struct Program {
     pub rules: Vec<Rule>,
+    /// Where each rule stands in its document.
+    pub places: Vec<Box<str>>,
+    /// Whether a value may be looked at more than once, so that its end is worth knowing.
+    pub looks_twice: bool,
+    /// Whether any reference depends on how its schema was reached.
+    pub is_dynamic: bool,
 }
 
 /// Everything that one schema object says.
@@ -35,12 +41,11 @@ pub struct Rule {
     pub string: Option<Box<StringRule>>,
     pub array: Option<Box<ArrayRule>>,
     pub object: Option<Box<ObjectRule>>,
-    /// The values of `enum` or the one of `const`, with its keyword.
-    pub values: Option<(&'static str, Box<[Value]>)>,
-    pub reference: Option<RuleId>,
-    pub all_of: Box<[RuleId]>,
-    pub any_of: Box<[RuleId]>,
-    pub one_of: Box<[RuleId]>,
+    /// `enum` and `const`.
+    pub values: Vec<Values>,
+    pub branches: Option<Box<Branches>>,
+    /// The schema resource that it belongs to.
+    pub resource: u32,
 }
 
 impl Default for Rule {
@@ -52,11 +57,9 @@ impl Default for Rule {
             string: None,
             array: None,
             object: None,
-            values: None,
-            reference: None,
-            all_of: Box::default(),
-            any_of: Box::default(),
-            one_of: Box::default(),
+            values: Vec::new(),
+            branches: None,
+            resource: 0,
         }
     }
 }
@@ -69,21 +72,89 @@ impl Rule {
         }
     }
 
-    /// The rules that look at the same value.
+    /// The rules that look at the same value, but for those that only a run finds out.
     pub fn in_place(&self) -> impl Iterator<Item = RuleId> {
-        let lists = [&self.all_of, &self.any_of, &self.one_of];
-        let listed = lists.into_iter().flat_map(|list| list.iter().copied());
-        self.reference.into_iter().chain(listed)
+        let branches = self
+            .branches
+            .iter()
+            .flat_map(|branches| branches.in_place());
+        let object = self.object.iter().flat_map(|object| {
+            let dependent = object.rare.iter().flat_map(|rare| &rare.dependent_schemas);
+            dependent.map(|(_, id)| *id)
+        });
+        branches.chain(object)
     }
+}
+
+/// The values that a keyword allows.
+#[derive(Debug)]
+pub struct Values {
+    pub keyword: &'static str,
+    pub texts: Box<[Box<str>]>,
+    /// All that are no strings.
+    pub others: Box<[Value]>,
+}
+
+/// The schemas that look at the same value.
+#[derive(Debug, Default)]
+pub struct Branches {
+    /// `$ref` and `allOf`.
+    pub all: Vec<RuleId>,
+    pub dynamic: Option<Dynamic>,
+    pub any_of: Box<[RuleId]>,
+    pub one_of: Box<[RuleId]>,
+    /// Which one of `anyOf` or `oneOf` can hold at all.
+    pub switch: Option<Switch>,
+    pub not: Option<RuleId>,
+    pub condition: Option<Condition>,
+    pub unevaluated_properties: Option<RuleId>,
+    pub unevaluated_items: Option<RuleId>,
+}
+
+impl Branches {
+    fn in_place(&self) -> impl Iterator<Item = RuleId> {
+        let condition = self.condition.iter().flat_map(|condition| {
+            let ends = condition.then.into_iter().chain(condition.or_else);
+            std::iter::once(condition.test).chain(ends)
+        });
+        let lists = [&self.all[..], &self.any_of, &self.one_of];
+        let listed = lists.into_iter().flat_map(|list| list.iter().copied());
+        listed.chain(self.not).chain(condition)
+    }
+}
+
+/// `$dynamicRef`: the first resource on the way here that has the anchor decides.
+#[derive(Debug)]
+pub struct Dynamic {
+    pub otherwise: RuleId,
+    /// Resource and rule.
+    pub candidates: Box<[(u32, RuleId)]>,
+}
+
+#[derive(Debug)]
+pub struct Condition {
+    pub test: RuleId,
+    pub then: Option<RuleId>,
+    pub or_else: Option<RuleId>,
+}
+
+/// One member whose text tells which alternative is meant.
+#[derive(Debug)]
+pub struct Switch {
+    pub member: Box<str>,
+    /// What is named when no alternative is meant.
+    pub keyword: &'static str,
+    pub cases: Box<[(Box<str>, RuleId)]>,
 }
 
 #[derive(Debug, Default)]
 pub struct NumberRule {
     /// Bound and whether the bound itself is outside.
-    pub minimum: Option<(Number, bool)>,
-    pub maximum: Option<(Number, bool)>,
-    /// The range of `int32`, `int64` or `float`.
-    pub format: Option<(Number, Number)>,
+    pub minimum: Option<(Exact, bool)>,
+    pub maximum: Option<(Exact, bool)>,
+    pub multiple_of: Option<Exact>,
+    /// The range of `int32`, `int64`, `float` or `double`.
+    pub format: Option<(Exact, Exact)>,
 }
 
 #[derive(Debug, Default)]
@@ -99,24 +170,45 @@ pub struct StringRule {
 pub struct ArrayRule {
     pub min_items: Option<usize>,
     pub max_items: Option<usize>,
+    pub prefix: Box<[RuleId]>,
+    /// For those after the prefix.
     pub items: Option<RuleId>,
+    pub is_unique: bool,
+    pub contains: Option<Contains>,
+}
+
+#[derive(Debug)]
+pub struct Contains {
+    pub rule: RuleId,
+    pub least: usize,
+    pub most: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 pub struct ObjectRule {
     pub members: Members,
-    /// How many members are required.
-    pub required: usize,
     pub min_properties: Option<usize>,
     pub max_properties: Option<usize>,
+    pub patterns: Box<[(Regex, RuleId)]>,
     pub additional: Additional,
+    pub rare: Option<Box<RareObject>>,
+}
+
+pub type Names = Box<[Box<str>]>;
+
+#[derive(Debug, Default)]
+pub struct RareObject {
+    pub names: Option<RuleId>,
+    pub dependent_required: Box<[(Box<str>, Names)]>,
+    pub dependent_schemas: Box<[(Box<str>, RuleId)]>,
 }
 
 /// What is done with members that are not named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Additional {
+    /// Nothing is said of them.
     #[default]
-    Allowed,
+    Open,
     Refused,
     Checked(RuleId),
 }
@@ -128,15 +220,37 @@ pub struct Member {
     /// None: only its presence is asked for.
     pub rule: Option<RuleId>,
     pub is_required: bool,
+    /// The first eight bytes of the name, zeros after it.
+    prefix: u64,
 }
+
+impl Member {
+    pub fn new(name: &str, rule: Option<RuleId>, is_required: bool) -> Member {
+        let mut prefix = [0; 8];
+        let length = name.len().min(8);
+        prefix[..length].copy_from_slice(&name.as_bytes()[..length]);
+        Member {
+            name: name.into(),
+            rule,
+            is_required,
+            prefix: u64::from_le_bytes(prefix),
+        }
+    }
+}
+
+/// Most members that are told apart by bits.
+pub const BITS: usize = 64;
 
 /// Named members, found by the length of the name first.
 #[derive(Debug, Default)]
 pub struct Members {
     /// Sorted by the length of the name.
-    list: Box<[Member]>,
+    pub list: Box<[Member]>,
     /// Where names of each length begin, one more at the end.
     starts: Box<[u32]>,
+    /// How many are required, and which of the first [`BITS`].
+    pub required: usize,
+    pub required_bits: u64,
 }
 
 impl Members {
@@ -144,19 +258,49 @@ impl Members {
         list.sort_by_key(|member| member.name.len());
         let longest = list.last().map_or(0, |member| member.name.len());
         let start = |length| list.partition_point(|member| member.name.len() < length) as u32;
+        let required = list.iter().filter(|member| member.is_required).count();
+        let bits = list.iter().take(BITS).enumerate();
         Members {
             starts: (0..=longest + 1).map(start).collect(),
+            required,
+            required_bits: bits.fold(0, |bits, (at, member)| {
+                bits | u64::from(member.is_required) << at
+            }),
             list: list.into(),
         }
     }
 
-    pub fn find(&self, name: &str) -> Option<&Member> {
-        let (start, end) = (
-            self.starts.get(name.len())?,
-            self.starts.get(name.len() + 1)?,
+    /// The index of the member whose name stands in `text` from `start` to `end`.
+    #[inline]
+    pub fn find(&self, text: &[u8], start: usize, end: usize) -> Option<usize> {
+        let length = end - start;
+        let (first, last) = (
+            *self.starts.get(length)? as usize,
+            *self.starts.get(length + 1)? as usize,
         );
-        let same_length = &self.list[*start as usize..*end as usize];
-        same_length.iter().find(|member| *member.name == *name)
+        let prefix = match text.get(start..start + 8) {
+            Some(eight) => {
+                let word = u64::from_le_bytes(eight.try_into().ok()?);
+                word & u64::MAX
+                    .checked_shr(8 * (8 - length.min(8)) as u32)
+                    .unwrap_or(0)
+            }
+            None => {
+                let mut word = [0; 8];
+                let rest = text.get(start..end)?;
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(word)
+            }
+        };
+        (first..last).find(|&at| {
+            let member = &self.list[at];
+            member.prefix == prefix
+                && (length <= 8 || member.name.as_bytes()[8..] == text[start + 8..end])
+        })
+    }
+
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.find(name.as_bytes(), 0, name.len())
     }
 }
 
@@ -166,19 +310,30 @@ mod tests {
 
     #[test]
     fn members_are_found_by_their_whole_name() {
-        let names = ["a", "bb", "cc", "dddd", ""];
-        let members = names.map(|name| Member {
-            name: name.into(),
-            rule: None,
-            is_required: false,
-        });
+        let names = [
+            "a",
+            "bb",
+            "cc",
+            "dddd",
+            "",
+            "eight888",
+            "nine99999",
+            "nine9999X",
+        ];
+        let members = names.map(|name| Member::new(name, None, false));
         let members = Members::new(members.into());
         for name in names {
-            assert_eq!(members.find(name).map(|member| &*member.name), Some(name));
+            let within = format!("{name}\" and what follows");
+            for (text, end) in [(name, name.len()), (&within, name.len())] {
+                let found = members.find(text.as_bytes(), 0, end);
+                assert_eq!(found.map(|at| &*members.list[at].name), Some(name));
+            }
         }
-        for name in ["b", "c", "ccc", "ddddd", "abcdefgh"] {
-            assert!(members.find(name).is_none(), "{name}");
+        for name in [
+            "b", "c", "ccc", "ddddd", "abcdefgh", "eight88", "nine9999", "a\0",
+        ] {
+            assert!(members.named(name).is_none(), "{name}");
         }
-        assert!(Members::default().find("").is_none());
+        assert!(Members::default().named("").is_none());
     }
 }

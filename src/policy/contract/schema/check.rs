@@ -1,0 +1,154 @@
+//! What callers see of a check: bodies, texts of parameters, and what was wrong.
+
+use serde_json::Value;
+
+use super::program::{Program, RuleId};
+use super::walk::{Fault, Memory, Walk};
+use super::{Schema, text};
+
+/// What a check reuses; one per shard.
+#[derive(Default)]
+pub struct Scratch {
+    /// The body as it came, for [`lookup`](Scratch::lookup).
+    original: Vec<u8>,
+    memory: Memory,
+    /// A parameter as JSON.
+    written: String,
+}
+
+/// Where and by which keyword a value was refused; never the value itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer to the value, cut at 256 bytes.
+    pub pointer: String,
+    pub keyword: &'static str,
+    /// Where the schema stands that refused it; empty when no schema did.
+    pub schema: String,
+}
+
+impl Scratch {
+    /// The text, or the digits of the integer, at a JSON pointer of the body checked last.
+    pub fn lookup(&self, pointer: &str) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.original).ok()?;
+        match body.pointer(pointer)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            Value::Number(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
+        }
+    }
+}
+
+impl Schema {
+    /// Checks a whole body, which is only read. The first fault.
+    pub fn check(&self, body: &[u8], scratch: &mut Scratch) -> Result<(), Violation> {
+        scratch.original.clear();
+        scratch.original.extend_from_slice(body);
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
+        self.run(self.root, text, &mut scratch.memory)
+    }
+
+    /// All faults of a body, at most `limit`; found by a slower walk.
+    pub fn violations(&self, body: &[u8], limit: usize, scratch: &mut Scratch) -> Vec<Violation> {
+        let Ok(text) = simdutf8::basic::from_utf8(body) else {
+            return vec![no_json()];
+        };
+        let Some(mut walk) = Walk::new(&self.program, text, &mut scratch.memory) else {
+            return vec![no_json()];
+        };
+        let faults = walk.run_all(self.root, limit.max(1));
+        let told = faults.iter().map(|fault| told(&self.program, &walk, fault));
+        told.collect()
+    }
+
+    /// Checks the text of a parameter, taken for any type that JSON could give it.
+    pub fn check_text(&self, text: &str, scratch: &mut Scratch) -> Result<(), Violation> {
+        let memory = &mut scratch.memory;
+        let mut refused = None;
+        if is_reading(text) {
+            match self.run(self.root, text, memory) {
+                Ok(()) => return Ok(()),
+                Err(violation) => refused = Some(violation),
+            }
+        }
+        scratch.written.clear();
+        text::quote(text, &mut scratch.written);
+        let as_text = self.run(self.root, &scratch.written, memory);
+        // A value of the right type is told what is wrong with it.
+        as_text.map_err(|as_text| match refused {
+            Some(refused) if refused.keyword != "type" => refused,
+            _ => as_text,
+        })
+    }
+
+    /// Checks the texts of an array parameter.
+    pub fn check_texts(&self, texts: &[&str], scratch: &mut Scratch) -> Result<(), Violation> {
+        let items = self.items(self.root);
+        let mut written = std::mem::take(&mut scratch.written);
+        written.clear();
+        written.push('[');
+        for (index, &text) in texts.iter().enumerate() {
+            if index > 0 {
+                written.push(',');
+            }
+            let fits = |rule| {
+                let outcome = self.run(rule, text, &mut scratch.memory);
+                outcome.map_err(|violation| violation.keyword) != Err("type")
+            };
+            match is_reading(text) && items.is_none_or(fits) {
+                true => written.push_str(text),
+                false => text::quote(text, &mut written),
+            }
+        }
+        written.push(']');
+        let outcome = self.run(self.root, &written, &mut scratch.memory);
+        scratch.written = written;
+        outcome
+    }
+
+    /// The rule of the items, also behind references.
+    fn items(&self, rule: RuleId) -> Option<RuleId> {
+        let rule = &self.program.rules[rule];
+        let own = rule.array.as_ref().and_then(|array| array.items);
+        let branches = rule.branches.as_ref();
+        // References do not loop, which was seen to at load.
+        own.or_else(|| {
+            let mut all = branches?.all.iter();
+            all.find_map(|&next| self.items(next))
+        })
+    }
+
+    fn run(&self, rule: RuleId, text: &str, memory: &mut Memory) -> Result<(), Violation> {
+        let Some(mut walk) = Walk::new(&self.program, text, memory) else {
+            return Err(no_json());
+        };
+        let outcome = walk.run(rule);
+        outcome.map_err(|fault| told(&self.program, &walk, &fault))
+    }
+}
+
+fn told(program: &Program, walk: &Walk<'_>, fault: &Fault) -> Violation {
+    let place = fault.rule.map(|rule| program.places[rule].as_ref());
+    Violation {
+        pointer: walk.pointer(fault),
+        keyword: fault.keyword,
+        schema: place.unwrap_or_default().to_owned(),
+    }
+}
+
+fn no_json() -> Violation {
+    Violation {
+        pointer: String::new(),
+        keyword: "json",
+        schema: String::new(),
+    }
+}
+
+/// Whether a text could be a boolean or number, as JSON writes them.
+fn is_reading(text: &str) -> bool {
+    let number = || super::number::Number::read(text.as_bytes());
+    matches!(text, "true" | "false") || number().is_some_and(|(_, length)| length == text.len())
+}

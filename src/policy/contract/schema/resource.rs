@@ -1,0 +1,242 @@
+//! Which schemas there are: documents, the resources that `$id` names in them, and anchors.
+//!
+//! Everything that can be referred to is loaded before; nothing here reads files or networks.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::{Dialect, uri};
+
+/// Other documents by their URI.
+pub type Documents = HashMap<String, Value>;
+
+/// Where a schema stands: a document and a JSON pointer into it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    document: usize,
+    pub pointer: String,
+}
+
+impl Place {
+    /// One step further down.
+    pub fn below(&self, key: &str) -> Place {
+        Place {
+            document: self.document,
+            pointer: below(&self.pointer, key),
+        }
+    }
+
+    /// Another member of the same object.
+    pub fn beside(&self, key: &str) -> Place {
+        let parent = self.pointer.rsplit_once('/');
+        Place {
+            document: self.document,
+            pointer: below(parent.map_or("", |(parent, _)| parent), key),
+        }
+    }
+
+    /// The last step.
+    pub fn key(&self) -> &str {
+        let last = self.pointer.rsplit_once('/');
+        last.map_or("", |(_, key)| key)
+    }
+}
+
+/// A pointer one step further down (RFC 6901 section 3).
+fn below(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+pub struct Resources<'d> {
+    dialect: Dialect,
+    /// URI and content; the first is the one that is compiled.
+    documents: Vec<(String, &'d Value)>,
+    others: Option<&'d Documents>,
+    /// The roots of resources by URI, and the other way round.
+    by_uri: HashMap<String, Place>,
+    roots: HashMap<Place, String>,
+    anchors: HashMap<(String, String), Place>,
+    /// Those of `$dynamicAnchor` by name.
+    dynamic: HashMap<String, Vec<Place>>,
+    scanned: HashSet<Place>,
+}
+
+/// Keywords whose value is a schema, a list of schemas, and an object of schemas.
+const ONE: [&str; 11] = [
+    "items",
+    "additionalProperties",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentSchema",
+];
+const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+const MAPS: [&str; 4] = [
+    "properties",
+    "patternProperties",
+    "$defs",
+    "dependentSchemas",
+];
+
+impl<'d> Resources<'d> {
+    pub fn new(
+        document: &'d Value,
+        address: &str,
+        others: Option<&'d Documents>,
+        dialect: Dialect,
+    ) -> Resources<'d> {
+        let mut resources = Resources {
+            dialect,
+            documents: Vec::new(),
+            others,
+            by_uri: HashMap::new(),
+            roots: HashMap::new(),
+            anchors: HashMap::new(),
+            dynamic: HashMap::new(),
+            scanned: HashSet::new(),
+        };
+        resources.add(address, document);
+        resources
+    }
+
+    fn add(&mut self, address: &str, document: &'d Value) -> Place {
+        let place = Place {
+            document: self.documents.len(),
+            pointer: String::new(),
+        };
+        self.documents.push((address.to_owned(), document));
+        self.by_uri.insert(address.to_owned(), place.clone());
+        self.roots.insert(place.clone(), address.to_owned());
+        place
+    }
+
+    /// The vocabularies of a meta-schema among the documents.
+    pub fn vocabulary(&self, uri: &str) -> Option<&'d serde_json::Map<String, Value>> {
+        self.others?.get(uri)?.get("$vocabulary")?.as_object()
+    }
+
+    /// A place in the document that is compiled.
+    pub fn place(&self, pointer: &str) -> Place {
+        Place {
+            document: 0,
+            pointer: pointer.to_owned(),
+        }
+    }
+
+    pub fn value(&self, place: &Place) -> Option<&'d Value> {
+        self.documents[place.document].1.pointer(&place.pointer)
+    }
+
+    /// For messages: the pointer, with the URI before it in other documents.
+    pub fn shown(&self, place: &Place) -> String {
+        match place.document {
+            0 => place.pointer.clone(),
+            other => format!("{}#{}", self.documents[other].0, place.pointer),
+        }
+    }
+
+    /// The URI that references from a place are relative to.
+    pub fn base(&self, place: &Place) -> &str {
+        let mut pointer = place.pointer.as_str();
+        loop {
+            let root = Place {
+                document: place.document,
+                pointer: pointer.to_owned(),
+            };
+            if let Some(uri) = self.roots.get(&root) {
+                return uri;
+            }
+            match pointer.rsplit_once('/') {
+                Some((parent, _)) => pointer = parent,
+                None => return &self.documents[place.document].0,
+            }
+        }
+    }
+
+    /// The places of a `$dynamicAnchor`, as far as they are known.
+    pub fn dynamic(&self, name: &str) -> &[Place] {
+        self.dynamic.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Notes what `$id` and anchors name in a schema and all below it.
+    pub fn scan(&mut self, place: &Place) {
+        if !self.scanned.insert(place.clone()) {
+            return;
+        }
+        let Some(Value::Object(schema)) = self.value(place) else {
+            return;
+        };
+        if self.dialect == Dialect::OpenApi31 {
+            self.name(place, schema);
+        }
+        for (key, value) in schema {
+            let at = place.below(key);
+            match value {
+                _ if ONE.contains(&key.as_str()) => self.scan(&at),
+                Value::Array(list) if LISTS.contains(&key.as_str()) => {
+                    (0..list.len()).for_each(|index| self.scan(&at.below(&index.to_string())));
+                }
+                Value::Object(map) if MAPS.contains(&key.as_str()) => {
+                    map.keys().for_each(|name| self.scan(&at.below(name)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn name(&mut self, place: &Place, schema: &serde_json::Map<String, Value>) {
+        let text = |key: &str| schema.get(key).and_then(Value::as_str);
+        if let Some(id) = text("$id") {
+            let uri = uri::resolve(self.base(place), uri::split(id).0);
+            self.roots.insert(place.clone(), uri.clone());
+            self.by_uri.insert(uri, place.clone());
+        }
+        let base = self.base(place).to_owned();
+        if let Some(name) = text("$anchor") {
+            let key = (base.clone(), name.to_owned());
+            self.anchors.insert(key, place.clone());
+        }
+        if let Some(name) = text("$dynamicAnchor") {
+            let key = (base, name.to_owned());
+            self.anchors.insert(key, place.clone());
+            let places = self.dynamic.entry(name.to_owned()).or_default();
+            places.push(place.clone());
+        }
+    }
+
+    /// Where a reference leads.
+    pub fn resolve(&mut self, from: &Place, reference: &str) -> Option<Place> {
+        let (address, fragment) = uri::split(reference);
+        let uri = uri::resolve(self.base(from), address);
+        let root = self.resource(&uri)?;
+        let fragment = fragment.unwrap_or_default().replace('+', "%2B");
+        let fragment = crate::proto::query::decode(fragment.as_bytes()).ok()?;
+        if !fragment.is_empty() && !fragment.starts_with('/') {
+            let key = (uri, fragment.into_owned());
+            return self.anchors.get(&key).cloned();
+        }
+        let place = Place {
+            document: root.document,
+            pointer: root.pointer + &fragment,
+        };
+        self.value(&place)?;
+        self.scan(&place);
+        Some(place)
+    }
+
+    fn resource(&mut self, uri: &str) -> Option<Place> {
+        if let Some(place) = self.by_uri.get(uri) {
+            return Some(place.clone());
+        }
+        let document = self.others?.get(uri)?;
+        let place = self.add(uri, document);
+        self.scan(&place);
+        Some(place)
+    }
+}

@@ -1,0 +1,194 @@
+//! What a body is: by its media type (RFC 9110 section 8.3.1), and where that says nothing by its
+//! shape.
+
+use super::Error;
+
+/// How a body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    Empty,
+    Form,
+    Json,
+    /// One document a line.
+    JsonLines,
+    /// A GraphQL request in JSON; the operation says so, no media type does.
+    Graphql,
+    /// A GraphQL document alone.
+    GraphqlDocument,
+    /// Parts, and the boundary between them.
+    Multipart(&'a [u8]),
+    Xml,
+    /// Nothing that is known.
+    Text,
+}
+
+/// Longest boundary (RFC 2046 section 5.1.1).
+const BOUNDARY: usize = 70;
+
+/// What a media type says of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MediaType<'a> {
+    pub(super) essence: &'a [u8],
+    pub(super) charset: Option<&'a [u8]>,
+    boundary: Option<&'a [u8]>,
+}
+
+impl<'a> Kind<'a> {
+    /// The kind of a body whose head has these `Content-Type` fields.
+    ///
+    /// # Errors
+    /// Two fields, a malformed one, a charset other than UTF-8, a multipart body without a sound
+    /// boundary, a form that is a JSON or XML document.
+    pub fn of(content_types: &[&'a [u8]], body: &[u8]) -> Result<Kind<'a>, Error> {
+        let media_type = match content_types {
+            [] => MediaType::default(),
+            [value] => MediaType::read(value)?,
+            _ => return Err(Error::MediaType),
+        };
+        media_type.utf8()?;
+        if body.is_empty() {
+            return Ok(Kind::Empty);
+        }
+        match media_type.declared()? {
+            Kind::Form if sniff(body) != Kind::Text => Err(Error::Mismatch),
+            Kind::Text => Ok(sniff(body)),
+            declared => Ok(declared),
+        }
+    }
+}
+
+impl<'a> MediaType<'a> {
+    pub(super) fn read(value: &'a [u8]) -> Result<MediaType<'a>, Error> {
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let (essence, mut rest) = value.split_at(end);
+        let essence = essence.trim_ascii();
+        let mut halves = essence.split(|&byte| byte == b'/');
+        let is_sound = halves
+            .by_ref()
+            .take(2)
+            .filter(|half| is_token(half))
+            .count()
+            == 2;
+        if !is_sound || halves.next().is_some() {
+            return Err(Error::MediaType);
+        }
+        let mut media_type = MediaType {
+            essence,
+            ..MediaType::default()
+        };
+        while let Some(after) = rest.strip_prefix(b";") {
+            let after = after.trim_ascii_start();
+            if after.is_empty() {
+                return Ok(media_type);
+            }
+            let (name, value, behind) = parameter(after).ok_or(Error::MediaType)?;
+            let slot = match name {
+                _ if name.eq_ignore_ascii_case(b"charset") => &mut media_type.charset,
+                _ if name.eq_ignore_ascii_case(b"boundary") => &mut media_type.boundary,
+                // RFC 2231 would have a value put together from several.
+                _ if name.contains(&b'*') => return Err(Error::MediaType),
+                _ => &mut None,
+            };
+            if slot.replace(value).is_some() {
+                return Err(Error::MediaType);
+            }
+            rest = behind.trim_ascii_start();
+        }
+        match rest.is_empty() {
+            true => Ok(media_type),
+            false => Err(Error::MediaType),
+        }
+    }
+
+    /// Refuses a charset in which other bytes would mean the same.
+    pub(super) fn utf8(&self) -> Result<(), Error> {
+        let known: [&[u8]; 3] = [b"utf-8", b"utf8", b"us-ascii"];
+        match self.charset {
+            Some(charset)
+                if !known
+                    .iter()
+                    .any(|known| charset.eq_ignore_ascii_case(known)) =>
+            {
+                Err(Error::Charset)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn declared(&self) -> Result<Kind<'a>, Error> {
+        let is = |name: &[u8]| self.essence.eq_ignore_ascii_case(name);
+        let ends = |suffix: &[u8]| {
+            let start = self.essence.len().checked_sub(suffix.len());
+            start.is_some_and(|start| self.essence[start..].eq_ignore_ascii_case(suffix))
+        };
+        let begins = |prefix: &[u8]| {
+            let start = self.essence.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        Ok(if is(b"application/x-www-form-urlencoded") {
+            Kind::Form
+        } else if is(b"application/json") || is(b"text/json") || ends(b"+json") {
+            Kind::Json
+        } else if is(b"application/x-ndjson")
+            || is(b"application/ndjson")
+            || is(b"application/jsonl")
+            || is(b"application/json-seq")
+        {
+            Kind::JsonLines
+        } else if is(b"application/graphql") {
+            Kind::GraphqlDocument
+        } else if is(b"application/xml") || is(b"text/xml") || ends(b"+xml") {
+            Kind::Xml
+        } else if begins(b"multipart/") {
+            Kind::Multipart(self.sound_boundary().ok_or(Error::Boundary)?)
+        } else {
+            Kind::Text
+        })
+    }
+
+    fn sound_boundary(&self) -> Option<&'a [u8]> {
+        let boundary = self.boundary?;
+        let is_sound = (1..=BOUNDARY).contains(&boundary.len())
+            && boundary.last() != Some(&b' ')
+            && boundary
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte));
+        is_sound.then_some(boundary)
+    }
+}
+
+pub(super) fn is_token(text: &[u8]) -> bool {
+    let is_sound = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_sound)
+}
+
+/// `name=value` or `name="value"`, and what follows. A quoted value with a backslash is read in
+/// two ways by those who know of escapes and those who do not, so it is none.
+pub(super) fn parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let equals = memchr::memchr(b'=', text)?;
+    let (name, value) = (&text[..equals], &text[equals + 1..]);
+    if !is_token(name) {
+        return None;
+    }
+    if let Some(quoted) = value.strip_prefix(b"\"") {
+        let end = memchr::memchr(b'"', quoted)?;
+        let is_sound = memchr::memchr(b'\\', &quoted[..end]).is_none();
+        return is_sound.then_some((name, &quoted[..end], &quoted[end + 1..]));
+    }
+    let end = value
+        .iter()
+        .position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+    let (value, rest) = value.split_at(end.unwrap_or(value.len()));
+    is_token(value).then_some((name, value, rest))
+}
+
+/// JSON and XML by how they begin and end: many servers do not ask for a media type.
+fn sniff(body: &[u8]) -> Kind<'static> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = body.trim_ascii();
+    match (body.first(), body.last()) {
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) => Kind::Json,
+        (Some(b'<'), Some(b'>')) => Kind::Xml,
+        _ => Kind::Text,
+    }
+}

@@ -1,0 +1,141 @@
+//! A string that is itself a document, an address or base64, taken apart one level: rules then see
+//! what stands in it rather than its wrapping.
+
+use super::{Bounds, Error, Scratch, Target, Visit, Visits, form, json};
+
+/// What a string was wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    Json,
+    Url,
+    Base64,
+}
+
+/// Shortest base64 that is decoded: shorter ones are words.
+const SHORTEST: usize = 16;
+
+/// Longest scheme of an address.
+const SCHEME: usize = 12;
+
+/// Visits what a string holds, if it is wrapped at all. What is found within is not unpacked
+/// again, but for JSON in base64.
+///
+/// # Errors
+/// The string holds more than `bounds` allow. What only looks like JSON is no error: it is a text.
+pub fn unpack(
+    value: &[u8],
+    bounds: &Bounds,
+    scratch: &mut Scratch,
+    visit: &mut Visit<'_>,
+) -> Result<Option<Packing>, Error> {
+    let mut visits = Visits::new(bounds.values, visit);
+    if is_json(value) {
+        return Ok(document(value, bounds, scratch, &mut visits)?.then_some(Packing::Json));
+    }
+    if let Some(rest) = after_scheme(value) {
+        address(rest, scratch, &mut visits)?;
+        return Ok(Some(Packing::Url));
+    }
+    let mut decoded = std::mem::take(&mut scratch.joined);
+    decoded.clear();
+    let outcome = match base64(value, &mut decoded) {
+        false => Ok(None),
+        true => {
+            let is_document =
+                is_json(&decoded) && document(&decoded, bounds, scratch, &mut visits)?;
+            match is_document {
+                true => Ok(()),
+                false => visits.value(Target::Text, b"", &decoded),
+            }
+            .map(|()| Some(Packing::Base64))
+        }
+    };
+    scratch.joined = decoded;
+    outcome
+}
+
+fn is_json(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    matches!(
+        (value.first(), value.last()),
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
+    )
+}
+
+/// False where it only looked like JSON.
+fn document(
+    value: &[u8],
+    bounds: &Bounds,
+    scratch: &mut Scratch,
+    visits: &mut Visits<'_>,
+) -> Result<bool, Error> {
+    match json::read(value, bounds.depth, scratch, visits) {
+        Ok(()) => Ok(true),
+        Err(error @ (Error::TooDeep | Error::TooManyValues)) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// What follows `scheme://`.
+fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    let colon = memchr::memchr(b':', &value[..value.len().min(SCHEME)])?;
+    let is_scheme = value[..colon].iter().all(u8::is_ascii_alphanumeric);
+    let rest = value[colon..].strip_prefix(b"://")?;
+    (is_scheme && colon > 1).then_some(rest)
+}
+
+/// The fields of the query as those of a form, the rest decoded as one text.
+fn address(rest: &[u8], scratch: &mut Scratch, visits: &mut Visits<'_>) -> Result<(), Error> {
+    let fragment = memchr::memchr(b'#', rest).unwrap_or(rest.len());
+    let (rest, fragment) = rest.split_at(fragment);
+    let query = memchr::memchr(b'?', rest).unwrap_or(rest.len());
+    let (path, query) = rest.split_at(query);
+    for part in [path, fragment] {
+        scratch.decoded.clear();
+        // An escape that is none stays as it is.
+        let _ = form::decode(part, &mut scratch.decoded);
+        if !part.is_empty() {
+            visits.value(Target::Text, b"", &scratch.decoded)?;
+        }
+    }
+    let query = query.strip_prefix(b"?").unwrap_or(query);
+    match form::read(query, scratch, visits) {
+        Err(Error::PercentEscape) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Decodes either alphabet; false unless the value is nothing but base64 of a text, or of a Java
+/// object (which begins with AC ED).
+fn base64(value: &[u8], decoded: &mut Vec<u8>) -> bool {
+    let padding = value.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let digits = &value[..value.len() - padding];
+    let is_sized = value.len() >= SHORTEST && padding <= 2 && digits.len() % 4 != 1;
+    if !is_sized || (padding > 0 && !value.len().is_multiple_of(4)) {
+        return false;
+    }
+    let mut bits = 0_u32;
+    for (at, &byte) in digits.iter().enumerate() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return false,
+        };
+        bits = bits << 6 | u32::from(digit);
+        match at % 4 {
+            1 => decoded.push((bits >> 4) as u8),
+            2 => decoded.push((bits >> 2) as u8),
+            3 => decoded.push(bits as u8),
+            _ => {}
+        }
+    }
+    decoded.starts_with(b"\xAC\xED") || is_readable(decoded)
+}
+
+fn is_readable(decoded: &[u8]) -> bool {
+    let is_control = |byte: &u8| *byte < 0x20 && !byte.is_ascii_whitespace();
+    std::str::from_utf8(decoded).is_ok() && !decoded.iter().any(is_control)
+}

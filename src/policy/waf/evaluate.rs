@@ -1,0 +1,470 @@
+//! One rule on one request, exactly: links, targets, transformations, captures and effects.
+//!
+//! ```text
+//! rule   = link, then link, ...: each needs a match
+//! link   = for each target, for each of its values: transform, ask the operator;
+//!          a match sets MATCHED_VAR, TX:0 and runs the effects at once
+//! ```
+
+use std::sync::Arc;
+
+use crate::policy::waf::candidates::Candidates;
+use crate::policy::waf::collection::Collection;
+use crate::policy::waf::draft::{Change, Name};
+use crate::policy::waf::memory::Memory;
+use crate::policy::waf::message::Processor;
+use crate::policy::waf::operator::number::number;
+use crate::policy::waf::rule::{Action, Link, Rule, RuleSet, Test};
+use crate::policy::waf::state::State;
+use crate::policy::waf::target::{Selector, Target};
+use crate::policy::waf::transform::Transformation;
+use crate::policy::waf::tx::Place;
+use crate::policy::waf::values::Id;
+
+/// Controls in one request that exempt a target from rules; more than that is over the budget.
+const EXEMPTIONS: usize = 4096;
+
+/// What rules run with.
+pub struct Evaluation<'a> {
+    pub rules: &'a RuleSet,
+    pub memory: &'a mut Memory,
+    pub state: &'a mut State,
+    pub buffers: &'a mut Buffers,
+    pub candidates: &'a Candidates,
+}
+
+/// Room for values that are made on the way.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    forms: Forms,
+    argument: Vec<u8>,
+    subject: Vec<u8>,
+    name: Vec<u8>,
+    text: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// A value before and after each transformation.
+#[derive(Debug, Default)]
+struct Forms {
+    current: Vec<u8>,
+    next: Vec<u8>,
+}
+
+/// One value that is asked about.
+enum Subject<'a> {
+    Stored(Id),
+    Made {
+        collection: Collection,
+        name: &'a [u8],
+        value: &'a [u8],
+    },
+}
+
+impl<'a> Evaluation<'a> {
+    /// Whether all links match.
+    pub fn rule(&mut self, number: u16) -> bool {
+        let rule: &'a Rule = &self.rules.rules[usize::from(number)];
+        if self.state.removed.contains(&rule.id) {
+            return false;
+        }
+        self.state.matched.clear();
+        let mut links = rule.links.iter();
+        let first = links.next();
+        first.is_some_and(|first| self.link(rule, first, Some(number)))
+            && links.all(|link| self.link(rule, link, None))
+    }
+
+    fn link(&mut self, rule: &'a Rule, link: &'a Link, head_of: Option<u16>) -> bool {
+        let Some(test) = &link.test else {
+            self.effects(link);
+            return true;
+        };
+        let mut argument = std::mem::take(&mut self.buffers.argument);
+        argument.clear();
+        let step = Step {
+            rule,
+            link,
+            test,
+            argument: match test.argument.as_text() {
+                Some(text) => text.as_bytes(),
+                None => {
+                    self.state.expand(&test.argument, &mut argument);
+                    &argument
+                }
+            },
+        };
+        let mut found = false;
+        for target in &link.targets.included {
+            found |= self.target(&step, target, head_of);
+        }
+        self.buffers.argument = argument;
+        found
+    }
+
+    fn target(&mut self, step: &Step<'a, '_>, target: &'a Target, head_of: Option<u16>) -> bool {
+        if target.count {
+            let mut digits = itoa::Buffer::new();
+            let count = digits.format(self.count(step.rule, step.link, target));
+            return self.made(
+                step,
+                target.collection,
+                &count_name(target),
+                count.as_bytes(),
+            );
+        }
+        match target.collection {
+            Collection::Tx => self.variables(step, target),
+            Collection::MatchedVar | Collection::MatchedVarName => {
+                self.matches(step, target, self.state.matched.len().saturating_sub(1))
+            }
+            Collection::MatchedVars | Collection::MatchedVarsNames => self.matches(step, target, 0),
+            Collection::ArgsCombinedSize
+            | Collection::FilesCombinedSize
+            | Collection::RequestBodyLength
+            | Collection::HighestSeverity => {
+                let mut digits = itoa::Buffer::new();
+                let size = digits.format(self.state.measure(target.collection));
+                self.made(step, target.collection, b"", size.as_bytes())
+            }
+            Collection::Rule => false,
+            _ => self.stored(step, target, head_of),
+        }
+    }
+
+    fn stored(&mut self, step: &Step<'a, '_>, target: &Target, head_of: Option<u16>) -> bool {
+        let mut found = false;
+        let (rules, candidates) = (self.rules, self.candidates);
+        for &part in target.collection.parts() {
+            for at in 0..self.state.values.of(part).len() {
+                let id = self.state.values.of(part)[at];
+                if head_of.is_some_and(|rule| !candidates.may_match(rules, rule, id)) {
+                    continue;
+                }
+                if self.is_selected(step.rule, step.link, target, id) {
+                    found |= self.ask(step, &Subject::Stored(id));
+                }
+            }
+        }
+        found
+    }
+
+    fn is_selected(&self, rule: &Rule, link: &Link, target: &Target, id: Id) -> bool {
+        let (part, name, _) = self.state.values.at(id);
+        target.selector.selects(name)
+            && !link.targets.excludes(part, name)
+            && !self.is_exempt(rule, part, name)
+    }
+
+    fn is_exempt(&self, rule: &Rule, part: Collection, name: &[u8]) -> bool {
+        let mut exempt = self.state.exempt.iter();
+        exempt.any(|(id, target)| *id == rule.id && target.selects(part, name))
+    }
+
+    fn count(&mut self, rule: &Rule, link: &Link, target: &Target) -> usize {
+        match target.collection {
+            Collection::Tx => {
+                self.collect_places(target);
+                self.buffers.places.len()
+            }
+            Collection::MatchedVars | Collection::MatchedVarsNames => self.state.matched.len(),
+            _ => {
+                let parts = target.collection.parts().iter();
+                let ids = parts.flat_map(|&part| self.state.values.of(part));
+                ids.filter(|&&id| self.is_selected(rule, link, target, id))
+                    .count()
+            }
+        }
+    }
+
+    /// The variables of `TX` that are set and selected, into the buffer.
+    fn collect_places(&mut self, target: &Target) {
+        let State { tx, .. } = &*self.state;
+        let places = &mut self.buffers.places;
+        places.clear();
+        match &target.selector {
+            Selector::Slot(slot) => places.extend(tx.is_set(*slot).then_some(Place::Slot(*slot))),
+            selector => {
+                let slots = &self.rules.slots;
+                places.extend(
+                    tx.set()
+                        .filter(|&place| selector.selects(tx.name(place, slots))),
+                );
+            }
+        }
+    }
+
+    fn variables(&mut self, step: &Step<'a, '_>, target: &Target) -> bool {
+        self.collect_places(target);
+        let places = std::mem::take(&mut self.buffers.places);
+        let mut subject = std::mem::take(&mut self.buffers.subject);
+        let mut name = std::mem::take(&mut self.buffers.name);
+        let mut found = false;
+        for &place in &places {
+            subject.clear();
+            name.clear();
+            self.state.tx.write(place, &mut subject);
+            name.extend_from_slice(self.state.tx.name(place, &self.rules.slots));
+            let excluded = step
+                .link
+                .targets
+                .excluded
+                .iter()
+                .any(|target| match &target.selector {
+                    Selector::Slot(slot) => place == Place::Slot(*slot),
+                    selector => target.collection == Collection::Tx && selector.selects(&name),
+                });
+            if !excluded {
+                found |= self.made(step, Collection::Tx, &name, &subject);
+            }
+        }
+        self.buffers.places = places;
+        self.buffers.subject = subject;
+        self.buffers.name = name;
+        found
+    }
+
+    /// What was matched before this link, from a number on.
+    fn matches(&mut self, step: &Step<'a, '_>, target: &Target, from: usize) -> bool {
+        let names = matches!(
+            target.collection,
+            Collection::MatchedVarName | Collection::MatchedVarsNames
+        );
+        let mut subject = std::mem::take(&mut self.buffers.subject);
+        let mut name = std::mem::take(&mut self.buffers.name);
+        let mut found = false;
+        for at in from..self.state.matched.len() {
+            let Some((matched, value)) = self.state.matched.at(at) else {
+                break;
+            };
+            if !target.selector.selects(matched) {
+                continue;
+            }
+            subject.clear();
+            subject.extend_from_slice(if names { matched } else { value });
+            name.clear();
+            name.extend_from_slice(matched);
+            found |= self.made(step, target.collection, &name, &subject);
+        }
+        self.buffers.subject = subject;
+        self.buffers.name = name;
+        found
+    }
+
+    fn made(
+        &mut self,
+        step: &Step<'a, '_>,
+        collection: Collection,
+        name: &[u8],
+        value: &[u8],
+    ) -> bool {
+        let subject = Subject::Made {
+            collection,
+            name,
+            value,
+        };
+        self.ask(step, &subject)
+    }
+
+    /// Transforms a value and asks the operator; what matches has its effects.
+    fn ask(&mut self, step: &Step<'a, '_>, subject: &Subject<'_>) -> bool {
+        let mut forms = std::mem::take(&mut self.buffers.forms);
+        forms.current.clear();
+        let value = match subject {
+            Subject::Stored(id) => self.state.values.at(*id).2,
+            Subject::Made { value, .. } => value,
+        };
+        let transformations = &step.link.transformations;
+        let mut found = false;
+        if step.link.multi_match {
+            forms.current.extend_from_slice(value);
+            found |= self.ask_form(step, subject, &forms.current);
+            for &transformation in transformations {
+                if forms.step(transformation) {
+                    found |= self.ask_form(step, subject, &forms.current);
+                }
+            }
+        } else if forms.run(transformations, value) {
+            found = self.ask_form(step, subject, &forms.current);
+        } else {
+            found = self.ask_plain(step, subject);
+        }
+        self.buffers.forms = forms;
+        found
+    }
+
+    /// A value that no transformation changed is asked about where it stands.
+    fn ask_plain(&mut self, step: &Step<'a, '_>, subject: &Subject<'_>) -> bool {
+        let State {
+            values,
+            tx,
+            matched,
+            ..
+        } = &mut *self.state;
+        let (collection, name, value) = match subject {
+            Subject::Stored(id) => values.at(*id),
+            Subject::Made {
+                collection,
+                name,
+                value,
+            } => (*collection, *name, *value),
+        };
+        let capture = (step.link.capture && !step.test.negated).then_some(tx);
+        if self.memory.find(step.test, value, step.argument, capture) == step.test.negated {
+            return false;
+        }
+        matched.push(shown_as(collection), name, value);
+        self.effects(step.link);
+        true
+    }
+
+    fn ask_form(&mut self, step: &Step<'a, '_>, subject: &Subject<'_>, form: &[u8]) -> bool {
+        let State {
+            values,
+            tx,
+            matched,
+            ..
+        } = &mut *self.state;
+        let capture = (step.link.capture && !step.test.negated).then_some(tx);
+        if self.memory.find(step.test, form, step.argument, capture) == step.test.negated {
+            return false;
+        }
+        let (collection, name) = match subject {
+            Subject::Stored(id) => {
+                let (part, name, _) = values.at(*id);
+                (part, name)
+            }
+            Subject::Made {
+                collection, name, ..
+            } => (*collection, *name),
+        };
+        matched.push(shown_as(collection), name, form);
+        self.effects(step.link);
+        true
+    }
+
+    fn effects(&mut self, link: &'a Link) {
+        for action in &link.effects {
+            self.effect(action);
+        }
+    }
+
+    fn effect(&mut self, action: &'a Action) {
+        match action {
+            Action::Set(name, change) => self.set(name, change),
+            Action::RemoveRules(ids) => self.state.removed.extend_from_slice(ids),
+            Action::RemoveTarget(ids, target) => {
+                for &id in ids {
+                    self.exempt(id, target);
+                }
+            }
+            Action::Engine(engine) => self.state.engine = *engine,
+            Action::BodyProcessor(name) => {
+                self.state.processor = Processor::named(name).unwrap_or_default();
+            }
+            Action::ForceBody(force) => self.state.force_body = *force,
+        }
+    }
+
+    /// The same control may match many values; it counts once.
+    fn exempt(&mut self, id: u32, target: &Arc<Target>) {
+        let mut known = self.state.exempt.iter();
+        if known.any(|(rule, known)| *rule == id && Arc::ptr_eq(known, target)) {
+            return;
+        }
+        if self.state.exempt.len() < EXEMPTIONS {
+            self.state.exempt.push((id, Arc::clone(target)));
+        } else {
+            self.state.values.exceed();
+        }
+    }
+
+    fn set(&mut self, name: &Name, change: &Change) {
+        let mut text = std::mem::take(&mut self.buffers.text);
+        let place = match name {
+            Name::Slot(slot) => Some(Place::Slot(*slot)),
+            Name::Made(template) => {
+                text.clear();
+                self.state.expand(template, &mut text);
+                self.state.tx.place(&text, &self.rules.slots)
+            }
+        };
+        if let Some(place) = place {
+            self.change(place, change, &mut text);
+        }
+        self.buffers.text = text;
+    }
+
+    fn change(&mut self, place: Place, change: &Change, text: &mut Vec<u8>) {
+        text.clear();
+        match change {
+            Change::Assign(template) => {
+                self.state.expand(template, text);
+                self.state.tx.assign_at(place, text);
+            }
+            Change::Add(template) => {
+                self.state.expand(template, text);
+                self.state.tx.add_at(place, number(text));
+            }
+            Change::Subtract(template) => {
+                self.state.expand(template, text);
+                self.state.tx.add_at(place, number(text).saturating_neg());
+            }
+            Change::Remove => self.state.tx.remove(place),
+        }
+    }
+}
+
+/// A link that is being evaluated.
+struct Step<'a, 'b> {
+    rule: &'a Rule,
+    link: &'a Link,
+    test: &'a Test,
+    argument: &'b [u8],
+}
+
+impl Forms {
+    /// Runs all transformations; false if none changed anything, and then nothing is kept.
+    fn run(&mut self, transformations: &[Transformation], value: &[u8]) -> bool {
+        let mut is_changed = false;
+        for &transformation in transformations {
+            if is_changed {
+                self.step(transformation);
+            } else {
+                self.current.clear();
+                is_changed = transformation.apply(value, &mut self.current);
+            }
+        }
+        is_changed
+    }
+
+    fn step(&mut self, transformation: Transformation) -> bool {
+        self.next.clear();
+        let is_changed = transformation.apply(&self.current, &mut self.next);
+        if is_changed {
+            std::mem::swap(&mut self.current, &mut self.next);
+        }
+        is_changed
+    }
+}
+
+/// The name under which people know a collection.
+fn shown_as(collection: Collection) -> &'static str {
+    match collection {
+        Collection::ArgsGet | Collection::ArgsPost => "ARGS",
+        Collection::ArgsGetNames | Collection::ArgsPostNames => "ARGS_NAMES",
+        // A match of a match is known by the name that it has already.
+        Collection::MatchedVar
+        | Collection::MatchedVars
+        | Collection::MatchedVarName
+        | Collection::MatchedVarsNames => "",
+        other => other.name(),
+    }
+}
+
+fn count_name(target: &Target) -> Vec<u8> {
+    match &target.selector {
+        Selector::Name(name) => name.as_bytes().to_vec(),
+        _ => Vec::new(),
+    }
+}

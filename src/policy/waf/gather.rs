@@ -1,0 +1,298 @@
+//! A message to its values.
+//!
+//! Text stays as it was sent, except where the rule language defines its values to be decoded:
+//! the names and values of arguments are percent-decoded once, with `+` as a blank. Rules decode
+//! further on their own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use crate::policy::waf::collection::Collection;
+use crate::policy::waf::message::{Processor, Request, Response};
+use crate::policy::waf::transform::Transformation;
+use crate::policy::waf::values::Values;
+
+/// Fills the collections of a message that `used` has a bit for.
+pub struct Gather<'a> {
+    pub values: &'a mut Values,
+    pub used: u64,
+}
+
+impl Gather<'_> {
+    fn wants(&self, part: Collection) -> bool {
+        self.used & (1 << part as usize) != 0
+    }
+
+    pub fn push(&mut self, part: Collection, name: &[u8], value: &[u8]) {
+        if self.wants(part) {
+            self.values.push(part, name, value);
+        }
+    }
+
+    /// A value without a name of its own.
+    pub fn single(&mut self, part: Collection, value: &[u8]) {
+        self.push(part, b"", value);
+    }
+
+    /// All that is known before the body.
+    pub fn request(&mut self, request: &Request<'_>) {
+        let Request {
+            method,
+            target,
+            version,
+            ..
+        } = *request;
+        self.line(method, target, version);
+        self.single(Collection::RequestMethod, method);
+        self.single(Collection::RequestProtocol, version);
+        self.target(target);
+        for (name, value) in request.headers.iter() {
+            self.push(Collection::RequestHeaders, name, value);
+            self.push(Collection::RequestHeadersNames, name, name);
+            if name.eq_ignore_ascii_case(b"cookie") {
+                self.cookies(value);
+            }
+        }
+        self.address(Collection::RemoteAddr, Collection::RemotePort, request.peer);
+        self.address(
+            Collection::ServerAddr,
+            Collection::ServerPort,
+            request.local,
+        );
+        if let Some(host) = request.headers.first(b"host") {
+            let end = host
+                .iter()
+                .rposition(|&byte| byte == b':')
+                .unwrap_or(host.len());
+            self.single(Collection::ServerName, &host[..end]);
+        }
+        self.single(Collection::UniqueId, request.id);
+    }
+
+    fn line(&mut self, method: &[u8], target: &[u8], version: &[u8]) {
+        if !self.wants(Collection::RequestLine) {
+            return;
+        }
+        self.values.push_with(Collection::RequestLine, b"", |out| {
+            for (at, part) in [method, target, version].into_iter().enumerate() {
+                if at > 0 && !part.is_empty() {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(part);
+            }
+        });
+    }
+
+    fn target(&mut self, target: &[u8]) {
+        self.single(Collection::RequestUriRaw, target);
+        let origin = origin_form(target);
+        let end = origin
+            .iter()
+            .position(|&byte| byte == b'#')
+            .unwrap_or(origin.len());
+        let origin = &origin[..end];
+        self.single(Collection::RequestUri, origin);
+        let (path, query) = match memchr::memchr(b'?', origin) {
+            Some(at) => (&origin[..at], &origin[at + 1..]),
+            None => (origin, &origin[..0]),
+        };
+        let is_wanted =
+            self.wants(Collection::RequestFilename) || self.wants(Collection::RequestBasename);
+        if is_wanted {
+            // Decoded once, as the rules expect it; the `+` of a path is no blank.
+            let mut decoded = std::mem::take(&mut self.values.spare);
+            decoded.clear();
+            percent_decode(path, &mut decoded);
+            self.single(Collection::RequestFilename, &decoded);
+            let slashes = |byte: &u8| matches!(byte, b'/' | b'\\');
+            let last = decoded.iter().rposition(slashes);
+            let base = last.map_or(0, |last| last + 1);
+            self.single(Collection::RequestBasename, &decoded[base..]);
+            self.values.spare = decoded;
+        }
+        self.single(Collection::QueryString, query);
+        self.arguments(query, Collection::ArgsGet, Collection::ArgsGetNames);
+    }
+
+    /// `a=1&b=2`
+    pub fn arguments(&mut self, text: &[u8], part: Collection, names: Collection) {
+        if !self.wants(part) && !self.wants(names) {
+            return;
+        }
+        for pair in text.split(|&byte| byte == b'&') {
+            if pair.is_empty() {
+                continue;
+            }
+            let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+            let value = pair.get(equals + 1..).unwrap_or_default();
+            self.values.push_both(
+                part,
+                |out| decode(&pair[..equals], out),
+                |out| decode(value, out),
+            );
+            self.values.push_last_name(names);
+            if self.values.is_exceeded() {
+                return;
+            }
+        }
+    }
+
+    /// `a=1; b=2`, as it stands: what a cookie holds is for the application to decode.
+    fn cookies(&mut self, text: &[u8]) {
+        for pair in text.split(|&byte| byte == b';') {
+            let pair = pair.trim_ascii_start();
+            if pair.is_empty() {
+                continue;
+            }
+            let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+            let value = pair.get(equals + 1..).unwrap_or_default();
+            self.push(Collection::RequestCookies, &pair[..equals], value);
+            self.push(
+                Collection::RequestCookiesNames,
+                &pair[..equals],
+                &pair[..equals],
+            );
+        }
+    }
+
+    fn address(&mut self, ip: Collection, port: Collection, socket: Option<SocketAddr>) {
+        let Some(socket) = socket else { return };
+        // Writing to a buffer cannot fail.
+        if self.wants(ip) {
+            self.values.push_with(ip, b"", |out| {
+                let _ = write!(out, "{}", socket.ip().to_canonical());
+            });
+        }
+        if self.wants(port) {
+            self.values.push_with(port, b"", |out| {
+                let _ = write!(out, "{}", socket.port());
+            });
+        }
+    }
+
+    /// What the rules are told about how the body is read.
+    pub fn processor(&mut self, processor: Processor) {
+        self.single(Collection::ReqbodyProcessor, processor.name().as_bytes());
+    }
+
+    pub fn response(&mut self, response: &Response<'_>) {
+        let status = itoa::Buffer::new().format(response.status).to_owned();
+        self.single(Collection::ResponseStatus, status.as_bytes());
+        self.single(Collection::ResponseProtocol, response.version);
+        for (name, value) in response.headers {
+            self.push(Collection::ResponseHeaders, name, value);
+            self.push(Collection::ResponseHeadersNames, name, name);
+            if name.eq_ignore_ascii_case(b"content-type") {
+                self.single(Collection::ResponseContentType, value);
+            }
+        }
+    }
+}
+
+fn decode(text: &[u8], out: &mut Vec<u8>) {
+    if !Transformation::UrlDecode.apply(text, out) {
+        out.extend_from_slice(text);
+    }
+}
+
+fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+        let byte = digit(at + 1).zip(digit(at + 2));
+        let (byte, length) = byte.map_or((b'%', 1), |(high, low)| ((high << 4 | low) as u8, 3));
+        out.push(byte);
+        rest = &rest[at + length..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// `http://host/path` without scheme and host (RFC 9112 section 3.2.2); anything else as it is.
+fn origin_form(target: &[u8]) -> &[u8] {
+    let scheme = target
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let Some(rest) = target[scheme..].strip_prefix(b"://").filter(|_| scheme > 0) else {
+        return target;
+    };
+    let path = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    path.map_or(&rest[rest.len()..], |path| &rest[path..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::waf::message::Headers;
+
+    fn gathered(target: &str, headers: &[(&[u8], &[u8])]) -> Values {
+        let mut values = Values::default();
+        let mut gather = Gather {
+            values: &mut values,
+            used: u64::MAX,
+        };
+        gather.request(&Request {
+            method: b"GET",
+            target: target.as_bytes(),
+            version: b"HTTP/1.1",
+            headers: Headers::Pairs(headers),
+            peer: Some("[::ffff:192.0.2.1]:80".parse().unwrap()),
+            local: None,
+            id: b"1",
+        });
+        values
+    }
+
+    fn all(values: &Values, part: Collection) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ids = values.of(part).iter();
+        let found = ids.map(|&id| values.at(id));
+        found
+            .map(|(_, name, value)| (text(name), text(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_target_is_taken_apart() {
+        let values = gathered("http://h:1/a/b.php?x=%41+b&y&&=z&x=2#f?", &[]);
+        let first = |part| String::from_utf8_lossy(values.first(part, None).unwrap()).into_owned();
+        assert_eq!(first(Collection::RequestUri), "/a/b.php?x=%41+b&y&&=z&x=2");
+        assert_eq!(first(Collection::RequestFilename), "/a/b.php");
+        assert_eq!(first(Collection::RequestBasename), "b.php");
+        assert_eq!(first(Collection::RemoteAddr), "192.0.2.1");
+        assert_eq!(
+            first(Collection::RequestLine),
+            "GET http://h:1/a/b.php?x=%41+b&y&&=z&x=2#f? HTTP/1.1"
+        );
+        let pairs = [("x", "A b"), ("y", ""), ("", "z"), ("x", "2")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(all(&values, Collection::ArgsGet), pairs);
+        assert_eq!(all(&values, Collection::ArgsGetNames)[1].1, "y");
+    }
+
+    #[test]
+    fn cookies_are_split_and_not_decoded() {
+        let values = gathered("/", &[(b"Cookie", b"a=1;  b=%41=2;;c")]);
+        let pairs = [("a", "1"), ("b", "%41=2"), ("c", "")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(all(&values, Collection::RequestCookies), pairs);
+    }
+
+    #[test]
+    fn strange_targets_are_taken_as_they_are() {
+        for (target, path) in [
+            ("*", "*"),
+            ("", ""),
+            ("a:1", "a:1"),
+            ("x://", ""),
+            ("\\", "\\"),
+        ] {
+            let values = gathered(target, &[]);
+            let found = values.first(Collection::RequestFilename, None);
+            assert_eq!(found, Some(path.as_bytes()), "{target}");
+        }
+    }
+}

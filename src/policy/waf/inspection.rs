@@ -1,0 +1,290 @@
+//! One message through the phases.
+//!
+//! ```text
+//! begin -> head (phase 1) -> body (phase 2) -> [response_head (3) -> response_body (4)] -> finish (5)
+//! ```
+//! A phase may be left out at the end, not in the middle: `finish` can follow any of them.
+
+use std::sync::Arc;
+
+use crate::policy::waf::body;
+use crate::policy::waf::body_values;
+use crate::policy::waf::candidates::Candidates;
+use crate::policy::waf::collection::Collection;
+use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
+use crate::policy::waf::evaluate::{Buffers, Evaluation};
+use crate::policy::waf::gather::Gather;
+use crate::policy::waf::hit::{self, Hit};
+use crate::policy::waf::memory::Memory;
+use crate::policy::waf::message::{Processor, Request, Response};
+use crate::policy::waf::rule::{Rule, RuleSet};
+use crate::policy::waf::state::State;
+use crate::policy::waf::target::Target;
+use crate::policy::waf::values::Budget;
+
+/// So many hits of one message are kept.
+const HITS: usize = 256;
+
+/// The variable that the rule set compares the sum of scores with.
+pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
+
+/// How an operation wants its messages inspected.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tuning {
+    pub engine: Engine,
+    pub budget: Budget,
+    pub over_budget: OverBudget,
+    /// What the sum of scores must reach for the rules to refuse a request, in place of what the
+    /// rule set says.
+    pub threshold: Option<i64>,
+    /// Run every rule on every value: what the prefilter is measured against.
+    pub exhaustive: bool,
+}
+
+/// Rules that an operation does without, and values that a rule does not look at.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusions {
+    pub rules: Vec<u32>,
+    pub targets: Vec<(u32, Arc<Target>)>,
+}
+
+/// What to do with a message that is more than the budget allows to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverBudget {
+    #[default]
+    Refuse,
+    /// Look at what was taken, and report that it was not all.
+    Report,
+}
+
+/// What the rules say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Refuse(Reason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Rule {
+        id: u32,
+        status: u16,
+    },
+    /// There was more than the budget allows to look at.
+    Budget,
+}
+
+/// The state of one message; kept for the next one, so that its memory is.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    state: State,
+    buffers: Buffers,
+    candidates: Candidates,
+    tuning: Tuning,
+    allowed: Option<Scope>,
+    verdict: Option<Reason>,
+}
+
+impl Inspection {
+    /// Forgets the last message.
+    pub fn begin(&mut self, rules: &RuleSet, tuning: Tuning) {
+        self.state.clear(rules.slots.len(), tuning.budget);
+        self.state.engine = tuning.engine;
+        self.candidates.clear(tuning.exhaustive);
+        if let (Some(threshold), Some(slot)) = (tuning.threshold, rules.slots.find(THRESHOLD)) {
+            self.state.tx.pin(slot, threshold);
+        }
+        self.tuning = tuning;
+        self.allowed = None;
+        self.verdict = None;
+    }
+
+    pub fn head(&mut self, rules: &RuleSet, memory: &mut Memory, request: &Request<'_>) -> Verdict {
+        let content_type = request.headers.first(b"content-type");
+        let declared = content_type.map(Processor::of_content_type);
+        self.state.processor = declared.unwrap_or_default();
+        if let Some(value) = content_type {
+            self.state.content_type.extend_from_slice(value);
+        }
+        let mut gather = Gather {
+            values: &mut self.state.values,
+            used: rules.used,
+        };
+        gather.request(request);
+        gather.processor(self.state.processor);
+        self.phase(rules, memory, Phase::RequestHead)
+    }
+
+    /// The body as a whole.
+    pub fn body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
+        self.state.body_length = body.len();
+        body_values::read(&mut self.state, rules.used, body);
+        self.phase(rules, memory, Phase::RequestBody)
+    }
+
+    pub fn response_head(
+        &mut self,
+        rules: &RuleSet,
+        memory: &mut Memory,
+        response: &Response<'_>,
+    ) -> Verdict {
+        let mut gather = Gather {
+            values: &mut self.state.values,
+            used: rules.used,
+        };
+        gather.response(response);
+        self.phase(rules, memory, Phase::ResponseHead)
+    }
+
+    pub fn response_body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
+        self.state.values.push(Collection::ResponseBody, b"", body);
+        self.phase(rules, memory, Phase::ResponseBody)
+    }
+
+    /// Runs what rules have left to say when all is over.
+    pub fn finish(&mut self, rules: &RuleSet, memory: &mut Memory) {
+        self.phase(rules, memory, Phase::Logging);
+    }
+
+    /// Leaves out rules and values, for the message that has just begun.
+    pub fn exclude(&mut self, exclusions: &Exclusions) {
+        self.state.removed.extend_from_slice(&exclusions.rules);
+        self.state.exempt.extend_from_slice(&exclusions.targets);
+    }
+
+    /// Reads the body in another way than its content type says.
+    pub fn read_as(&mut self, processor: Processor) {
+        self.state.processor = processor;
+    }
+
+    /// The rule of its kind that the body breaks.
+    pub fn body_fault(&self) -> Option<body::Error> {
+        self.state.body_fault
+    }
+
+    /// What was found, for keeps.
+    pub fn take_hits(&mut self) -> Vec<Hit> {
+        std::mem::take(&mut self.state.hits)
+    }
+
+    /// What was found, in the order of the rules.
+    pub fn hits(&self) -> &[Hit] {
+        &self.state.hits
+    }
+
+    /// Whether there was more than the budget allows to look at.
+    pub fn is_over_budget(&self) -> bool {
+        self.state.values.is_exceeded() || self.state.tx.is_exceeded()
+    }
+
+    /// The number that a variable of `TX` holds, 0 if none. The name is in lower case.
+    pub fn score(&self, rules: &RuleSet, name: &str) -> i64 {
+        rules
+            .slots
+            .find(name)
+            .map_or(0, |slot| self.state.tx.number(slot))
+    }
+
+    fn phase(&mut self, rules: &RuleSet, memory: &mut Memory, phase: Phase) -> Verdict {
+        let over = |allowed: Option<Scope>| match allowed {
+            Some(Scope::All) => phase != Phase::Logging,
+            Some(Scope::Request) => phase <= Phase::RequestBody,
+            Some(Scope::Phase) | None => false,
+        };
+        let is_over = self.verdict.is_some() && phase != Phase::Logging;
+        if is_over || over(self.allowed) || self.state.engine == Engine::Off {
+            return self.answer();
+        }
+        memory.belong_to(rules);
+        self.candidates.look(rules, memory, &self.state.values);
+        let list = &rules.phases[phase as usize - 1];
+        let mut at = 0;
+        while let Some(&number) = list.get(at) {
+            at += 1;
+            if !self.candidates.may_run(rules, number) {
+                continue;
+            }
+            let rule = &rules.rules[usize::from(number)];
+            let mut evaluation = Evaluation {
+                rules,
+                memory,
+                state: &mut self.state,
+                buffers: &mut self.buffers,
+                candidates: &self.candidates,
+            };
+            if evaluation.rule(number) {
+                at = rule.next.unwrap_or(at);
+                if self.matched(rule) {
+                    break;
+                }
+            }
+            if self.state.engine == Engine::Off {
+                break;
+            }
+        }
+        self.answer()
+    }
+
+    fn answer(&self) -> Verdict {
+        if let Some(reason) = self.verdict {
+            return Verdict::Refuse(reason);
+        }
+        let refuses =
+            self.tuning.over_budget == OverBudget::Refuse && self.tuning.engine == Engine::On;
+        if refuses && self.is_over_budget() {
+            return Verdict::Refuse(Reason::Budget);
+        }
+        Verdict::Pass
+    }
+
+    /// Takes note of a match; whether the phase ends with it.
+    fn matched(&mut self, rule: &Rule) -> bool {
+        let denies = matches!(rule.disruption, Disruption::Deny { .. });
+        if rule.log || denies {
+            self.report(rule, denies);
+        }
+        match rule.disruption {
+            Disruption::Pass | Disruption::Block => false,
+            Disruption::Deny { status } => {
+                if self.state.engine != Engine::On {
+                    return false;
+                }
+                self.verdict = Some(Reason::Rule {
+                    id: rule.id,
+                    status,
+                });
+                true
+            }
+            Disruption::Allow(scope) => {
+                self.allowed = Some(scope);
+                true
+            }
+        }
+    }
+
+    fn report(&mut self, rule: &Rule, denies: bool) {
+        if let Some(severity) = rule.severity {
+            self.state.severity = self.state.severity.min(severity);
+        }
+        if self.state.hits.len() >= HITS {
+            return;
+        }
+        let mut message = Vec::new();
+        self.state.expand(&rule.message, &mut message);
+        message.truncate(hit::KEPT);
+        let (variable, value) = self.state.matched.at(0).unwrap_or_default();
+        let first = rule.links.first();
+        let transformations = first.map_or(&[][..], |link| &link.transformations);
+        let names: Vec<&str> = transformations.iter().map(|each| each.name()).collect();
+        let hit = Hit {
+            rule: rule.id,
+            severity: rule.severity,
+            variable: hit::printable(&variable[..variable.len().min(hit::KEPT)]),
+            value: hit::shown(variable, value),
+            transformations: names.join(","),
+            message: hit::printable(&message),
+            denies,
+        };
+        self.state.hits.push(hit);
+    }
+}

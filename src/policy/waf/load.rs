@@ -1,0 +1,115 @@
+//! Rule files to rules that run, in one step.
+
+use crate::policy::waf::compile::{OnUnsupported, compile};
+use crate::policy::waf::draft::{
+    Change, Disruption, Effect, Engine, Item, LinkDraft, Name, Phase, RuleDraft,
+};
+use crate::policy::waf::fold::{Folded, fold};
+use crate::policy::waf::inspection::THRESHOLD;
+use crate::policy::waf::place::{LoadError, Place};
+use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::seclang::{self, Files};
+use crate::policy::waf::target::Targets;
+use crate::policy::waf::template::{Slots, Template};
+
+/// What the gateway's own configuration says about a rule set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Variables of `TX` that are set before the first rule, such as `blocking_paranoia_level`.
+    pub variables: &'a [(&'a str, &'a str)],
+    pub on_unsupported: OnUnsupported,
+    /// Whether what is certain is done at load. Without it the same rules match, slower.
+    pub folded: bool,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Settings {
+            variables: &[],
+            on_unsupported: OnUnsupported::Skip,
+            folded: true,
+        }
+    }
+}
+
+/// Rules, and what an operator of the gateway should know about them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub rules: RuleSet,
+    /// How many rules the files hold; those that always do the same do not run.
+    pub written: usize,
+    /// Rules that cannot be run here, if they are to be skipped.
+    pub skipped: Vec<LoadError>,
+    /// Directives and actions without effect here.
+    pub notes: Vec<LoadError>,
+    /// What the files ask for; the gateway's configuration decides.
+    pub engine: Option<Engine>,
+}
+
+/// Reads, folds and compiles rule files.
+///
+/// # Errors
+/// All that is wrong, each with file, line and rule.
+pub fn load(
+    paths: &[&str],
+    files: Files<'_>,
+    settings: &Settings<'_>,
+) -> Result<Loaded, Vec<LoadError>> {
+    let seclang::Loaded {
+        mut items,
+        mut slots,
+        engine,
+        notes,
+    } = seclang::load(paths, files)?;
+    let rules = items.iter().filter(|item| matches!(item, Item::Rule(_)));
+    let written = rules.count();
+    if !settings.variables.is_empty() {
+        items.insert(0, first(settings.variables, &mut slots));
+    }
+    let folded = if settings.folded {
+        fold(&items, &slots, &[THRESHOLD])
+    } else {
+        Folded::nothing(items)
+    };
+    let compiled = compile(&folded, slots, settings.on_unsupported)?;
+    Ok(Loaded {
+        rules: compiled.rules,
+        written,
+        skipped: compiled.skipped,
+        notes,
+        engine,
+    })
+}
+
+/// A rule that sets variables whatever comes.
+fn first(variables: &[(&str, &str)], slots: &mut Slots) -> Item {
+    let effects = variables.iter().map(|(name, value)| {
+        let name = Name::Slot(slots.intern(name));
+        Effect::Set(name, Change::Assign(Template::text(value)))
+    });
+    let link = LinkDraft {
+        targets: Targets::default(),
+        condition: None,
+        transformations: Vec::new(),
+        multi_match: false,
+        capture: false,
+        effects: effects.collect(),
+    };
+    Item::Rule(Box::new(RuleDraft {
+        place: Place {
+            file: "settings".into(),
+            line: 0,
+        },
+        id: 0,
+        phase: Phase::RequestHead,
+        links: vec![link],
+        disruption: Disruption::Pass,
+        skip: None,
+        log: false,
+        message: Template::default(),
+        log_text: Template::default(),
+        severity: None,
+        tags: Vec::new(),
+        unsupported: None,
+    }))
+}

@@ -1,0 +1,93 @@
+//! Memory that patterns need to run: one of these per shard, shared by all its requests.
+
+use regex_automata::meta::Cache;
+use regex_automata::util::captures::Captures;
+
+use crate::policy::waf::benign::Benign;
+use crate::policy::waf::operator::{Captured, Operator};
+use crate::policy::waf::rule::{RuleSet, Test};
+use crate::policy::waf::tx::Tx;
+
+/// Grows with the patterns that were run at least once.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Of which rules; memory of one pattern must not be used for another.
+    generation: u64,
+    patterns: Vec<Option<Box<Slot>>>,
+    pub(super) benign: Benign,
+}
+
+#[derive(Debug)]
+struct Slot {
+    cache: Cache,
+    captures: Option<Captures>,
+}
+
+impl Memory {
+    /// Forgets what belongs to other rules than these.
+    pub fn belong_to(&mut self, rules: &RuleSet) {
+        if self.generation != rules.generation {
+            self.generation = rules.generation;
+            self.patterns.clear();
+            self.benign.forget();
+            self.patterns
+                .resize_with(usize::from(rules.patterns), || None);
+        }
+    }
+
+    /// Forgets which values were found benign, so that all are looked at again.
+    pub fn forget(&mut self) {
+        self.benign.forget();
+    }
+
+    /// Whether the operator matches, whatever a rule makes of that. With `capture` the variables
+    /// for captures are set.
+    pub fn find(
+        &mut self,
+        test: &Test,
+        value: &[u8],
+        argument: &[u8],
+        capture: Option<&mut Tx>,
+    ) -> bool {
+        let Operator::Pattern(pattern) = &test.operator else {
+            let found = test.operator.find(value, argument);
+            match (&found, capture) {
+                (Some(Captured::Part(part)), Some(tx)) => tx.capture(0, &value[part.clone()]),
+                (Some(Captured::Shape(shape)), Some(tx)) => {
+                    tx.capture(0, shape.as_str().as_bytes())
+                }
+                _ => {}
+            }
+            return found.is_some();
+        };
+        let number = usize::from(test.pattern);
+        if self.patterns.len() <= number {
+            self.patterns.resize_with(number + 1, || None);
+        }
+        let slot = self.patterns[number].get_or_insert_with(|| {
+            Box::new(Slot {
+                cache: pattern.cache(),
+                captures: None,
+            })
+        });
+        let Some(tx) = capture else {
+            return pattern.matches_with(&mut slot.cache, value);
+        };
+        // Captures take longer, and most values do not match.
+        if !pattern.matches_with(&mut slot.cache, value) {
+            return false;
+        }
+        let captures = slot
+            .captures
+            .get_or_insert_with(|| pattern.empty_captures());
+        if pattern.captures_with(&mut slot.cache, captures, value) {
+            for number in 0..captures.group_len().min(10) {
+                match captures.get_group(number) {
+                    Some(group) => tx.capture(number, &value[group.range()]),
+                    None => tx.capture_nothing(number),
+                }
+            }
+        }
+        true
+    }
+}

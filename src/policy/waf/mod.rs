@@ -1,0 +1,37 @@
+//! An attack? Rules of the OWASP Core Rule Set and our own, on everything a client sends.
+//!
+//! ```text
+//! rule files -> seclang -> draft -> compile -> RuleSet        at load
+//! message -> gather -> values -> inspection -> verdict, hits  per message
+//! ```
+
+mod benign;
+pub mod body;
+mod body_values;
+mod candidates;
+pub mod collection;
+pub mod compile;
+pub mod draft;
+mod evaluate;
+pub mod fold;
+mod gather;
+pub mod hit;
+pub mod injection;
+pub mod inspection;
+pub mod load;
+mod matched;
+pub mod memory;
+pub mod message;
+pub mod operator;
+pub mod pattern;
+pub mod place;
+pub mod prefilter;
+pub mod rule;
+pub mod seclang;
+pub mod stage;
+mod state;
+pub mod target;
+pub mod template;
+pub mod transform;
+mod tx;
+pub mod values;

@@ -1,0 +1,319 @@
+//! Which rules could match a value at all: one search for the texts that rules require, one look at
+//! the bytes that are there. Only these candidates run.
+//!
+//! A rule takes part if its first link asks nothing but values of the message, and its answer
+//! depends on nothing but the value. All others run always. What must stay true: a rule whose
+//! first link matches a value is a candidate for it.
+
+mod bits;
+mod forms;
+mod requirement;
+
+use ahash::AHashMap;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+pub use self::bits::Bits;
+pub use self::forms::Room;
+
+use crate::policy::waf::collection::{Collection, STORED};
+use crate::policy::waf::operator::Operator;
+use crate::policy::waf::operator::bytes::ByteTest;
+use crate::policy::waf::operator::text::TextTest;
+use crate::policy::waf::pattern;
+use crate::policy::waf::prefilter::bits::ROOM;
+use crate::policy::waf::prefilter::forms::Forms;
+use crate::policy::waf::prefilter::requirement::Requirement;
+use crate::policy::waf::rule::{Link, Rule, Test};
+use crate::policy::waf::target::{Selector, Target};
+use crate::policy::waf::transform::{ByteSet, Transformation};
+
+/// A rule that takes no part.
+const NONE: u16 = u16::MAX;
+
+/// The rules that look at the values of one side, request or response.
+#[derive(Debug)]
+pub struct Prefilter {
+    /// Of each rule its number here.
+    numbers: Box<[u16]>,
+    /// The rules that look at values of a collection whatever they are called.
+    parts: Box<[Bits; STORED]>,
+    /// The rules that look at values of one name.
+    named: Box<[(Collection, Box<str>, Bits)]>,
+    forms: Forms,
+    search: Option<Search>,
+    /// The rules that require no text.
+    unsearched: Bits,
+    /// Of each rule, the sets of which a value must hold a byte.
+    gates: Box<[Box<[ByteSet]>]>,
+    /// Of each rule that requires nothing simpler, the question itself.
+    questions: Box<[Option<Question>]>,
+}
+
+/// What a rule asks of a value, asked ahead of the rule: a value that no rule matches can then be
+/// remembered as such.
+#[derive(Debug)]
+struct Question {
+    operator: Operator,
+    argument: Box<str>,
+    negated: bool,
+}
+
+/// All required texts, and the rules that require each.
+#[derive(Debug)]
+struct Search {
+    automaton: AhoCorasick,
+    rules: Box<[Bits]>,
+}
+
+/// The rules of which a value may be a match, and how it was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub rules: Bits,
+    /// Equal for values that the same rules look at.
+    pub class: u32,
+}
+
+impl Prefilter {
+    /// Of the rules whose targets all satisfy `side`.
+    pub fn of(rules: &[Rule], side: impl Fn(Collection) -> bool) -> Prefilter {
+        let mut builder = Builder {
+            numbers: vec![NONE; rules.len()],
+            parts: Box::new([Bits::default(); STORED]),
+            named: AHashMap::new(),
+            forms: Forms::default(),
+            texts: AHashMap::new(),
+            unsearched: Bits::default(),
+            gates: Vec::new(),
+            questions: Vec::new(),
+        };
+        for (at, rule) in rules.iter().enumerate() {
+            builder.add(at, rule, &side);
+        }
+        builder.built()
+    }
+
+    /// The number of a rule here, if it takes part.
+    pub fn number(&self, rule: u16) -> Option<usize> {
+        let number = self.numbers.get(usize::from(rule)).copied();
+        number.filter(|&number| number != NONE).map(usize::from)
+    }
+
+    /// The rules that look at a value of this name.
+    pub fn wanted(&self, part: Collection, name: &[u8]) -> Wanted {
+        let mut wanted = Wanted {
+            rules: self.parts[part as usize],
+            class: part as u32,
+        };
+        for (number, (named, known, rules)) in (1..).zip(&self.named) {
+            if *named == part && known.as_bytes().eq_ignore_ascii_case(name) {
+                wanted.rules |= *rules;
+                wanted.class |= number << 8;
+            }
+        }
+        wanted
+    }
+
+    /// The rules whose first link may match a value.
+    pub fn candidates(&self, value: &[u8], wanted: Bits, room: &mut Room) -> Bits {
+        let mut found = Bits::default();
+        self.forms.each(value, wanted, room, |form, seen, rules| {
+            found |= self.look(form, seen, rules);
+        });
+        found
+    }
+
+    fn look(&self, form: &[u8], seen: &ByteSet, rules: Bits) -> Bits {
+        let mut likely = self.unsearched & rules;
+        let searched = rules.without(&self.unsearched);
+        if let Some(search) = self.search.as_ref().filter(|_| searched.any()) {
+            let mut met = Bits::default();
+            for found in search.automaton.find_overlapping_iter(form) {
+                met |= search.rules[found.pattern().as_usize()];
+            }
+            likely |= met & searched;
+        }
+        let mut found = Bits::default();
+        for rule in likely.iter() {
+            let is_open = self.gates[rule].iter().all(|set| seen.meets(set));
+            let question = self.questions[rule].as_ref();
+            if is_open && question.is_none_or(|question| question.holds(form)) {
+                found.insert(rule);
+            }
+        }
+        found
+    }
+
+    /// How many rules take part, how many of them require a text, and how many forms there are.
+    pub fn extent(&self) -> (usize, usize, usize) {
+        let rules = self.gates.len();
+        (
+            rules,
+            rules - self.unsearched.count() as usize,
+            self.forms.len(),
+        )
+    }
+}
+
+struct Builder {
+    numbers: Vec<u16>,
+    parts: Box<[Bits; STORED]>,
+    named: AHashMap<(Collection, Box<str>), Bits>,
+    forms: Forms,
+    texts: AHashMap<Vec<u8>, Bits>,
+    unsearched: Bits,
+    gates: Vec<Box<[ByteSet]>>,
+    questions: Vec<Option<Question>>,
+}
+
+impl Builder {
+    fn add(&mut self, at: usize, rule: &Rule, side: &impl Fn(Collection) -> bool) {
+        let Some(link) = rule.links.first() else {
+            return;
+        };
+        let number = self.gates.len();
+        let (Some(test), true) = (&link.test, number < ROOM) else {
+            return;
+        };
+        let of_side = |target: &Target| {
+            let parts = target.collection.parts();
+            !target.count && !parts.is_empty() && parts.iter().all(|&part| side(part))
+        };
+        if !link.targets.included.iter().all(of_side) {
+            return;
+        }
+        let Some(requirement) = requirement(test) else {
+            return;
+        };
+        self.numbers[at] = u16::try_from(number).unwrap_or(NONE);
+        self.targets(number, link);
+        self.forms
+            .add(number, &link.transformations, link.multi_match);
+        match requirement.texts {
+            Some(texts) => {
+                for text in texts {
+                    self.texts.entry(text).or_default().insert(number);
+                }
+            }
+            None => self.unsearched.insert(number),
+        }
+        self.gates.push(requirement.sets.into());
+        self.questions
+            .push(Question::of(test, &link.transformations));
+    }
+
+    fn targets(&mut self, number: usize, link: &Link) {
+        for target in &link.targets.included {
+            for &part in target.collection.parts() {
+                match &target.selector {
+                    Selector::Name(name) => {
+                        let named = self.named.entry((part, name.clone())).or_default();
+                        named.insert(number);
+                    }
+                    _ => self.parts[part as usize].insert(number),
+                }
+            }
+        }
+    }
+
+    fn built(self) -> Prefilter {
+        let (texts, rules): (Vec<Vec<u8>>, Vec<Bits>) = self.texts.into_iter().unzip();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&texts);
+        let mut unsearched = self.unsearched;
+        let search = match automaton {
+            Ok(automaton) if !texts.is_empty() => Some(Search {
+                automaton,
+                rules: rules.into(),
+            }),
+            // Too many texts for one automaton: then every rule is a candidate.
+            _ => {
+                (0..self.gates.len()).for_each(|rule| unsearched.insert(rule));
+                None
+            }
+        };
+        let mut named: Vec<_> = self.named.into_iter().collect();
+        named.sort_by(|((_, a), _), ((_, b), _)| a.cmp(b));
+        let named = named
+            .into_iter()
+            .map(|((part, name), rules)| (part, name, rules));
+        Prefilter {
+            numbers: self.numbers.into(),
+            parts: self.parts,
+            named: named.collect(),
+            forms: self.forms,
+            search,
+            unsearched,
+            gates: self.gates.into(),
+            questions: self.questions.into(),
+        }
+    }
+}
+
+impl Question {
+    /// None: texts or bytes say enough, or the answer depends on more than the form of a value.
+    fn of(test: &Test, chain: &[Transformation]) -> Option<Question> {
+        let argument = test.argument.as_text()?;
+        // Forms are made without regard to case.
+        let keeps_case = |each: &Transformation| {
+            use Transformation::{CmdLine, Lowercase, Uppercase};
+            !matches!(each, CmdLine | Lowercase | Uppercase)
+        };
+        let is_worth_it = match test.operator {
+            Operator::Pattern(_) | Operator::Phrases(_) | Operator::Text(_) => test.negated,
+            Operator::Sql | Operator::Script | Operator::Bytes(_) | Operator::Addresses(_) => true,
+            Operator::Number(_) => true,
+            Operator::Always | Operator::Never => false,
+        };
+        (is_worth_it && chain.iter().all(keeps_case)).then(|| Question {
+            operator: test.operator.clone(),
+            argument: argument.into(),
+            negated: test.negated,
+        })
+    }
+
+    fn holds(&self, form: &[u8]) -> bool {
+        let found = self.operator.find(form, self.argument.as_bytes());
+        found.is_some() != self.negated
+    }
+}
+
+/// What a value must hold for a link to match; `None` if that depends on more than the value.
+fn requirement(test: &Test) -> Option<Requirement> {
+    let argument = test.argument.as_text();
+    if test.negated {
+        return argument.map(|_| Requirement::default());
+    }
+    Some(match &test.operator {
+        Operator::Pattern(pattern) => {
+            // It was parsed before, so that it can be parsed again.
+            pattern::hir(pattern.text())
+                .map_or_else(|_| Requirement::default(), |hir| Requirement::of(&hir))
+        }
+        Operator::Phrases(phrases) => {
+            Requirement::of_texts(phrases.phrases().iter().map(|phrase| &**phrase))
+        }
+        Operator::Bytes(ByteTest::Outside(set)) => Requirement::of_set(*set),
+        Operator::Bytes(ByteTest::UrlEncoding) => Requirement::of_set(ByteSet::named(b"%")),
+        Operator::Bytes(ByteTest::Utf8) => Requirement::of_set(ByteSet::range(0x80, 0xff)),
+        Operator::Text(TextTest::Within) => {
+            argument?;
+            Requirement::default()
+        }
+        Operator::Text(_) => Requirement::of_texts(std::iter::once(argument?.as_bytes())),
+        Operator::Number(_) => {
+            argument?;
+            Requirement::default()
+        }
+        Operator::Always
+        | Operator::Never
+        | Operator::Addresses(_)
+        | Operator::Sql
+        | Operator::Script => Requirement::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

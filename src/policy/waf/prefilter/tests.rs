@@ -1,0 +1,92 @@
+//! A rule that matches is a candidate.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::waf::compile::{OnUnsupported, compile};
+use crate::policy::waf::fold::Folded;
+use crate::policy::waf::memory::Memory;
+use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::seclang::{Files, load};
+
+const RULES: &str = r#"
+SecRule ARGS "@rx (?i)select\s+\w+\s+from|;\s*drop" "id:1,phase:2,t:none,t:urlDecodeUni,t:lowercase"
+SecRule ARGS "@pm etc/passwd x'" "id:2,phase:2,t:none,t:urlDecodeUni,t:normalizePath"
+SecRule ARGS:q "@validateByteRange 32-126" "id:3,phase:2,t:none,t:htmlEntityDecode,multiMatch"
+SecRule ARGS "@rx ^[^;]*$" "id:4,phase:2,t:removeNulls"
+SecRule ARGS "!@rx ^\w*$" "id:5,phase:2"
+SecRule ARGS "@endsWith .php" "id:6,phase:2,t:lowercase"
+SecRule ARGS "@within a b c" "id:7,phase:2"
+SecRule ARGS|TX:a "@rx a" "id:8,phase:2"
+SecRule &ARGS "@gt 1" "id:9,phase:2"
+SecRule ARGS "@rx \\n|\x0a" "id:10,phase:2,t:jsDecode,t:lowercase,t:jsDecode"
+"#;
+
+fn rules() -> RuleSet {
+    let read = |_: &str| Ok(RULES.as_bytes().to_vec());
+    let list = |_: &str| Ok(Vec::new());
+    let files = Files {
+        read: &read,
+        list: &list,
+    };
+    let loaded = load(&["t.conf"], files).unwrap();
+    compile(
+        &Folded::nothing(loaded.items),
+        loaded.slots,
+        OnUnsupported::Refuse,
+    )
+    .unwrap()
+    .rules
+}
+
+#[test]
+fn what_depends_on_more_than_the_value_takes_no_part() {
+    let rules = rules();
+    let part = |id: u32| {
+        let at = rules.rules().iter().position(|rule| rule.id == id).unwrap();
+        rules.request.number(u16::try_from(at).unwrap()).is_some()
+    };
+    assert!([1, 2, 3, 4, 5, 6, 7, 10].into_iter().all(part));
+    assert!(!part(8) && !part(9));
+}
+
+fn first_link_matches(rule: &Rule, value: &[u8], memory: &mut Memory) -> bool {
+    let link = &rule.links[0];
+    let test = link.test.as_ref().unwrap();
+    let argument = test.argument.as_text().unwrap().as_bytes();
+    let mut forms = vec![value.to_vec()];
+    for transformation in &link.transformations {
+        let mut next = Vec::new();
+        if transformation.apply(forms.last().unwrap(), &mut next) {
+            forms.push(next);
+        }
+    }
+    let looked_at = if link.multi_match {
+        &forms[..]
+    } else {
+        &forms[forms.len() - 1..]
+    };
+    let mut looked_at = looked_at.iter();
+    looked_at.any(|form| memory.find(test, form, argument, None) != test.negated)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn a_match_is_a_candidate(
+        value in r"(select|SELECT| +|[a-z]|from|;|drop|%20|%3[bB]|/?etc/\./passwd|&lt;|&#0;|\\n|\\N|.php|.PHP|[ -~]|\PC){0,6}"
+    ) {
+        let rules = rules();
+        let (mut memory, mut room) = (Memory::default(), Room::default());
+        memory.belong_to(&rules);
+        let wanted = rules.request.wanted(Collection::ArgsGet, b"q");
+        let candidates = rules.request.candidates(value.as_bytes(), wanted.rules, &mut room);
+        for (at, rule) in rules.rules().iter().enumerate() {
+            let Some(number) = rules.request.number(u16::try_from(at).unwrap()) else {
+                continue;
+            };
+            let matches = first_link_matches(rule, value.as_bytes(), &mut memory);
+            prop_assert!(!matches || candidates.contains(number), "rule {}", rule.id);
+        }
+    }
+}

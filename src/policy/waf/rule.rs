@@ -1,0 +1,126 @@
+//! Rules as they run, and a set of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::policy::waf::draft::{Change, Disruption, Engine, Name, Phase};
+use crate::policy::waf::operator::Operator;
+use crate::policy::waf::place::Place;
+use crate::policy::waf::prefilter::Prefilter;
+use crate::policy::waf::target::{Target, Targets};
+use crate::policy::waf::template::{Slots, Template};
+use crate::policy::waf::transform::Transformation;
+
+/// One rule: it matches if all of its links do, one after the other.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: u32,
+    pub place: Place,
+    pub phase: Phase,
+    pub links: Box<[Link]>,
+    pub disruption: Disruption,
+    /// Where in the list of its phase a match goes on, if not with the next rule.
+    pub next: Option<usize>,
+    pub log: bool,
+    pub message: Template,
+    pub log_text: Template,
+    pub severity: Option<u8>,
+    pub tags: Box<[Box<str>]>,
+}
+
+#[derive(Debug)]
+pub struct Link {
+    pub targets: Targets,
+    /// `None`: matches once, without looking at anything.
+    pub test: Option<Test>,
+    pub transformations: Box<[Transformation]>,
+    pub multi_match: bool,
+    pub capture: bool,
+    /// Run with every value that matches.
+    pub effects: Box<[Action]>,
+}
+
+#[derive(Debug)]
+pub struct Test {
+    pub negated: bool,
+    pub operator: Operator,
+    pub argument: Template,
+    /// What groups captured is kept, not the whole match alone.
+    pub groups: bool,
+    /// The number of the pattern among all patterns, for its memory.
+    pub pattern: u16,
+}
+
+/// What a match changes.
+#[derive(Debug)]
+pub enum Action {
+    Set(Name, Change),
+    /// Ids in order.
+    RemoveRules(Box<[u32]>),
+    RemoveTarget(Box<[u32]>, Arc<Target>),
+    Engine(Engine),
+    BodyProcessor(Box<str>),
+    ForceBody(bool),
+}
+
+impl Action {
+    pub fn templates(&self) -> Vec<&Template> {
+        let Action::Set(name, change) = self else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        if let Name::Made(name) = name {
+            found.push(name);
+        }
+        match change {
+            Change::Assign(text) | Change::Add(text) | Change::Subtract(text) => found.push(text),
+            Change::Remove => {}
+        }
+        found
+    }
+}
+
+/// Compiled rules. Shared by all shards, and never changed.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(super) rules: Box<[Rule]>,
+    /// The numbers of the rules of each phase.
+    pub(super) phases: [Box<[u16]>; 5],
+    pub(super) slots: Slots,
+    pub(super) patterns: u16,
+    /// A bit for each stored collection that a rule looks at.
+    pub(super) used: u64,
+    /// Which rules could match a value of the request, of the response.
+    pub(super) request: Prefilter,
+    pub(super) response: Prefilter,
+    /// A number that no other set of rules has.
+    pub(super) generation: u64,
+}
+
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
+/// A number that was not given before.
+pub(super) fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::Relaxed)
+}
+
+impl RuleSet {
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Of the rules that look at the request how many are behind the prefilter, how many of those
+    /// require a text, and how many steps lead to the forms of a value.
+    pub fn extent(&self) -> (usize, usize, usize) {
+        self.request.extent()
+    }
+
+    /// The rules in order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}

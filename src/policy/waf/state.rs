@@ -1,0 +1,112 @@
+//! Where the evaluation of one request stands.
+
+use std::sync::Arc;
+
+use crate::policy::waf::body;
+use crate::policy::waf::collection::Collection;
+use crate::policy::waf::draft::Engine;
+use crate::policy::waf::hit::Hit;
+use crate::policy::waf::matched::Matched;
+use crate::policy::waf::message::Processor;
+use crate::policy::waf::operator::number::number;
+use crate::policy::waf::target::Target;
+use crate::policy::waf::template::{Piece, Reference, Template};
+use crate::policy::waf::tx::{Place, Tx};
+use crate::policy::waf::values::{Budget, Values};
+
+/// All that changes while rules run. Kept from request to request for its memory.
+#[derive(Debug, Default)]
+pub struct State {
+    pub values: Values,
+    pub tx: Tx,
+    pub matched: Matched,
+    pub engine: Engine,
+    pub processor: Processor,
+    pub force_body: bool,
+    /// As the request names it.
+    pub content_type: Vec<u8>,
+    /// The rule of its kind that the body breaks.
+    pub body_fault: Option<body::Error>,
+    pub scratch: body::Scratch,
+    /// Ids of rules that a control removed.
+    pub removed: Vec<u32>,
+    /// Ids of rules and what a control exempted from them.
+    pub exempt: Vec<(u32, Arc<Target>)>,
+    pub body_length: usize,
+    /// The lowest number of all hits; 255 before any.
+    pub severity: u8,
+    pub hits: Vec<Hit>,
+}
+
+impl State {
+    pub fn clear(&mut self, slots: usize, budget: Budget) {
+        self.values.clear(budget);
+        self.tx.clear(slots);
+        self.matched.clear();
+        self.processor = Processor::None;
+        self.force_body = false;
+        self.content_type.clear();
+        self.body_fault = None;
+        self.removed.clear();
+        self.exempt.clear();
+        self.body_length = 0;
+        self.severity = u8::MAX;
+        self.hits.clear();
+    }
+
+    /// Writes a template with what its references stand for now.
+    pub fn expand(&self, template: &Template, out: &mut Vec<u8>) {
+        for piece in &template.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Piece::Reference(reference) => self.refer(reference, out),
+            }
+        }
+    }
+
+    fn refer(&self, reference: &Reference, out: &mut Vec<u8>) {
+        use Collection::{
+            ArgsCombinedSize, FilesCombinedSize, HighestSeverity, MatchedVar, MatchedVarName,
+            RequestBodyLength,
+        };
+        let (collection, name) = match reference {
+            Reference::Tx(slot) => return self.tx.write(Place::Slot(*slot), out),
+            Reference::Value(collection, name) => (*collection, name.as_deref()),
+            Reference::Unknown(_) => return,
+        };
+        match collection {
+            MatchedVar => {
+                out.extend_from_slice(self.matched.last().map_or(b"", |(_, value)| value))
+            }
+            MatchedVarName => {
+                out.extend_from_slice(self.matched.last().map_or(b"", |(name, _)| name));
+            }
+            ArgsCombinedSize | FilesCombinedSize | RequestBodyLength | HighestSeverity => {
+                let mut digits = itoa::Buffer::new();
+                out.extend_from_slice(digits.format(self.measure(collection)).as_bytes());
+            }
+            _ => out.extend_from_slice(self.values.first(collection, name).unwrap_or_default()),
+        }
+    }
+
+    /// The collections that are one number.
+    pub fn measure(&self, collection: Collection) -> usize {
+        match collection {
+            Collection::ArgsCombinedSize => {
+                let parts = [Collection::ArgsGet, Collection::ArgsPost].into_iter();
+                let names = [Collection::ArgsGetNames, Collection::ArgsPostNames].into_iter();
+                parts.chain(names).map(|part| self.values.size(part)).sum()
+            }
+            Collection::FilesCombinedSize => {
+                let ids = self.values.of(Collection::FilesSizes).iter();
+                let sizes = ids.map(|&id| {
+                    let (_, _, size) = self.values.at(id);
+                    usize::try_from(number(size)).unwrap_or(0)
+                });
+                sizes.fold(0, usize::saturating_add)
+            }
+            Collection::RequestBodyLength => self.body_length,
+            _ => usize::from(self.severity),
+        }
+    }
+}

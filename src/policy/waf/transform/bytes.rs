@@ -1,0 +1,199 @@
+//! Which bytes a value holds, and which telling pairs: enough to see that a transformation would
+//! change nothing, without running it.
+
+/// Two bytes that stand side by side somewhere in a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Pair {
+    /// A space before a space.
+    Spaces = 1,
+    /// A space before `/` or `(`.
+    SpaceBeforeOpening = 2,
+    /// `//`, `/.`, or a dot at the very beginning: a path that may be written shorter.
+    PathStep = 4,
+    /// `/*`
+    CommentOpens = 8,
+    /// `*/`
+    CommentCloses = 16,
+    /// `--`
+    Dashes = 32,
+    /// `<!`
+    Markup = 64,
+    /// `%` before a hexadecimal digit or a `u`.
+    Escape = 128,
+}
+
+/// A 256-bit map of the bytes that are present in a value, and its [`Pair`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteSet {
+    bits: [u64; 4],
+    pairs: u8,
+}
+
+/// Of which pairs a byte may be the first.
+const FIRST: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b' ' as usize] = Pair::Spaces as u8 | Pair::SpaceBeforeOpening as u8;
+    table[b'/' as usize] = Pair::PathStep as u8 | Pair::CommentOpens as u8;
+    table[b'*' as usize] = Pair::CommentCloses as u8;
+    table[b'-' as usize] = Pair::Dashes as u8;
+    table[b'<' as usize] = Pair::Markup as u8;
+    table[b'%' as usize] = Pair::Escape as u8;
+    table
+};
+
+/// Of which pairs a byte may be the second.
+const SECOND: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b' ' as usize] = Pair::Spaces as u8;
+    table[b'(' as usize] = Pair::SpaceBeforeOpening as u8;
+    table[b'/' as usize] =
+        Pair::SpaceBeforeOpening as u8 | Pair::PathStep as u8 | Pair::CommentCloses as u8;
+    table[b'.' as usize] = Pair::PathStep as u8;
+    table[b'*' as usize] = Pair::CommentOpens as u8;
+    table[b'-' as usize] = Pair::Dashes as u8;
+    table[b'!' as usize] = Pair::Markup as u8;
+    let mut byte = 0;
+    while byte < 256 {
+        let is_escape = matches!(byte as u8, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'u' | b'U');
+        if is_escape {
+            table[byte] |= Pair::Escape as u8;
+        }
+        byte += 1;
+    }
+    table
+};
+
+impl ByteSet {
+    /// What `value` holds.
+    pub fn of(value: &[u8]) -> ByteSet {
+        let mut set = ByteSet::default();
+        if value.first() == Some(&b'.') {
+            set.pairs |= Pair::PathStep as u8;
+        }
+        let mut before = 0;
+        for &byte in value {
+            set.bits[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            set.pairs |= FIRST[usize::from(before)] & SECOND[usize::from(byte)];
+            before = byte;
+        }
+        set
+    }
+
+    /// The bytes that are named, and no pair: for masks.
+    pub const fn named(bytes: &[u8]) -> ByteSet {
+        let mut bits = [0; 4];
+        let mut at = 0;
+        while at < bytes.len() {
+            bits[(bytes[at] >> 6) as usize] |= 1 << (bytes[at] & 63);
+            at += 1;
+        }
+        ByteSet { bits, pairs: 0 }
+    }
+
+    /// All bytes from `first` to `last`, and no pair.
+    pub const fn range(first: u8, last: u8) -> ByteSet {
+        let mut bits = [0; 4];
+        let mut byte = first as usize;
+        while byte <= last as usize {
+            bits[byte >> 6] |= 1 << (byte & 63);
+            byte += 1;
+        }
+        ByteSet { bits, pairs: 0 }
+    }
+
+    /// The bytes of both.
+    pub const fn or(self, other: ByteSet) -> ByteSet {
+        let mut bits = self.bits;
+        let mut at = 0;
+        while at < 4 {
+            bits[at] |= other.bits[at];
+            at += 1;
+        }
+        ByteSet {
+            bits,
+            pairs: self.pairs | other.pairs,
+        }
+    }
+
+    /// The bytes that are not there.
+    pub const fn complement(self) -> ByteSet {
+        let [a, b, c, d] = self.bits;
+        ByteSet {
+            bits: [!a, !b, !c, !d],
+            pairs: 0,
+        }
+    }
+
+    pub const fn contains(&self, byte: u8) -> bool {
+        self.bits[(byte >> 6) as usize] >> (byte & 63) & 1 == 1
+    }
+
+    /// Whether any byte is in both.
+    pub const fn meets(&self, other: &ByteSet) -> bool {
+        let mut at = 0;
+        let mut both = 0;
+        while at < 4 {
+            both |= self.bits[at] & other.bits[at];
+            at += 1;
+        }
+        both != 0
+    }
+
+    /// Whether the pair stands anywhere in the value.
+    pub const fn has(&self, pair: Pair) -> bool {
+        self.pairs & pair as u8 != 0
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.bits[0] | self.bits[1] | self.bits[2] | self.bits[3] == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pairs_are_seen_where_they_stand_together() {
+        for (value, pair) in [
+            (&b"a  b"[..], Pair::Spaces),
+            (b"cat /etc", Pair::SpaceBeforeOpening),
+            (b"f (x)", Pair::SpaceBeforeOpening),
+            (b"a//b", Pair::PathStep),
+            (b"a/../b", Pair::PathStep),
+            (b"./a", Pair::PathStep),
+            (b"1/**/", Pair::CommentOpens),
+            (b"1*/", Pair::CommentCloses),
+            (b"1--", Pair::Dashes),
+            (b"<!--", Pair::Markup),
+            (b"%2f", Pair::Escape),
+            (b"%u0041", Pair::Escape),
+        ] {
+            assert!(ByteSet::of(value).has(pair), "{pair:?}");
+        }
+        let plain = ByteSet::of(b"/a/b.c - d, 100 % * <x>");
+        for pair in [
+            Pair::Spaces,
+            Pair::PathStep,
+            Pair::CommentOpens,
+            Pair::Dashes,
+            Pair::Escape,
+        ] {
+            assert!(!plain.has(pair), "{pair:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn holds_exactly_the_bytes_of_the_value(value: Vec<u8>) {
+            let set = ByteSet::of(&value);
+            for byte in 0..=255 {
+                prop_assert_eq!(set.contains(byte), value.contains(&byte));
+            }
+            prop_assert_eq!(set.is_empty(), value.is_empty());
+            prop_assert!(set.or(ByteSet::named(b"x")).meets(&ByteSet::range(b'x', b'x')));
+        }
+    }
+}

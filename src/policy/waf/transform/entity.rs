@@ -1,0 +1,181 @@
+//! Character references of HTML (the HTML standard section 13.2.5.72), as they are read in text.
+//!
+//! `entities.txt` holds the names of the standard, sorted, with their code points. ModSecurity
+//! knows five of them; Coraza and browsers know all, so all are decoded. A reference without a
+//! single digit stays as it is, as the standard says.
+
+const NAMES: &str = include_str!("entities.txt");
+
+const COUNT: usize = count();
+
+/// Where each line of [`NAMES`] begins.
+const LINES: [u16; COUNT] = lines();
+
+/// Which of [`LINES`] is the first whose name begins with that byte, or with a later one.
+const FIRST: [u16; 129] = {
+    let mut first = [COUNT as u16; 129];
+    let mut line = COUNT;
+    while line > 0 {
+        line -= 1;
+        let mut byte = NAMES.as_bytes()[LINES[line] as usize] as usize + 1;
+        while byte > 0 {
+            byte -= 1;
+            first[byte] = line as u16;
+        }
+    }
+    first
+};
+
+/// Longest name that is read without its semicolon.
+const LONGEST_OPEN: usize = 6;
+
+/// Longest name at all; longer runs of letters need no look-up.
+const LONGEST: usize = 32;
+
+const fn count() -> usize {
+    let bytes = NAMES.as_bytes();
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        count += (bytes[at] == b'\n') as usize;
+        at += 1;
+    }
+    count
+}
+
+const fn lines() -> [u16; COUNT] {
+    let bytes = NAMES.as_bytes();
+    assert!(bytes.len() <= u16::MAX as usize);
+    let mut lines = [0; COUNT];
+    let (mut at, mut line) = (0, 1);
+    while line < COUNT {
+        if bytes[at] == b'\n' {
+            lines[line] = at as u16 + 1;
+            line += 1;
+        }
+        at += 1;
+    }
+    lines
+}
+
+pub(super) fn decode(input: &[u8], output: &mut Vec<u8>) {
+    let mut rest = input;
+    while let Some(at) = memchr::memchr(b'&', rest) {
+        output.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let length = match rest {
+            [_, b'#', ..] => numeric(rest, output),
+            _ => named(rest, output),
+        };
+        if length == 0 {
+            output.push(b'&');
+        }
+        rest = &rest[length.max(1)..];
+    }
+    output.extend_from_slice(rest);
+}
+
+/// The length of `&#65;` or `&#x41;` at the start of `rest`, decoded; zero if there is none.
+fn numeric(rest: &[u8], output: &mut Vec<u8>) -> usize {
+    let (radix, start) = match rest.get(2) {
+        Some(b'x' | b'X') => (16, 3),
+        _ => (10, 2),
+    };
+    let digits = rest[start..]
+        .iter()
+        .map_while(|&byte| char::from(byte).to_digit(radix));
+    let (code, count) = digits.fold((0_u32, 0), |(code, count), digit| {
+        let code = code.saturating_mul(radix).saturating_add(digit);
+        (code, count + 1)
+    });
+    if count == 0 {
+        return 0;
+    }
+    let end = start + count;
+    push(standard(code), output);
+    end + usize::from(rest.get(end) == Some(&b';'))
+}
+
+/// Code points that the standard replaces: C1 controls are read as windows-1252.
+fn standard(code: u32) -> u32 {
+    const WINDOWS_1252: [u16; 32] = [
+        0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0x8D, 0x017D, 0x8F, 0x90, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013,
+        0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
+    ];
+    match code {
+        0 => 0xFFFD,
+        0x80..=0x9F => WINDOWS_1252[code as usize - 0x80].into(),
+        _ => code,
+    }
+}
+
+fn push(code: u32, output: &mut Vec<u8>) {
+    let code = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    output.extend_from_slice(code.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// The length of `&name;` at the start of `rest`, decoded; zero if the name is unknown. Old names
+/// are read without a semicolon too, the longest that fits.
+fn named(rest: &[u8], output: &mut Vec<u8>) -> usize {
+    let letters = rest[1..].iter().take(LONGEST);
+    let letters = letters
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    let closed = letters + usize::from(rest.get(1 + letters) == Some(&b';'));
+    if let Some(codes) = find(&rest[1..1 + closed]) {
+        push_all(codes, output);
+        return 1 + closed;
+    }
+    for length in (2..=letters.min(LONGEST_OPEN)).rev() {
+        if let Some(codes) = find(&rest[1..1 + length]) {
+            push_all(codes, output);
+            return 1 + length;
+        }
+    }
+    0
+}
+
+fn push_all(codes: &str, output: &mut Vec<u8>) {
+    for code in codes.split(' ') {
+        push(u32::from_str_radix(code, 16).unwrap_or(0xFFFD), output);
+    }
+}
+
+/// The code points of a name, in hexadecimal digits.
+fn find(name: &[u8]) -> Option<&'static str> {
+    let first = usize::from(*name.first()?);
+    let (start, end) = (*FIRST.get(first)?, *FIRST.get(first + 1)?);
+    let lines = &LINES[usize::from(start)..usize::from(end)];
+    let at = lines
+        .binary_search_by(|&line| name_at(line).cmp(name))
+        .ok()?;
+    let codes = usize::from(lines[at]) + name.len() + 1;
+    NAMES[codes..].lines().next()
+}
+
+fn name_at(line: u16) -> &'static [u8] {
+    let line = &NAMES.as_bytes()[usize::from(line)..];
+    let length = line.iter().position(|&byte| byte == b' ');
+    &line[..length.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_and_none_is_longer_than_thought() {
+        let mut longest_open = 0;
+        for line in NAMES.lines() {
+            let (name, codes) = line.split_once(' ').unwrap();
+            assert_eq!(find(name.as_bytes()), Some(codes), "{name}");
+            assert!(name.len() <= LONGEST);
+            if !name.ends_with(';') {
+                longest_open = longest_open.max(name.len());
+            }
+        }
+        assert_eq!(longest_open, LONGEST_OPEN);
+        assert_eq!(find(b"nothing;"), None);
+        assert_eq!(find(b""), None);
+    }
+}

@@ -1,0 +1,342 @@
+//! A cleared request on its way to the backend, and the response on its way back.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+
+use crate::policy::catalogue::Operation;
+use crate::policy::denial::Denial;
+use crate::policy::pipeline::Refusal;
+use crate::proto::body::Framing;
+use crate::proto::transcode::Transcoder;
+use crate::shard::account::{Account, Decision};
+use crate::shard::buffer::Buffer;
+use crate::shard::connection::{After, Client};
+use crate::shard::exchange::collect::confirm_expectation;
+use crate::shard::exchange::refuse::{fail, refuse};
+use crate::shard::exchange::{Body, Ready};
+use crate::shard::upstream::balance::Turn;
+use crate::shard::upstream::ejection::Outcome;
+use crate::shard::upstream::pool::{Connection, increment};
+use crate::shard::upstream::relay::{Download, Relay, Response};
+use crate::shard::upstream::send::{Upload, UploadEnd};
+use crate::shard::upstream::tunnel::Tunnel;
+use crate::shard::upstream::{self, Link};
+use crate::shard::{Shard, View};
+
+/// What is left to tell a client that its time is over.
+const TOLD: Duration = Duration::from_secs(2);
+
+/// How long an exchange may take.
+fn longest<S: AsyncWriteRent>(client: &Client<S>, operation: &Operation) -> Duration {
+    operation
+        .timeouts
+        .exchange
+        .unwrap_or(client.timeouts.exchange)
+}
+
+/// Sends a cleared request and relays the response.
+pub async fn forward<S>(
+    shard: &Rc<Shard>,
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    ready: Ready,
+) -> After
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    if let Body::Streamed(_) = ready.body
+        && client.inbound.is_empty()
+        && confirm_expectation(client).await.is_err()
+    {
+        account.decision = Decision::Denied(Denial::Incomplete);
+        return After::Close;
+    }
+    account.sent = Some(Instant::now());
+    match tried(shard, view, client, account, &ready).await {
+        Ok(ended) => settle(view, client, account, ended).await,
+        Err(error) => fail(client, account, error, is_streamed(&ready.body)).await,
+    }
+}
+
+/// Tries an endpoint, and once more another one if nobody can have noticed: no connection came
+/// about, or a request that may be repeated was met with silence or with no answer in time.
+async fn tried<S>(
+    shard: &Rc<Shard>,
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    ready: &Ready,
+) -> Result<Ended, upstream::Error>
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let operation = &view.snapshot.catalogue.operations()[ready.cleared.operation()];
+    let cluster = &view.clusters[operation.upstream];
+    cluster.budget.earn();
+    let may_repeat = !is_streamed(&ready.body) && is_idempotent(account.method());
+    let mut failed: Option<Turn> = None;
+    loop {
+        let turn = cluster.choose(ready.key, failed.as_ref())?;
+        let may_retry = || {
+            let is_granted = failed.is_none() && cluster.budget.spend();
+            if is_granted {
+                increment(&cluster.counters.retried);
+            }
+            is_granted
+        };
+        // A second try trusts no connection that was kept.
+        let connection = match &failed {
+            None => turn.checkout().await,
+            Some(_) => turn.open().await,
+        };
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(error) if error.sent_nothing() && may_retry() => {
+                failed = Some(turn);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let ended = run(shard, client, account, &mut connection, (ready, operation)).await;
+        let is_silent = ended.is_silent();
+        if !(is_silent && connection.is_reused) {
+            // A kept connection that has gone meanwhile says nothing about its endpoint.
+            ended
+                .outcome()
+                .into_iter()
+                .for_each(|outcome| turn.note(outcome));
+        }
+        // An endpoint that does not answer in time is not asked twice; another one may know better.
+        let is_late = ended.is_late() && cluster.has_other(&turn);
+        if (is_silent || is_late) && may_repeat && may_retry() {
+            failed = Some(turn);
+            continue;
+        }
+        if ended.is_reusable {
+            turn.put_back(connection);
+        }
+        return Ok(ended);
+    }
+}
+
+/// What one try came to.
+struct Ended {
+    response: Response,
+    upload: UploadEnd,
+    is_reusable: bool,
+}
+
+/// Both directions at once: a backend may answer before it has read the body.
+async fn run<S>(
+    shard: &Shard,
+    client: &mut Client<S>,
+    account: &mut Account,
+    connection: &mut Connection,
+    (ready, operation): (&Ready, &Operation),
+) -> Ended
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let link = Link::default();
+    let streamed = match ready.body {
+        Body::Whole => Framing::None,
+        Body::Streamed(framing) => framing,
+    };
+    let response_timeout = operation
+        .timeouts
+        .response
+        .unwrap_or(connection.response_timeout);
+    // The backend's side ends first, so that the client can still be told.
+    let spent = account.received.elapsed();
+    let longest = longest(client, operation).saturating_sub(spent);
+    connection.deadline.limit(longest);
+    client.deadline.limit(longest + TOLD);
+    let upload = Upload {
+        link: &link,
+        coder: Transcoder::new(streamed, streamed),
+        max: operation.max_body as u64,
+        client_deadline: &client.deadline,
+        pace: client.pace,
+        deadline: &connection.deadline,
+        timeout: response_timeout,
+        bytes: std::mem::take(&mut client.request),
+    };
+    let relay = Relay {
+        link: &link,
+        cleared: &ready.cleared,
+        operation,
+        trace: &account.trace,
+        client_deadline: &client.deadline,
+        client_timeout: client.timeouts.body,
+        deadline: &connection.deadline,
+        timeout: response_timeout,
+        is_head: account.method() == "HEAD",
+        request: &client.head,
+        accept: ready.accept,
+        response: &mut client.response,
+        closes: !client.head.keep_alive,
+        out: &mut client.answer,
+    };
+    let mut buffer = shard.take_buffer();
+    let (upload, download) = futures_util::future::join(
+        upload.run(
+            &mut client.reader,
+            &mut client.inbound,
+            &mut connection.writer,
+        ),
+        relay.run(&mut connection.reader, &mut buffer, &mut client.writer),
+    )
+    .await;
+    let Download {
+        response,
+        answered,
+        relayed,
+        content,
+        is_clean,
+    } = download;
+    client.request = upload.bytes;
+    account.bytes_in += upload.content;
+    account.bytes_out = content;
+    account.answered = answered;
+    account.relayed = relayed;
+    connection.deadline.lift();
+    client.deadline.lift();
+    if response == Response::Switched {
+        tunnel(shard, client, account, connection, (operation, &mut buffer)).await;
+    }
+    shard.give_buffer(buffer);
+    // RFC 9110 section 9.3.1: content of a GET has no defined meaning. A backend that skips it would
+    // take it for the next request, so there is none on this connection.
+    let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");
+    Ended {
+        is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
+        response,
+        upload: upload.end,
+    }
+}
+
+/// Passes bytes both ways until somebody ends it, at the latest when the token of the client
+/// expires.
+async fn tunnel<S>(
+    shard: &Shard,
+    client: &mut Client<S>,
+    account: &mut Account,
+    connection: &mut Connection,
+    (operation, buffer): (&Operation, &mut Buffer),
+) where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let expires = account.principal.as_deref().and_then(|principal| {
+        let expires = principal.claims.get("exp")?.as_f64()?;
+        let left = expires - shard.clock.at(Instant::now()).unix_s as f64;
+        Duration::try_from_secs_f64(left.max(0.0)).ok()
+    });
+    let deadlines = [&client.deadline, &connection.deadline];
+    for deadline in deadlines {
+        expires.into_iter().for_each(|left| deadline.limit(left));
+    }
+    let tunnel = Tunnel {
+        deadlines,
+        idle: operation.websocket.unwrap_or(client.timeouts.idle),
+    };
+    let [up, down] = tunnel
+        .run(
+            (&mut client.reader, &mut client.writer, &mut client.inbound),
+            (&mut connection.reader, &mut connection.writer, buffer),
+        )
+        .await;
+    account.bytes_in += up;
+    account.bytes_out += down;
+    deadlines.iter().for_each(|deadline| deadline.lift());
+}
+
+impl Ended {
+    /// The backend closed before the first byte of an answer.
+    fn is_silent(&self) -> bool {
+        let silent = Response::None {
+            error: upstream::Error::ClosedEarly,
+            was_silent: true,
+        };
+        self.response == silent && !matches!(self.upload, UploadEnd::Refused(_))
+    }
+
+    /// The backend has not begun to answer in its time.
+    fn is_late(&self) -> bool {
+        let late = Response::None {
+            error: upstream::Error::ResponseTimeout,
+            was_silent: false,
+        };
+        self.response == late && !matches!(self.upload, UploadEnd::Refused(_))
+    }
+
+    /// What the endpoint has shown of itself; none where the client had its part in it.
+    fn outcome(&self) -> Option<Outcome> {
+        match (&self.response, self.upload) {
+            (Response::Complete { .. } | Response::Switched, _) => Some(Outcome::Answered),
+            (Response::Truncated { .. }, _) | (_, UploadEnd::Refused(_)) => None,
+            (Response::None { .. }, _) => Some(Outcome::Failed),
+        }
+    }
+}
+
+/// What becomes of the client's connection, after an answer if there was none yet.
+async fn settle<S>(
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    ended: Ended,
+) -> After
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    client.request.clear();
+    let has_unread = match ended.upload {
+        UploadEnd::Complete | UploadEnd::Dropped => false,
+        UploadEnd::Unfinished | UploadEnd::Refused(_) => true,
+    };
+    match (ended.response, ended.upload) {
+        (Response::Complete { status, closes }, _) => {
+            account.decision = Decision::Forwarded;
+            account.status = status;
+            match (closes, has_unread) {
+                (_, true) => After::Linger,
+                (true, false) => After::Close,
+                (false, false) => After::KeepAlive,
+            }
+        }
+        (Response::Switched, _) => {
+            account.decision = Decision::Forwarded;
+            account.status = 101;
+            After::Close
+        }
+        (Response::Truncated { status }, _) => {
+            account.decision = Decision::Forwarded;
+            account.status = status;
+            account.is_truncated = true;
+            After::Close
+        }
+        (Response::None { .. }, UploadEnd::Refused(denial)) => {
+            let mut refusal = Refusal::nowhere(denial);
+            refusal.operation = account.operation;
+            refusal.principal = account.principal.clone();
+            refuse(view, client, account, &refusal).await;
+            After::Linger
+        }
+        (Response::None { error, .. }, _) => fail(client, account, error, has_unread).await,
+    }
+}
+
+fn is_streamed(body: &Body) -> bool {
+    matches!(body, Body::Streamed(_))
+}
+
+/// RFC 9110 section 9.2.2: only these may be sent again by somebody else than the client.
+fn is_idempotent(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+    )
+}

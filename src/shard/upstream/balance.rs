@@ -1,0 +1,326 @@
+//! One upstream as one shard uses it: its endpoints, and which of them a request goes to.
+//!
+//! Out of the question is an endpoint that health checks call down, one that is left out for what
+//! this shard has seen of it, and one that has its fill of requests. Of the others the balance
+//! picks. An endpoint that refused connections is asked after all if there is no other: that costs
+//! nothing, and shows at once when it is back.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::policy::upstream::{Balance, Endpoint, Settings, Upstream};
+use crate::shard::deadline::{Deadlines, in_ticks};
+use crate::shard::upstream::Error;
+use crate::shard::upstream::affinity::{digest, weight};
+use crate::shard::upstream::budget::Budget;
+use crate::shard::upstream::ejection::{Outcome, Record, Standing};
+use crate::shard::upstream::pool::{Connection, Counters, Pool};
+
+/// Least share that an endpoint gets at the beginning of its slow start, of 256.
+const FIRST_SHARE: u32 = 26;
+
+/// Endpoints of one upstream, in one shard.
+pub struct Cluster {
+    pub settings: Settings,
+    pub budget: Budget,
+    pub counters: Rc<Counters>,
+    upstream: Upstream,
+    deadlines: Deadlines,
+    /// The generation of the list that `members` were made from.
+    generation: Cell<u64>,
+    members: RefCell<Vec<Rc<Member>>>,
+    turn: Cell<usize>,
+    random: RefCell<fastrand::Rng>,
+}
+
+/// One endpoint, in one shard.
+struct Member {
+    endpoint: Arc<Endpoint>,
+    /// A hash of its address.
+    seed: u64,
+    pool: Rc<Pool>,
+    in_flight: Cell<usize>,
+    record: RefCell<Record>,
+    was_up: Cell<bool>,
+    /// When it came into use; none once its slow start is over or if it was there from the start.
+    came_back: Cell<Option<u32>>,
+}
+
+/// A request's place at an endpoint, from choosing it to the end of the answer.
+pub struct Turn {
+    member: Rc<Member>,
+    cluster: Rc<Cluster>,
+}
+
+/// Why an endpoint is not picked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bar {
+    Down,
+    Refusing,
+    Failing,
+    Full,
+}
+
+impl Cluster {
+    pub fn new(upstream: Upstream, deadlines: Deadlines) -> Rc<Cluster> {
+        let cluster = Rc::new(Cluster {
+            budget: Budget::new(upstream.settings.retry_percent),
+            settings: upstream.settings.clone(),
+            counters: Rc::default(),
+            // Not that of any list, so that the first is taken over.
+            generation: Cell::new(u64::MAX),
+            members: RefCell::default(),
+            turn: Cell::new(0),
+            random: RefCell::new(fastrand::Rng::new()),
+            upstream,
+            deadlines,
+        });
+        cluster.renew();
+        // What is there at the start has nothing to come back from.
+        let members = cluster.members.borrow();
+        members.iter().for_each(|each| each.came_back.set(None));
+        drop(members);
+        cluster
+    }
+
+    /// Whether it serves this upstream, so that a reload may keep it.
+    pub fn is_of(&self, upstream: &Upstream) -> bool {
+        self.settings == upstream.settings
+            && Arc::ptr_eq(&self.upstream.endpoints, &upstream.endpoints)
+    }
+
+    /// Takes over a changed list of endpoints and what health checks have found.
+    pub fn tick(&self) {
+        self.renew();
+        for member in &*self.members.borrow() {
+            let is_up = member.endpoint.is_up();
+            if is_up && !member.was_up.replace(is_up) {
+                member.came_back.set(Some(self.deadlines.now()));
+            }
+            member.was_up.set(is_up);
+            member.pool.sweep();
+        }
+    }
+
+    fn renew(&self) {
+        let generation = self.upstream.endpoints.generation();
+        if self.generation.replace(generation) == generation {
+            return;
+        }
+        let mut members = self.members.borrow_mut();
+        let listed = self.upstream.endpoints.load();
+        let fresh = listed.iter().map(|endpoint| {
+            let known = members
+                .iter()
+                .find(|each| Arc::ptr_eq(&each.endpoint, endpoint));
+            known.cloned().unwrap_or_else(|| self.member(endpoint))
+        });
+        *members = fresh.collect();
+    }
+
+    fn member(&self, endpoint: &Arc<Endpoint>) -> Rc<Member> {
+        let pool = Pool::new(
+            endpoint.address.clone(),
+            &self.settings,
+            self.counters.clone(),
+            self.deadlines.clone(),
+        );
+        Rc::new(Member {
+            seed: digest(endpoint.address.to_string().as_bytes()),
+            pool,
+            in_flight: Cell::new(0),
+            record: RefCell::default(),
+            was_up: Cell::new(endpoint.is_up()),
+            came_back: Cell::new(Some(self.deadlines.now())),
+            endpoint: endpoint.clone(),
+        })
+    }
+
+    pub fn idle_count(&self) -> usize {
+        let members = self.members.borrow();
+        members.iter().map(|each| each.pool.idle_count()).sum()
+    }
+
+    /// How many endpoints requests may go to now.
+    pub fn in_use(&self) -> usize {
+        let members = self.members.borrow();
+        let open = members.iter().filter(|each| self.bar(each).is_none());
+        open.count()
+    }
+
+    /// Whether requests may go to another endpoint than this.
+    pub fn has_other(&self, turn: &Turn) -> bool {
+        let members = self.members.borrow();
+        let mut others = members
+            .iter()
+            .filter(|each| !Rc::ptr_eq(each, &turn.member));
+        others.any(|each| self.bar(each).is_none())
+    }
+
+    /// An endpoint for a request. `key` is what a hash goes by; `not` has just failed it and is
+    /// taken only if there is no other.
+    pub fn choose(self: &Rc<Self>, key: Option<u64>, not: Option<&Turn>) -> Result<Turn, Error> {
+        let members = self.members.borrow();
+        let member = match &**members {
+            // The usual case costs one look.
+            [only] if self.bar(only).is_none() => only.clone(),
+            several => self.pick(several, key, not)?,
+        };
+        member.in_flight.set(member.in_flight.get() + 1);
+        Ok(Turn {
+            member,
+            cluster: self.clone(),
+        })
+    }
+
+    fn pick(
+        &self,
+        members: &[Rc<Member>],
+        key: Option<u64>,
+        not: Option<&Turn>,
+    ) -> Result<Rc<Member>, Error> {
+        let is_failed = |each: &Rc<Member>| not.is_some_and(|turn| Rc::ptr_eq(&turn.member, each));
+        let open = |each: &&Rc<Member>| self.bar(each).is_none();
+        let others = || members.iter().filter(open).filter(|each| !is_failed(each));
+        if others().next().is_some() {
+            let eager = others().filter(|each| self.has_started(each));
+            return Ok(match eager.clone().next() {
+                Some(_) => self.balanced(&eager.collect::<Vec<_>>(), key),
+                None => self.balanced(&others().collect::<Vec<_>>(), key),
+            });
+        }
+        let bars = |bar| {
+            let barred = members
+                .iter()
+                .filter(move |each| self.bar(each) == Some(bar));
+            barred.filter(|each| !is_failed(each))
+        };
+        // One that refused before may be back, one that has just failed hardly is.
+        if bars(Bar::Refusing).next().is_some() {
+            return Ok(self.balanced(&bars(Bar::Refusing).collect::<Vec<_>>(), key));
+        }
+        if let Some(failed) = members.iter().find(|each| is_failed(each))
+            && matches!(self.bar(failed), None | Some(Bar::Refusing))
+        {
+            return Ok(failed.clone());
+        }
+        Err(if bars(Bar::Full).next().is_some() {
+            Error::Overloaded
+        } else if bars(Bar::Failing).next().is_some() {
+            Error::CircuitOpen
+        } else {
+            Error::NoEndpoint
+        })
+    }
+
+    fn bar(&self, member: &Member) -> Option<Bar> {
+        if !member.endpoint.is_up() {
+            return Some(Bar::Down);
+        }
+        let in_flight = member.in_flight.get();
+        match member.record.borrow().standing(self.deadlines.now()) {
+            Standing::LeftOut(Outcome::Refused) => return Some(Bar::Refusing),
+            Standing::LeftOut(Outcome::Failed | Outcome::Answered) => return Some(Bar::Failing),
+            // One at a time.
+            Standing::OnTrial if in_flight > 0 => return Some(Bar::Failing),
+            Standing::OnTrial | Standing::InUse => {}
+        }
+        (in_flight >= self.settings.max_in_flight).then_some(Bar::Full)
+    }
+
+    /// During a slow start, with a chance that grows with time.
+    fn has_started(&self, member: &Member) -> bool {
+        let Some(since) = member.came_back.get() else {
+            return true;
+        };
+        let whole = in_ticks(self.settings.slow_start);
+        let age = self.deadlines.now().wrapping_sub(since);
+        if age >= whole {
+            member.came_back.set(None);
+            return true;
+        }
+        let share = (u64::from(age) * 256 / u64::from(whole)) as u32;
+        self.random.borrow_mut().u32(..256) < share.max(FIRST_SHARE)
+    }
+
+    /// One of at least one.
+    fn balanced(&self, open: &[&Rc<Member>], key: Option<u64>) -> Rc<Member> {
+        let one = |index: usize| open[index % open.len()].clone();
+        let draw = || self.random.borrow_mut().usize(..open.len());
+        let turn = || {
+            self.turn.set(self.turn.get().wrapping_add(1));
+            self.turn.get()
+        };
+        match (&self.settings.balance, key) {
+            (Balance::RoundRobin, _) => one(turn()),
+            (Balance::LeastRequest, _) => {
+                // From a place that moves, so that equals take turns.
+                let first = turn();
+                let places = (0..open.len()).map(|offset| (first + offset) % open.len());
+                let least = places.min_by_key(|&index| open[index].in_flight.get());
+                one(least.unwrap_or(0))
+            }
+            (Balance::PowerOfTwo, _) => {
+                let (a, b) = (draw(), draw());
+                match open[a].in_flight.get() <= open[b].in_flight.get() {
+                    true => one(a),
+                    false => one(b),
+                }
+            }
+            (Balance::Hash(_), Some(key)) => {
+                let highest = open.iter().max_by_key(|each| weight(key, each.seed));
+                highest.map_or_else(|| one(0), |each| (*each).clone())
+            }
+            (Balance::Hash(_), None) => one(draw()),
+        }
+    }
+}
+
+impl Turn {
+    /// An idle connection to the endpoint, or a new one.
+    pub async fn checkout(&self) -> Result<Connection, Error> {
+        let outcome = self.member.pool.checkout().await;
+        self.noted(outcome)
+    }
+
+    /// A connection that no request has used.
+    pub async fn open(&self) -> Result<Connection, Error> {
+        let outcome = self.member.pool.open().await;
+        self.noted(outcome)
+    }
+
+    fn noted(&self, outcome: Result<Connection, Error>) -> Result<Connection, Error> {
+        if let Err(Error::Unreachable | Error::ConnectTimeout) = &outcome {
+            self.note(Outcome::Refused);
+        }
+        outcome
+    }
+
+    pub fn put_back(&self, connection: Connection) {
+        self.member.pool.put_back(connection);
+    }
+
+    /// Notes how the request ended. One that is left out for it comes back slowly.
+    pub fn note(&self, outcome: Outcome) {
+        let now = self.cluster.deadlines.now();
+        let mut record = self.member.record.borrow_mut();
+        let was = record.standing(now);
+        let is_left_out = record.note(outcome, now, self.cluster.settings.ejection);
+        if is_left_out {
+            self.cluster
+                .counters
+                .ejected
+                .set(self.cluster.counters.ejected.get() + 1);
+        }
+        if was == Standing::OnTrial && record.standing(now) == Standing::InUse {
+            self.member.came_back.set(Some(now));
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.member.in_flight.set(self.member.in_flight.get() - 1);
+    }
+}

@@ -1,0 +1,7 @@
+//! Suites that others wrote, on the rules that they wrote. Nothing of them is kept here: they are
+//! read from the directory that PORTCULLIS_CONFORMANCE names.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod regression;
+mod request;
+mod rule_set;

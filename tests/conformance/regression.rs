@@ -1,0 +1,176 @@
+//! The regression suite of the rule set: which rules match, request by request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use portcullis::policy::waf::compile::OnUnsupported;
+use portcullis::policy::waf::draft::Engine;
+use portcullis::policy::waf::inspection::{Inspection, Tuning};
+use portcullis::policy::waf::load::Settings;
+use portcullis::policy::waf::memory::Memory;
+use portcullis::policy::waf::message::{Headers, Request, Response};
+use portcullis::policy::waf::rule::RuleSet;
+
+use crate::request::{Case, Sent};
+use crate::rule_set;
+
+/// Checks that must hold, of a hundred.
+const ENOUGH: f64 = 99.5;
+
+pub fn cases(root: &Path) -> Vec<Case> {
+    let text = fs::read_to_string(root.join("regression-cases.jsonl")).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Rules, and what they run with.
+pub struct Run<'a> {
+    rules: &'a RuleSet,
+    memory: Memory,
+    inspection: Inspection,
+}
+
+impl Run<'_> {
+    pub fn of(rules: &RuleSet) -> Run<'_> {
+        Run {
+            rules,
+            memory: Memory::default(),
+            inspection: Inspection::default(),
+        }
+    }
+}
+
+/// The rules that a request and the answer to it meet.
+pub fn met(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> BTreeSet<u32> {
+    let Run {
+        rules,
+        memory,
+        inspection,
+    } = run;
+    let headers = sent.borrowed();
+    let request = Request {
+        method: &sent.method,
+        target: &sent.target,
+        version: &sent.version,
+        headers: Headers::Pairs(&headers),
+        peer: Some("192.0.2.7:4711".parse().unwrap()),
+        local: Some("192.0.2.1:80".parse().unwrap()),
+        id: b"17283940abcdef",
+    };
+    let tuning = Tuning {
+        engine: Engine::DetectionOnly,
+        exhaustive,
+        ..Tuning::default()
+    };
+    inspection.begin(rules, tuning);
+    inspection.head(rules, memory, &request);
+    inspection.body(rules, memory, &sent.body);
+    let response = Response {
+        status: 200,
+        version: b"HTTP/1.1",
+        headers: &[(b"Content-Type", b"text/html")],
+    };
+    inspection.response_head(rules, memory, &response);
+    inspection.response_body(rules, memory, &sent.reflected());
+    inspection.finish(rules, memory);
+    inspection.hits().iter().map(|hit| hit.rule).collect()
+}
+
+#[derive(Default)]
+struct Tally {
+    held: usize,
+    failed: Vec<String>,
+}
+
+#[test]
+fn the_rule_set_matches_as_its_project_says() {
+    let Some(root) = rule_set::root() else { return };
+    let settings = Settings {
+        variables: rule_set::SUITE,
+        on_unsupported: OnUnsupported::Skip,
+        ..Settings::default()
+    };
+    let rules = rule_set::loaded(&root, &settings).rules;
+    let mut run = Run::of(&rules);
+    let mut files: BTreeMap<String, Tally> = BTreeMap::new();
+    for case in cases(&root) {
+        let tally = files.entry(case.group.clone()).or_default();
+        for stage in &case.stages {
+            let found = met(&mut run, &stage.sent(), false);
+            let missing = stage.expect_ids.iter().filter(|id| !found.contains(id));
+            let spurious = stage.no_expect_ids.iter().filter(|id| found.contains(id));
+            let failed: Vec<String> = missing
+                .map(|id| format!("{} -{id}", case.id))
+                .chain(spurious.map(|id| format!("{} +{id}", case.id)))
+                .collect();
+            tally.held += stage.expect_ids.len() + stage.no_expect_ids.len() - failed.len();
+            tally.failed.extend(failed);
+        }
+    }
+    report(&files);
+}
+
+fn report(files: &BTreeMap<String, Tally>) {
+    let (mut held, mut failed) = (0, 0);
+    for (file, tally) in files {
+        let Tally {
+            held: here,
+            failed: not,
+        } = tally;
+        held += here;
+        failed += not.len();
+        println!("{file}: {here} of {}", here + not.len());
+        if !not.is_empty() {
+            println!("    {}", not.join(", "));
+        }
+    }
+    let rate = 100.0 * held as f64 / (held + failed) as f64;
+    println!("{held} of {} checks hold: {rate:.2} %", held + failed);
+    assert!(held > 2900, "the suite is not whole");
+    assert!(rate >= ENOUGH, "{rate:.2} % of the checks hold");
+}
+
+/// Folding and the prefilter change how long it takes, and nothing else.
+#[test]
+fn what_is_done_at_load_and_what_is_not_looked_at_changes_nothing() {
+    let Some(root) = rule_set::root() else { return };
+    for level in ["1", "4"] {
+        let mut variables = rule_set::SUITE.to_vec();
+        variables[0].1 = level;
+        let settings = Settings {
+            variables: &variables,
+            on_unsupported: OnUnsupported::Skip,
+            folded: true,
+        };
+        let plain = Settings {
+            folded: false,
+            ..settings
+        };
+        let (folded, plain) = (
+            rule_set::loaded(&root, &settings),
+            rule_set::loaded(&root, &plain),
+        );
+        println!(
+            "level {level}: {} of {} rules run, {:?} of them behind the prefilter (rules, with texts, forms)",
+            folded.rules.len(),
+            folded.written,
+            folded.rules.extent(),
+        );
+        let (mut folded, mut plain) = (Run::of(&folded.rules), Run::of(&plain.rules));
+        for case in cases(&root) {
+            for stage in &case.stages {
+                let sent = stage.sent();
+                let expected = met(&mut plain, &sent, true);
+                assert_eq!(met(&mut folded, &sent, false), expected, "{}", case.id);
+                assert_eq!(
+                    met(&mut folded, &sent, false),
+                    expected,
+                    "{}, seen before",
+                    case.id
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The WAF as a stage of the real process: what is found, refused, told and left out.
+
+use serde_json::Value;
+
+use crate::gateway::echo;
+use crate::process::{Directory, Process, run};
+
+/// Rules of our own, in the language of the rule sets that people have.
+const RULES: &str = r#"
+SecAction "id:1,phase:1,pass,nolog,setvar:tx.score=0"
+SecRule ARGS|ARGS_NAMES|REQUEST_HEADERS:Referer "@detectSQLi" "id:10,phase:2,pass,log,t:urlDecodeUni,\
+  msg:'SQL',severity:CRITICAL,setvar:tx.score=+5"
+SecRule ARGS|XML:/*|REQUEST_FILENAME "@rx (?i)<script" "id:11,phase:2,pass,log,t:htmlEntityDecode,\
+  msg:'Script',severity:CRITICAL,setvar:tx.score=+5"
+SecRule ARGS "@contains weak" "id:12,phase:2,pass,log,msg:'Weak',setvar:tx.score=+2"
+SecRule TX:SCORE "@ge %{tx.inbound_anomaly_score_threshold}" "id:20,phase:2,deny,status:403,log,\
+  msg:'Sum of scores'"
+"#;
+
+fn config(waf: &str, api: &str, operations: &str) -> String {
+    format!(
+        r#"
+[admin]
+address = "127.0.0.1:0"
+[log]
+access = "access.log"
+[[listener]]
+address = "127.0.0.1:0"
+[upstream.app]
+address = "{}"
+[waf.own]
+rules = ["rules.conf"]
+variables = {{ inbound_anomaly_score_threshold = "5" }}
+{waf}
+[api.app]
+paths = ["/a", "/b", "/c/**"]
+methods = ["GET", "POST"]
+contract = "none"
+authentication = "none"
+upstream = "app"
+owner = "team"
+{api}
+{operations}
+"#,
+        echo()
+    )
+}
+
+fn start(name: &str, waf: &str, api: &str, operations: &str) -> (Directory, Process) {
+    let directory = Directory::new(name);
+    directory.write("rules.conf", RULES);
+    directory.write("gateway.toml", &config(waf, api, operations));
+    let process = Process::start(&directory.path("gateway.toml"));
+    (directory, process)
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+fn post(target: &str, content_type: &str, body: &str) -> String {
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: h\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A counter, of all shards together.
+fn counted(process: &Process, name: &str) -> u64 {
+    let text = String::from_utf8(process.admin("/metrics").body).unwrap();
+    let samples = text.lines().filter(|line| line.starts_with(name));
+    samples
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
+/// The findings in the log line of the request with this path.
+fn logged(directory: &Directory, mut process: Process, path: &str) -> Vec<Value> {
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    process.ended();
+    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let found = lines.filter(|line| line["path"] == path);
+    let hits = found.flat_map(|line| line["waf"].as_array().cloned().unwrap_or_default());
+    hits.collect()
+}
+
+#[test]
+fn attacks_are_refused_wherever_they_stand_and_the_connection_lives() {
+    let (_directory, process) = start("waf-block", "mode = \"block\"", "waf = \"own\"", "");
+    let mut client = process.connect();
+    let injection = "1' or '1'='1' union select password from users --";
+    let escaped = injection.replace(' ', "%20").replace('\'', "%27");
+    let json = format!("{{\"a\":{{\"b\":[\"{injection}\"]}}}}");
+    let unicode = "{\"a\":\"\\u003cscript\\u003ealert(1)\"}";
+    let chunked = format!(
+        "POST /a HTTP/1.1\r\nHost: h\r\nContent-Type: {JSON}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n0\r\n\r\n",
+        json.len()
+    );
+    let multipart = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n{injection}\r\n--b--\r\n"
+    );
+    for attack in [
+        get(&format!("/a?x={escaped}")),
+        get(&format!("/a?{escaped}=x")),
+        post("/a", FORM, &format!("x={escaped}")),
+        post("/a", JSON, &json),
+        post("/a", JSON, unicode),
+        post("/a", "multipart/form-data; boundary=b", &multipart),
+        post("/a", "text/xml", "<a><b>&lt;script&gt;</b></a>"),
+        chunked,
+        get("/a?x=weak&y=weak&z=weak"),
+    ] {
+        let answer = client.ask(&attack);
+        assert_eq!(answer.status, 403, "{attack}\n{answer:?}");
+        assert!(answer.problem().contains("attack-detected"), "{answer:?}");
+        if answer.field("connection") == Some("close") {
+            client = process.connect();
+        }
+        let benign = client.ask(get("/a?x=O%27Brien&y=1"));
+        assert_eq!(benign.status, 200, "after {attack}");
+    }
+    for benign in [
+        get("/a?x=weak&y=weak"),
+        post(
+            "/a",
+            JSON,
+            "{\"note\":\"select a seat, or one from the second row\"}",
+        ),
+        post("/a", FORM, "note=it%27s+fine"),
+        post("/a", JSON, ""),
+    ] {
+        let answer = client.ask(&benign);
+        assert_eq!(answer.status, 200, "{benign}\n{answer:?}");
+    }
+    assert_eq!(counted(&process, "portcullis_waf_attacks_total"), 9);
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_refused_where_attacks_are() {
+    let (_directory, process) = start("waf-body", "mode = \"block\"", "waf = \"own\"", "");
+    let mut client = process.connect();
+    for (content_type, body) in [
+        (JSON, "{\"a\":1"),
+        (JSON, "\u{feff}{\"a\":1}"),
+        (JSON, "{\"a\":\"\\ud800\"}"),
+        (FORM, "a=%zz"),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\nContent-Disposition: form-data; name=a\n\nx\n--b--",
+        ),
+        ("multipart/form-data", "--b--"),
+        (
+            "text/xml",
+            "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///x\">]><a>&b;</a>",
+        ),
+    ] {
+        let answer = client.ask(post("/a", content_type, body));
+        assert_eq!(answer.status, 400, "{content_type} {body:?} {answer:?}");
+        assert!(
+            answer.problem().contains("uninspectable-body"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn beyond_the_budget_nothing_passes_uninspected() {
+    let waf = "mode = \"block\"\nmax_bytes = \"4KiB\"\nmax_values = 32";
+    let (_directory, process) = start("waf-budget", waf, "waf = \"own\"", "");
+    let mut client = process.connect();
+    let many: Vec<String> = (0..40).map(|at| format!("a{at}=1")).collect();
+    for body in [format!("a={}", "x".repeat(5000)), many.join("&")] {
+        let answer = client.ask(post("/a", FORM, &body));
+        assert_eq!(answer.status, 413, "{answer:?}");
+        assert!(
+            answer.problem().contains("too-much-to-inspect"),
+            "{answer:?}"
+        );
+    }
+    let fits = client.ask(post("/a", FORM, &format!("a={}", "x".repeat(2000))));
+    assert_eq!(fits.status, 200);
+}
+
+#[test]
+fn detection_tells_and_lets_pass() {
+    let (directory, process) = start("waf-detect", "", "waf = \"own\"", "");
+    let mut client = process.connect();
+    let request = "GET /a?x=%3Cscript HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer <script\r\nReferer: 1' or '1'='1\r\n\r\n";
+    assert_eq!(client.ask(request).status, 200);
+    assert_eq!(counted(&process, "portcullis_waf_attacks_total"), 1);
+    assert_eq!(counted(&process, "portcullis_waf_flagged_total"), 1);
+    let hits = logged(&directory, process, "/a");
+    let rules: Vec<u64> = hits
+        .iter()
+        .map(|hit| hit["rule"].as_u64().unwrap())
+        .collect();
+    assert_eq!(rules, [10, 11, 20], "{hits:?}");
+    assert_eq!(hits[0]["field"], "REQUEST_HEADERS:Referer");
+    assert_eq!(hits[1]["field"], "ARGS:x");
+    assert_eq!(hits[1]["value"], "<script");
+    assert_eq!(hits[1]["transformations"], "htmlEntityDecode");
+    assert_eq!(hits[1]["message"], "Script");
+}
+
+#[test]
+fn operations_are_tuned_one_by_one() {
+    let operations = r#"
+[api.app.operation."GET /a"]
+waf_threshold = 20
+[api.app.operation."POST /a"]
+waf_exclusions = [{ rules = ["11"], pointer = "/items/*/html" }]
+[api.app.operation."GET /b"]
+waf = "off"
+[api.app.operation."POST /b"]
+waf_mode = "detect"
+"#;
+    let waf = "mode = \"block\"\nexclusions = [{ rules = [\"10-10\"], target = \"ARGS:query\" }]";
+    let (_directory, process) = start("waf-tuned", waf, "waf = \"own\"", operations);
+    let mut client = process.connect();
+    let mut ask = |request: String, status: u16| {
+        let answer = client.ask(&request);
+        assert_eq!(answer.status, status, "{request}\n{answer:?}");
+    };
+    ask(get("/a?x=%3Cscript"), 200);
+    ask(get("/b?x=%3Cscript"), 200);
+    ask(post("/b", FORM, "x=%3Cscript"), 200);
+    ask(get("/c/d?x=%3Cscript"), 403);
+    ask(
+        post("/a", JSON, "{\"items\":[{\"html\":\"<script\"}]}"),
+        200,
+    );
+    ask(
+        post("/a", JSON, "{\"items\":[{\"text\":\"<script\"}]}"),
+        403,
+    );
+    ask(get("/c/d?query=1%27or%271%27=%271"), 200);
+    ask(get("/c/d?other=1%27or%271%27=%271"), 403);
+}
+
+#[test]
+fn check_tells_what_is_wrong_with_rules() {
+    let directory = Directory::new("waf-check");
+    directory.write(
+        "rules.conf",
+        "SecRule NOTHING \"@rx a\" \"id:3,phase:2,deny\"\nSecRule ARGS \"@rx a\" \"id:4,phase:2,explode\"\n",
+    );
+    directory.write(
+        "bad.conf",
+        "SecRule ARGS \"@rx (a\" \"id:1,phase:2,deny\"\n\nSecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n",
+    );
+    let waf = "mode = \"maybe\"\nparanoia_level = 7\n[waf.none]\n[waf.lost]\nrules = [\"lost/*.conf\"]\n\
+               [waf.bad]\nrules = [\"bad.conf\"]";
+    let operations = "[api.app.operation.\"GET /a\"]\nwaf = \"owm\"\n";
+    directory.write("gateway.toml", &config(waf, "", operations));
+    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for words in [
+        "rules.conf:1:1",
+        "rules.conf:2:1",
+        "bad.conf:1:1",
+        "bad.conf:3:1",
+        "\"maybe\" is not known here",
+        "there is no paranoia level 7",
+        "[waf.none] names no rules",
+        "lost/*.conf",
+        "there is no rule set \"owm\"",
+    ] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}

@@ -285,6 +285,7 @@ fn head_rewrite() -> Stage {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: false,
+            unwanted: None,
         };
         encode::request(&mut out, forwarded);
         encode::finish(&mut out, head.framing);

@@ -131,6 +131,7 @@ pub struct Api {
     pub source_prefix_v4: Option<At<usize>>,
     pub source_prefix_v6: Option<At<usize>>,
     pub max_body: Option<At<Size>>,
+    pub answers: Answers,
     pub inspected: Inspected,
     pub operations: Vec<(At<String>, Operation)>,
 }
@@ -148,6 +149,13 @@ pub struct Waf {
     pub max_values: Option<At<usize>>,
     pub over_budget: Option<At<String>>,
     pub exclusions: Vec<Exclusion>,
+}
+
+/// What an API or an operation says about its responses.
+pub struct Answers {
+    pub responses: Option<At<String>>,
+    pub headers: Vec<At<String>>,
+    pub max_body: Option<At<Size>>,
 }
 
 /// What an API or an operation says about its inspection.
@@ -179,6 +187,7 @@ pub struct Operation {
     pub ownership: Vec<Ownership>,
     pub limits: Vec<Limit>,
     pub max_body: Option<At<Size>>,
+    pub answers: Answers,
     pub inspected: Inspected,
     pub response_timeout: Option<Duration>,
     pub exchange_timeout: Option<Duration>,
@@ -331,6 +340,7 @@ fn api(table: &Table<'_, '_>) -> Api {
         source_prefix_v4: table.optional("source_prefix_v4"),
         source_prefix_v6: table.optional("source_prefix_v6"),
         max_body: table.optional("max_body"),
+        answers: answers(table),
         inspected: inspected(table),
         operations: table.named("operation", operation),
     }
@@ -349,6 +359,14 @@ fn waf(table: &Table<'_, '_>) -> Waf {
         max_values: table.optional("max_values"),
         over_budget: table.optional("over_budget"),
         exclusions: table.tables("exclusions", exclusion),
+    }
+}
+
+fn answers(table: &Table<'_, '_>) -> Answers {
+    Answers {
+        responses: table.optional("responses"),
+        headers: table.list("response_headers"),
+        max_body: table.optional("max_response_body"),
     }
 }
 
@@ -389,6 +407,7 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         }),
         limits: table.tables("limits", limit),
         max_body: table.optional("max_body"),
+        answers: answers(table),
         inspected: inspected(table),
         response_timeout: table.optional("response_timeout").map(|found| found.value),
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),

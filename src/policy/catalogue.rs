@@ -6,7 +6,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 
 use crate::policy::authz::Requirement;
-use crate::policy::contract::Contract;
+use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::identity::Principal;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
@@ -43,6 +43,8 @@ pub struct Operation {
     pub requirement: Requirement,
     pub limits: Limits,
     pub contract: Contract,
+    /// None: responses are not checked.
+    pub response: Option<ResponseContract>,
     /// Whether `contract` comes from a description.
     pub is_covered: bool,
     /// None: requests are not inspected by the WAF.
@@ -203,6 +205,7 @@ mod tests {
                 requirement: Requirement::default(),
                 limits: Limits::default(),
                 contract: Contract::none(),
+                response: None,
                 is_covered: false,
                 max_body: 0,
                 identity: Box::default(),

@@ -16,10 +16,12 @@ pub enum Stage {
     Waf,
     /// All stages passed.
     Forward,
+    /// What the backend answered.
+    Response,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 9] = [
         Stage::Protocol,
         Stage::Route,
         Stage::Authentication,
@@ -28,6 +30,7 @@ impl Stage {
         Stage::Contract,
         Stage::Waf,
         Stage::Forward,
+        Stage::Response,
     ];
 
     /// As it stands in logs and metric labels.
@@ -41,6 +44,7 @@ impl Stage {
             Stage::Contract => "contract",
             Stage::Waf => "waf",
             Stage::Forward => "forward",
+            Stage::Response => "response",
         }
     }
 }
@@ -86,6 +90,13 @@ pub enum Denial {
     UninspectableBody,
     /// More values or bytes than may be inspected.
     TooMuchToInspect,
+
+    /// The backend answered with a status or media type that is not declared.
+    UndeclaredResponse,
+    /// The backend's answer does not match its declaration.
+    InvalidResponse,
+    /// The answer is longer than may be read for its check.
+    ResponseTooLarge,
 }
 
 impl Denial {
@@ -117,6 +128,9 @@ impl Denial {
             Denial::AttackDetected,
             Denial::UninspectableBody,
             Denial::TooMuchToInspect,
+            Denial::UndeclaredResponse,
+            Denial::InvalidResponse,
+            Denial::ResponseTooLarge,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
@@ -144,6 +158,9 @@ impl Denial {
             | Denial::InvalidBody => Stage::Contract,
             Denial::AttackDetected | Denial::UninspectableBody | Denial::TooMuchToInspect => {
                 Stage::Waf
+            }
+            Denial::UndeclaredResponse | Denial::InvalidResponse | Denial::ResponseTooLarge => {
+                Stage::Response
             }
         }
     }
@@ -197,6 +214,21 @@ impl Denial {
                 413,
                 "too-much-to-inspect",
                 "The request holds too much to inspect",
+            ),
+            Denial::UndeclaredResponse => (
+                502,
+                "undeclared-response",
+                "The backend's answer is not declared",
+            ),
+            Denial::InvalidResponse => (
+                502,
+                "invalid-response",
+                "The backend's answer does not match the contract",
+            ),
+            Denial::ResponseTooLarge => (
+                502,
+                "response-too-large",
+                "The backend's answer is too large",
             ),
         };
         Problem {

@@ -6,6 +6,7 @@ pub mod authz;
 pub mod catalogue;
 pub mod contract;
 pub mod denial;
+pub mod egress;
 pub mod identity;
 pub mod pipeline;
 pub mod ratelimit;

@@ -22,6 +22,8 @@ pub struct Forwarded<'a> {
     pub default_host: &'a str,
     /// Whether the trace goes on, so that its `tracestate` still belongs to it.
     pub keeps_tracestate: bool,
+    /// What the client asks of the response that is not asked of the backend.
+    pub unwanted: Option<&'a SealedNames>,
 }
 
 /// Begins the request head for an upstream: origin-form of the canonical path and the kept fields.
@@ -43,11 +45,20 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         is_end_to_end(field)
             && (field.kind != Kind::Tracestate || request.keeps_tracestate)
             && !request.sealed.cover(field.name.of(bytes))
+            && request
+                .unwanted
+                .is_none_or(|unwanted| !unwanted.cover(field.name.of(bytes)))
     });
 }
 
-/// Begins the response head for a client. Lines of the gateway's own follow, then [`finish`].
-pub fn response(out: &mut Vec<u8>, bytes: &[u8], head: &ResponseHead) {
+/// Begins the response head for a client, of end-to-end fields with those that `keep` accepts.
+/// Lines of the gateway's own follow, then [`finish`].
+pub fn response(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    head: &ResponseHead,
+    keep: impl Fn(&Field) -> bool,
+) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
     // RFC 9112 section 4: the reason phrase may be empty, the space before it may not.
@@ -55,8 +66,9 @@ pub fn response(out: &mut Vec<u8>, bytes: &[u8], head: &ResponseHead) {
     // A bodiless answer (to HEAD, or 304) still tells the length that a GET would have had.
     let describes = head.framing == Framing::None && head.status != 204 && head.status >= 200;
     kept(out, &bytes[..head.length], &head.fields, |field| {
-        (is_end_to_end(field) && field.kind != Kind::RequestId)
-            || (describes && field.kind == Kind::ContentLength)
+        let leaves = (is_end_to_end(field) && field.kind != Kind::RequestId)
+            || (describes && field.kind == Kind::ContentLength);
+        leaves && keep(field)
     });
 }
 
@@ -130,6 +142,7 @@ mod tests {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: false,
+            unwanted: None,
         };
         request(&mut out, forwarded);
         out.extend_from_slice(added.as_bytes());
@@ -188,7 +201,7 @@ mod tests {
             let mut head = ResponseHead::default();
             assert_eq!(head.read(text.as_bytes(), to_head), Ok(true));
             let mut out = Vec::new();
-            response(&mut out, text.as_bytes(), &head);
+            response(&mut out, text.as_bytes(), &head, |_| true);
             finish(&mut out, head.framing);
             String::from_utf8(out).unwrap()
         };

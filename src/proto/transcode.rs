@@ -44,6 +44,14 @@ impl Transcoder {
         }
     }
 
+    /// Goes on in chunks; `content`, all that was written so far, becomes the first of them.
+    pub fn turn_to_chunks(&mut self, content: &mut Vec<u8>) {
+        let size = *b"00000000\r\n";
+        content.splice(0..0, size);
+        finish_chunk(content, 0, SIZE_DIGITS + 2);
+        self.writes_chunks = true;
+    }
+
     /// Whether all of the body has been read and written.
     pub fn is_done(&self) -> bool {
         self.is_done

@@ -46,8 +46,10 @@ pub struct Account {
     pub bytes_out: u64,
     /// The answer did not reach the client whole.
     pub is_truncated: bool,
-    /// What exactly a contract refused.
+    /// What exactly a contract refused or reported.
     pub detail: String,
+    /// What would have been denied, had it not been let pass to be reported only.
+    pub reported: Option<Denial>,
     /// What the WAF found, whatever came of it.
     pub hits: Vec<Hit>,
     method: [u8; METHOD],
@@ -73,6 +75,7 @@ impl Account {
             bytes_out: 0,
             is_truncated: false,
             detail: String::new(),
+            reported: None,
             hits: Vec::new(),
             method: [0; METHOD],
         }

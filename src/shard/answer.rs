@@ -119,7 +119,10 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::InvalidBody
         | Denial::AttackDetected
         | Denial::UninspectableBody
-        | Denial::TooMuchToInspect => return None,
+        | Denial::TooMuchToInspect
+        | Denial::UndeclaredResponse
+        | Denial::InvalidResponse
+        | Denial::ResponseTooLarge => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
+use crate::policy::contract::Detail;
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal};
 use crate::proto::body::Framing;
@@ -89,9 +90,7 @@ fn detail(shard: &Shard, refusal: &Refusal) -> String {
         .scratch
         .detail()
         .filter(|_| refusal.denial.stage() == Stage::Contract);
-    detail.map_or_else(String::new, |detail| {
-        format!("{} {} {}", detail.part, detail.name, detail.rule)
-    })
+    detail.map_or_else(String::new, Detail::to_string)
 }
 
 fn open_account<S: AsyncWriteRent>(

@@ -33,7 +33,7 @@ use monoio::io::AsyncReadRent;
 
 use crate::policy::authn::SignatureCache;
 use crate::policy::contract::Scratch;
-use crate::policy::denial::Stage;
+use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::State;
 use crate::policy::ratelimit::{Cells, Leases, Tuning};
 use crate::policy::snapshot::{Published, Snapshot};
@@ -429,6 +429,9 @@ impl Shard {
                 (metrics::Decision::Failed, "failed")
             }
         };
+        if let Some(denial) = account.reported {
+            self.metrics.report(denial);
+        }
         if !account.hits.is_empty() {
             self.metrics.waf_flagged.add(1);
         }
@@ -486,6 +489,7 @@ impl Shard {
             decision,
             stage: stage.name(),
             reason,
+            reported: account.reported.map_or("", Denial::reason),
             detail: &account.detail,
             hits: &account.hits,
             status: account.status,

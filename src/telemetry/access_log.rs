@@ -28,7 +28,9 @@ pub struct Record<'a> {
     pub stage: &'a str,
     /// Why it was not forwarded; empty if it was.
     pub reason: &'a str,
-    /// What exactly a contract refused, such as `body /amount maximum`.
+    /// What would have been the reason, had it not been let pass to be reported only.
+    pub reported: &'a str,
+    /// What exactly a contract refused or reported, such as `body /amount maximum`.
     pub detail: &'a str,
     /// What the WAF found.
     pub hits: &'a [Hit],
@@ -60,6 +62,7 @@ impl Record<'_> {
             ("decision", self.decision),
             ("stage", self.stage),
             ("reason", self.reason),
+            ("reported", self.reported),
             ("detail", self.detail),
         ] {
             if !value.is_empty() {
@@ -240,6 +243,7 @@ mod tests {
             decision: "denied",
             stage: "contract",
             reason: "invalid-body",
+            reported: "",
             detail: "",
             hits: &[],
             status: 400,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::policy::denial::Denial;
+use crate::policy::denial::{Denial, Stage};
 use crate::policy::snapshot::Snapshot;
 use crate::telemetry::counter::{BOUNDS_NS, Counter, Histogram};
 
@@ -67,6 +67,9 @@ pub struct Declared {
     pub pools: Vec<Arc<PoolMetrics>>,
 }
 
+/// The stages that can be told to report only.
+const REPORTED: [Stage; 2] = [Stage::Contract, Stage::Response];
+
 /// Everything that one shard counts.
 pub struct ShardMetrics {
     state: AtomicU8,
@@ -76,6 +79,8 @@ pub struct ShardMetrics {
     /// Requests for which no operation can be named.
     pub unmatched: OperationMetrics,
     denials: Vec<(Denial, Counter)>,
+    /// What would have been denied, had it not been let pass to be reported only.
+    reports: Vec<(Denial, Counter)>,
     failures: Vec<(&'static str, Counter)>,
     pub before_upstream: Histogram,
     pub after_upstream: Histogram,
@@ -102,14 +107,20 @@ pub struct ShardMetrics {
 
 impl ShardMetrics {
     fn new(failures: &[&'static str]) -> ShardMetrics {
-        let denials = Denial::all().into_iter();
+        let counted = |denials: Vec<Denial>| {
+            let denials = denials.into_iter();
+            denials.map(|denial| (denial, Counter::default())).collect()
+        };
+        let reports = Denial::all().into_iter();
+        let reports = reports.filter(|denial| REPORTED.contains(&denial.stage()));
         ShardMetrics {
             state: AtomicU8::new(State::Starting as u8),
             ring: OnceLock::new(),
             generation: Counter::default(),
             declared: ArcSwap::default(),
             unmatched: OperationMetrics::default(),
-            denials: denials.map(|denial| (denial, Counter::default())).collect(),
+            denials: counted(Denial::all()),
+            reports: counted(reports.collect()),
             failures: failures
                 .iter()
                 .map(|name| (*name, Counter::default()))
@@ -149,6 +160,12 @@ impl ShardMetrics {
 
     pub fn deny(&self, denial: Denial) {
         if let Some((_, counter)) = self.denials.iter().find(|(each, _)| *each == denial) {
+            counter.add(1);
+        }
+    }
+
+    pub fn report(&self, denial: Denial) {
+        if let Some((_, counter)) = self.reports.iter().find(|(each, _)| *each == denial) {
             counter.add(1);
         }
     }
@@ -265,20 +282,11 @@ impl Registry {
         }
         let name = "portcullis_denials_total";
         page.family(name, "counter", "Denials by stage and reason.");
-        for (index, denial) in Denial::all().iter().enumerate() {
-            let total: u64 = self
-                .shards
-                .iter()
-                .map(|shard| shard.denials[index].1.value())
-                .sum();
-            if total > 0 {
-                let labels = [
-                    ("stage", denial.stage().name()),
-                    ("reason", denial.reason()),
-                ];
-                page.sample(name, &labels, total);
-            }
-        }
+        page.denials(name, &self.shards, |shard| &shard.denials);
+        let name = "portcullis_reported_total";
+        let help = "What was let pass to be reported only, by stage and reason.";
+        page.family(name, "counter", help);
+        page.denials(name, &self.shards, |shard| &shard.reports);
         let name = "portcullis_upstream_failures_total";
         page.family(
             name,
@@ -521,6 +529,29 @@ impl Page {
         }
         if !labels.is_empty() {
             self.text.push('}');
+        }
+    }
+
+    /// One sample for each denial that has happened.
+    fn denials(
+        &mut self,
+        name: &str,
+        shards: &[Arc<ShardMetrics>],
+        counters: impl Fn(&ShardMetrics) -> &[(Denial, Counter)],
+    ) {
+        let Some(first) = shards.first() else {
+            return;
+        };
+        for (index, (denial, _)) in counters(first).iter().enumerate() {
+            let totals = shards.iter().map(|shard| counters(shard)[index].1.value());
+            let total: u64 = totals.sum();
+            if total > 0 {
+                let labels = [
+                    ("stage", denial.stage().name()),
+                    ("reason", denial.reason()),
+                ];
+                self.sample(name, &labels, total);
+            }
         }
     }
 

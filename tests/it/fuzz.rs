@@ -96,6 +96,7 @@ fn request_heads() {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: true,
+            unwanted: None,
         };
         encode::request(&mut out, forwarded);
         encode::finish(&mut out, head.framing);
@@ -130,7 +131,7 @@ fn response_heads() {
                 continue;
             }
             let mut out = Vec::new();
-            encode::response(&mut out, bytes, &head);
+            encode::response(&mut out, bytes, &head, |_| true);
             encode::finish(&mut out, head.framing);
             let mut again = ResponseHead::default();
             assert_eq!(

@@ -49,6 +49,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             requirement: Requirement::default(),
             limits: Limits::default(),
             contract: Contract::none(),
+            response: None,
             is_covered: false,
             max_body: 1 << 20,
             identity: Box::default(),

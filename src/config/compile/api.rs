@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use crate::config::compile::{issuer, read_text, upstream, waf};
+use crate::config::compile::response::Described;
+use crate::config::compile::{issuer, read_text, response, upstream, waf};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
-use crate::diagnostic::Position;
+use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
 use crate::policy::catalogue::{
     Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
 };
-use crate::policy::contract::Contract;
 use crate::policy::contract::openapi::{self, Document, Security};
 use crate::policy::contract::parameters::Location;
+use crate::policy::contract::response::Responses;
+use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
 use crate::policy::snapshot::Snapshot;
@@ -122,7 +124,7 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
                 }
                 other => format!("{name}: {other}"),
             };
-            let diagnostic = crate::diagnostic::Diagnostic::new(file, *position, message);
+            let diagnostic = Diagnostic::new(file, *position, message);
             let hint = "a path and method belong to one operation; separate them by `hosts`";
             reader.extend(vec![diagnostic.with_hint(hint)]);
         }
@@ -270,6 +272,7 @@ impl Compiler<'_, '_> {
                 method: &operation.method,
                 path: &operation.path,
                 contract: operation.contract,
+                response: self.response(extra, operation.position, &file, operation.responses),
                 is_covered: true,
                 authentication,
                 requirement,
@@ -283,8 +286,28 @@ impl Compiler<'_, '_> {
         placed.collect()
     }
 
+    fn response(
+        &self,
+        extra: Option<&file::Operation>,
+        position: Position,
+        file: &std::path::Path,
+        responses: Option<Result<Responses, Vec<Diagnostic>>>,
+    ) -> Option<ResponseContract> {
+        let own = extra.map(|extra| &extra.answers);
+        let described = Described {
+            file,
+            position,
+            responses,
+        };
+        response::compile(self.reader, &self.api.answers, own, described)
+    }
+
     fn undescribed(&self) -> Vec<Placed> {
         let api = self.api;
+        let own = api.operations.iter().map(|(_, own)| &own.answers);
+        for answers in own.chain([&api.answers]) {
+            response::refuse(self.reader, answers);
+        }
         match &api.contract {
             Some(word) if word.value == "none" => {}
             Some(word) => self.error(word.position, "there is no such contract", "write \"none\""),
@@ -333,6 +356,7 @@ impl Compiler<'_, '_> {
                     method: &method.value,
                     path: &path.value,
                     contract: Contract::none(),
+                    response: None,
                     is_covered: false,
                     authentication,
                     requirement,
@@ -410,6 +434,7 @@ impl Compiler<'_, '_> {
                 authentication: outline.authentication,
                 requirement: outline.requirement,
                 contract: outline.contract,
+                response: outline.response,
                 is_covered: outline.is_covered,
                 waf: {
                     let own = extra.map(|extra| &extra.inspected);
@@ -718,6 +743,7 @@ struct Outline<'o> {
     method: &'o str,
     path: &'o str,
     contract: Contract,
+    response: Option<ResponseContract>,
     is_covered: bool,
     authentication: Authentication,
     requirement: Requirement,

@@ -4,6 +4,7 @@
 mod api;
 mod issuer;
 mod listener;
+mod response;
 mod server;
 mod tls;
 mod upstream;

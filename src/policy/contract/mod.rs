@@ -1,17 +1,20 @@
 //! As agreed? What the description of an operation says about its parameters and body.
 //!
 //! A [`Contract`] is compiled at load from an OpenAPI document and never changes. Of a request it
-//! first sees the head, and says then whether it has to see the body too. Responses are not
-//! checked here.
+//! first sees the head, and says then whether it has to see the body too; a [`ResponseContract`] does
+//! the same for a response.
 
 pub mod body;
+pub mod field_names;
 pub mod media_type;
 pub mod openapi;
 pub mod parameters;
+pub mod response;
 pub mod schema;
 
 mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use response::ResponseContract;
 pub use terms::{Body, Contract, Detail, Scratch};

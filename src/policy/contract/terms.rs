@@ -4,6 +4,8 @@
 //! is forgotten when the next check begins, so that a value of one request can never stand for
 //! one of another.
 
+use std::fmt;
+
 use crate::policy::contract::body::{RequestBody, is_announced};
 use crate::policy::contract::parameters::Parameters;
 use crate::policy::contract::schema;
@@ -26,12 +28,18 @@ pub struct Scratch {
 /// What exactly a contract refused: for the log, never for the client. Holds no values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
-    /// `path`, `query`, `header` or `body`; empty when nothing was refused.
+    /// `path`, `query`, `header`, `body` or `response`; empty when nothing was refused.
     pub part: &'static str,
     /// Of a parameter; of a body the JSON pointer to the value.
     pub name: String,
     /// The keyword of the schema, or the rule of the parameter or body.
     pub rule: &'static str,
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {} {}", self.part, self.name, self.rule)
+    }
 }
 
 /// What a head says of the body to come; goes from [`Contract::check_head`] to
@@ -142,7 +150,7 @@ impl Scratch {
         Some(&self.detail).filter(|detail| !detail.part.is_empty())
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.has_body = false;
         self.detail.part = "";
     }

@@ -14,7 +14,7 @@ use crate::shard::account::{Account, Decision};
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::confirm_expectation;
-use crate::shard::exchange::refuse::{fail, refuse};
+use crate::shard::exchange::refuse::{fail, refuse, withhold};
 use crate::shard::exchange::{Body, Ready};
 use crate::shard::upstream::balance::Turn;
 use crate::shard::upstream::ejection::Outcome;
@@ -127,6 +127,8 @@ struct Ended {
     response: Response,
     upload: UploadEnd,
     is_reusable: bool,
+    /// Lines of a refused answer that the client is told nevertheless.
+    told: Vec<u8>,
 }
 
 /// Both directions at once: a backend may answer before it has read the body.
@@ -165,6 +167,7 @@ where
         bytes: std::mem::take(&mut client.request),
     };
     let relay = Relay {
+        shard,
         link: &link,
         cleared: &ready.cleared,
         operation,
@@ -196,11 +199,18 @@ where
         relayed,
         content,
         is_clean,
+        fault,
+        told,
     } = download;
     client.request = upload.bytes;
     account.bytes_in += upload.content;
     account.bytes_out = content;
     account.answered = answered;
+    if let Some(fault) = fault {
+        account.detail = fault.detail;
+        let is_refused = matches!(response, Response::Refused { .. });
+        account.reported = Some(fault.denial).filter(|_| !is_refused);
+    }
     account.relayed = relayed;
     connection.deadline.lift();
     client.deadline.lift();
@@ -215,6 +225,7 @@ where
         is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
         response,
         upload: upload.end,
+        told,
     }
 }
 
@@ -275,7 +286,9 @@ impl Ended {
     /// What the endpoint has shown of itself; none where the client had its part in it.
     fn outcome(&self) -> Option<Outcome> {
         match (&self.response, self.upload) {
-            (Response::Complete { .. } | Response::Switched, _) => Some(Outcome::Answered),
+            (Response::Complete { .. } | Response::Switched | Response::Refused { .. }, _) => {
+                Some(Outcome::Answered)
+            }
             (Response::Truncated { .. }, _) | (_, UploadEnd::Refused(_)) => None,
             (Response::None { .. }, _) => Some(Outcome::Failed),
         }
@@ -317,6 +330,10 @@ where
             account.status = status;
             account.is_truncated = true;
             After::Close
+        }
+        (Response::Refused { denial, status }, _) => {
+            let refused = (denial, status, &*ended.told);
+            withhold(client, account, refused, has_unread).await
         }
         (Response::None { .. }, UploadEnd::Refused(denial)) => {
             let mut refusal = Refusal::nowhere(denial);

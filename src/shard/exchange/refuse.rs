@@ -52,14 +52,58 @@ where
     S: AsyncReadRent + AsyncWriteRent,
 {
     account.decision = Decision::Failed(error);
-    client.request.clear();
-    let closes = has_unread || !client.head.keep_alive;
     let problem = Problem::from(error);
     // RFC 9110 section 10.2.3: what is short of places now has some again in a moment.
     let fields: &[u8] = match problem.status {
         503 => b"Retry-After: 1\r\n",
         _ => b"",
     };
+    end(client, account, (problem, fields), has_unread).await
+}
+
+/// Answers instead of the backend, whose own answer policy does not let out. `fields`: what of it
+/// the client is told nevertheless.
+pub async fn withhold<S>(
+    client: &mut Client<S>,
+    account: &mut Account,
+    (denial, status, fields): (Denial, u16, &[u8]),
+    has_unread: bool,
+) -> After
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    account.decision = Decision::Denied(denial);
+    let problem = match denial {
+        Denial::UndeclaredResponse if status >= 400 => refused_by_backend(status),
+        _ => denial.problem(),
+    };
+    end(client, account, (problem, fields), has_unread).await
+}
+
+/// An error that is not declared keeps its status, but not its words.
+fn refused_by_backend(status: u16) -> Problem {
+    Problem {
+        status,
+        kind: "backend-error",
+        title: match status {
+            400..500 => "The backend refused the request",
+            _ => "The backend failed",
+        },
+    }
+}
+
+/// Answers in place of the backend.
+async fn end<S>(
+    client: &mut Client<S>,
+    account: &mut Account,
+    (problem, fields): (Problem, &[u8]),
+    has_unread: bool,
+) -> After
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    client.request.clear();
+    let closes = has_unread || !client.head.keep_alive;
     answer_problem(client, account, problem, (fields, closes)).await;
     match (has_unread, closes || account.is_truncated) {
         (true, _) => After::Linger,

@@ -6,6 +6,7 @@ mod budget;
 pub mod ejection;
 pub mod pool;
 pub mod relay;
+mod release;
 pub mod send;
 pub mod tunnel;
 mod wire;

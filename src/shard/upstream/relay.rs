@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Operation;
+use crate::policy::denial::Denial;
+use crate::policy::egress::{self, Answer, Fault, Passed};
 use crate::policy::pipeline::Cleared;
 use crate::policy::ratelimit::write_remaining;
 use crate::proto::body::Framing;
@@ -12,11 +14,13 @@ use crate::proto::head::{RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket::{self, Accept};
 use crate::proto::{encode, limits};
+use crate::shard::Shard;
 use crate::shard::answer;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{fill, send};
 use crate::shard::deadline::Deadline;
 use crate::shard::trace::Trace;
+use crate::shard::upstream::release::Begun;
 use crate::shard::upstream::{Error, Link};
 
 /// How long the rest of a request is read that the backend has answered already.
@@ -24,6 +28,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The way from the backend to the client, for one exchange.
 pub struct Relay<'a> {
+    pub shard: &'a Shard,
     pub link: &'a Link,
     pub cleared: &'a Cleared,
     pub operation: &'a Operation,
@@ -51,6 +56,8 @@ pub enum Response {
     Switched,
     /// The client has got a part, and knows it from the end of the connection.
     Truncated { status: u16 },
+    /// The client has got nothing: policy does not let out what the backend answered.
+    Refused { denial: Denial, status: u16 },
     /// The client has got nothing.
     None {
         error: Error,
@@ -69,6 +76,10 @@ pub struct Download {
     pub content: u64,
     /// Whether the connection is ready for another request.
     pub is_clean: bool,
+    /// What policy found wrong with the answer.
+    pub fault: Option<Fault>,
+    /// Lines of a refused answer that the client is told nevertheless.
+    pub told: Vec<u8>,
 }
 
 impl Relay<'_> {
@@ -91,6 +102,8 @@ impl Relay<'_> {
             relayed: None,
             content: 0,
             is_clean: false,
+            fault: None,
+            told: Vec::new(),
         };
         match self.head(reader, buffer, writer).await {
             Ok(()) => {
@@ -165,7 +178,7 @@ impl Relay<'_> {
         buffer: &mut Buffer,
         writer: &mut W,
     ) -> Response {
-        encode::response(self.out, buffer.bytes(), self.response);
+        encode::response(self.out, buffer.bytes(), self.response, |_| true);
         self.out.extend_from_slice(websocket::LINES);
         encode::finish(self.out, Framing::None);
         buffer.consume(self.response.length);
@@ -184,7 +197,10 @@ impl Relay<'_> {
     ) -> Result<(), Response> {
         let length = self.response.length;
         if self.response.status != 100 && self.request.version == Version::Http11 {
-            encode::response(self.out, buffer.bytes(), self.response);
+            let (passed, bytes) = (Passed::default(), buffer.bytes());
+            encode::response(self.out, bytes, self.response, |field| {
+                passed.keeps(self.operation, field, bytes)
+            });
             encode::finish(self.out, Framing::None);
             self.client_deadline.set(self.client_timeout);
             let outcome = send(writer, self.out).await;
@@ -204,13 +220,26 @@ impl Relay<'_> {
         R: AsyncReadRent,
         W: AsyncWriteRent,
     {
+        let Some((passed, begun)) = self.judge((reader, buffer), writer, download).await else {
+            return;
+        };
         let status = self.response.status;
         download.response = Response::Truncated { status };
         let framing = self.client_framing();
         let closes = self.closes || framing == Framing::UntilClose;
-        self.write_head(buffer, framing, closes);
-        let mut coder = Transcoder::new(self.response.framing, framing);
+        self.write_head(buffer, (framing, closes), &passed);
+        download.fault = passed.reported;
         buffer.consume(self.response.length);
+        let mut coder = match begun {
+            None => Transcoder::new(self.response.framing, framing),
+            Some((mut coder, mut content)) => {
+                if framing == Framing::Chunked {
+                    coder.turn_to_chunks(&mut content);
+                }
+                self.out.extend_from_slice(&content);
+                coder
+            }
+        };
         loop {
             match coder.feed(buffer.bytes(), self.out) {
                 Ok(used) => buffer.consume(used),
@@ -253,6 +282,41 @@ impl Relay<'_> {
         }
     }
 
+    /// What policy says of the answer. None: it has been sent, or refused; otherwise it leaves as
+    /// it comes, and what of its body has been read already is told with it.
+    async fn judge<R, W>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        writer: &mut W,
+        download: &mut Download,
+    ) -> Option<(Passed, Option<Begun>)>
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let answer = Answer {
+            head: self.response,
+            bytes: buffer.bytes(),
+            to_head: self.is_head,
+        };
+        let state = &self.shard.state;
+        let judged = egress::check_head(self.operation, &mut state.borrow_mut(), answer);
+        match judged {
+            Ok(passed) => match passed.longest(self.operation) {
+                None => Some((passed, None)),
+                Some(longest) => {
+                    let judged = (passed, longest);
+                    self.release((reader, buffer), writer, judged, download)
+                        .await
+                }
+            },
+            Err(fault) => {
+                self.withhold((reader, buffer), fault, download).await;
+                None
+            }
+        }
+    }
+
     /// How the client is told where the body ends.
     fn client_framing(&self) -> Framing {
         match self.response.framing {
@@ -264,9 +328,16 @@ impl Relay<'_> {
         }
     }
 
-    fn write_head(&mut self, buffer: &Buffer, framing: Framing, closes: bool) {
-        let out = &mut *self.out;
-        encode::response(out, buffer.bytes(), self.response);
+    pub(super) fn write_head(
+        &mut self,
+        buffer: &Buffer,
+        (framing, closes): (Framing, bool),
+        passed: &Passed,
+    ) {
+        let (out, bytes) = (&mut *self.out, buffer.bytes());
+        encode::response(out, bytes, self.response, |field| {
+            passed.keeps(self.operation, field, bytes)
+        });
         for part in [b"X-Request-ID: ", self.trace.id().as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
         }
@@ -285,7 +356,7 @@ impl Relay<'_> {
     }
 }
 
-fn none(error: Error) -> Response {
+pub(super) fn none(error: Error) -> Response {
     Response::None {
         error,
         was_silent: false,

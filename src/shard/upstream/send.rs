@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 
+use crate::policy::contract::ResponseContract;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, Request};
 use crate::policy::snapshot::Snapshot;
@@ -39,6 +40,9 @@ impl Outgoing<'_> {
         let Request {
             head, bytes, path, ..
         } = self.request;
+        let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
+        let response = operation.response.as_ref();
+        let unwanted = response.and_then(ResponseContract::unwanted);
         let forwarded = Forwarded {
             head,
             bytes,
@@ -46,10 +50,13 @@ impl Outgoing<'_> {
             sealed: &self.snapshot.sealed,
             default_host: self.default_host(cleared),
             keeps_tracestate: self.trace.is_continued,
+            unwanted,
         };
         encode::request(out, forwarded);
+        if unwanted.is_some() {
+            out.extend_from_slice(b"Accept-Encoding: identity\r\n");
+        }
         if let Some(principal) = cleared.principal() {
-            let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
             operation.write_identity(principal, out);
         }
         for part in [

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::policy::contract::body::{Accepted, RequestBody};
 use crate::policy::contract::media_type::MediaType;
 use crate::policy::contract::openapi::node::{Node, Report};
-use crate::policy::contract::schema::Schema;
+use crate::policy::contract::schema::{Compiler, Direction, Schema};
 
 /// What a schema may say beside `type: string, format: binary`: nothing that binds.
 const ANNOTATIONS: [&str; 7] = [
@@ -48,9 +48,19 @@ pub fn read<'d>(
         );
         return None;
     };
+    let accepted = accepted(report, &content, Direction::Request);
+    Some(RequestBody::new(required, accepted))
+}
+
+/// The media types of a `content`, each with its schema for one direction.
+pub fn accepted<'d>(
+    report: &mut Report<'d>,
+    content: &Node<'d>,
+    direction: Direction,
+) -> Vec<Accepted> {
     let mut accepted: Vec<Accepted> = Vec::new();
     for (name, node) in content.members() {
-        let Some(next) = media_type(report, name, &node) else {
+        let Some(next) = media_type(report, name, &node, direction) else {
             continue;
         };
         if accepted.iter().any(|each| each.essence == next.essence) {
@@ -59,10 +69,15 @@ pub fn read<'d>(
         }
         accepted.push(next);
     }
-    Some(RequestBody::new(required, accepted))
+    accepted
 }
 
-fn media_type<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Accepted> {
+fn media_type<'d>(
+    report: &mut Report<'d>,
+    name: &str,
+    node: &Node<'d>,
+    direction: Direction,
+) -> Option<Accepted> {
     let Some(media_type) = MediaType::read(name.as_bytes()) else {
         let message = format!("`{name}` is not a media type");
         report.error(
@@ -92,7 +107,7 @@ fn media_type<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Optio
     }
     let essence = String::from_utf8_lossy(media_type.essence()).to_ascii_lowercase();
     let schema = match (node.member("schema"), media_type.is_json()) {
-        (Some(schema), true) => Some(compile(report, &schema)?),
+        (Some(schema), true) => Some(compile(report, &schema, direction)?),
         (None, true) => Some(well_formed(report, node)?),
         (Some(schema), false) => {
             check_opaque(report, &essence, schema)?;
@@ -139,9 +154,10 @@ fn well_formed(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
 }
 
 /// Compiles a schema of the document; its errors go to the report.
-pub fn compile(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
+pub fn compile(report: &mut Report<'_>, node: &Node<'_>, direction: Direction) -> Option<Schema> {
     let document = report.document;
-    let compiled = Schema::compile(&document.tree.root, &node.pointer, document.dialect);
+    let compiler = Compiler::new(&document.tree.root, document.dialect).direction(direction);
+    let compiled = compiler.compile(&node.pointer);
     compiled
         .map_err(|errors| {
             for error in errors {

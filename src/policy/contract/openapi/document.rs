@@ -10,6 +10,7 @@ use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::operation;
 use crate::policy::contract::openapi::yaml::{self, Tree};
 use crate::policy::contract::parameters::Location;
+use crate::policy::contract::response::Responses;
 use crate::policy::contract::schema::Dialect;
 use crate::policy::route::Segment;
 
@@ -35,6 +36,9 @@ pub struct Operation {
     pub security: Security,
     pub parameters: Vec<DeclaredParameter>,
     pub contract: Contract,
+    /// None: the operation does not say what it answers. What is wrong with the responses bears
+    /// only on operations whose responses are checked.
+    pub responses: Option<Result<Responses, Vec<Diagnostic>>>,
 }
 
 /// A parameter by its place and name.

@@ -2,15 +2,15 @@
 //!
 //! The document is the allow list, so everything in it that bears on a request is either enforced
 //! or an error with its place: nothing is read and then ignored. Not judged are the parts that
-//! describe and do not bind a request: `responses`, `callbacks`, `links`, `webhooks`, examples,
-//! tags, texts and `x-` extensions; response checking is not done here. Components are judged
-//! where an operation uses them. Only this one file is read: references leave it nowhere.
+//! describe and do not bind a request or its response: `callbacks`, `links`, `webhooks`, examples,
+//! tags, texts and `x-` extensions. Components are judged where an operation uses them. Only this one file is read: references leave it nowhere.
 
 mod content;
 mod document;
 mod node;
 mod operation;
 mod parameter;
+mod response;
 mod security;
 mod server;
 #[cfg(test)]

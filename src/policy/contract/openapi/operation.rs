@@ -6,9 +6,10 @@ use crate::diagnostic::Diagnostic;
 use crate::policy::contract::Contract;
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::{
-    DeclaredParameter, Document, Operation, content, parameter, security, server,
+    DeclaredParameter, Document, Operation, content, parameter, response, security, server,
 };
 use crate::policy::contract::parameters::{Parameter, Parameters, Shape};
+use crate::policy::contract::response::Responses;
 use crate::policy::route::{Routes, Segment, TemplateError, template};
 
 const METHODS: [&str; 8] = [
@@ -191,6 +192,7 @@ impl<'d> Reader<'d> {
         let parameters = parameter::read(&mut self.report, &shared.item, at, template.as_deref());
         let template = template.unwrap_or_default();
         let body = content::read(&mut self.report, at, method);
+        let responses = self.responses(at);
         self.operations.push(Operation {
             id: id.unwrap_or_default().to_owned(),
             method: method.to_ascii_uppercase(),
@@ -198,9 +200,17 @@ impl<'d> Reader<'d> {
             position: self.report.document.position(&at.pointer),
             security,
             parameters: parameters.iter().map(DeclaredParameter::of).collect(),
+            responses,
             contract: Contract::new(Parameters::new(parameters, &template), body),
             template,
         });
+    }
+
+    /// With a report of their own: they are no fault where responses are not checked.
+    fn responses(&self, at: &Node<'d>) -> Option<Result<Responses, Vec<Diagnostic>>> {
+        let mut report = Report::new(self.report.document);
+        let read = response::read(&mut report, at);
+        report.settle(read).transpose()
     }
 
     fn id(&mut self, operation: &Node<'d>) -> Option<&'d str> {

@@ -9,6 +9,7 @@ use crate::policy::contract::media_type::is_token;
 use crate::policy::contract::openapi::content::compile;
 use crate::policy::contract::openapi::node::{Node, Report, lookup};
 use crate::policy::contract::parameters::{DECLARED, ITEMS, Location, Parameter, Shape};
+use crate::policy::contract::schema::Direction;
 use crate::policy::route::Segment;
 
 const PARAMETER: [&str; 12] = [
@@ -214,7 +215,7 @@ fn parameter<'d>(
         name: name.into(),
         required,
         shape,
-        schema: compile(report, &schema)?,
+        schema: compile(report, &schema, Direction::Request)?,
     })
 }
 

@@ -1,0 +1,110 @@
+//! The stages that a backend's answer passes before the client sees any of it.
+//!
+//! The head is judged first and says whether the body has to be seen. Until then nothing of the
+//! answer has left, so a refusal can still be told in its place.
+
+use crate::policy::catalogue::Operation;
+use crate::policy::contract::Detail;
+use crate::policy::contract::response::Expected;
+use crate::policy::denial::Denial;
+use crate::policy::pipeline::State;
+use crate::proto::head::{Field, ResponseHead};
+
+/// The head of an answer.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    pub head: &'a ResponseHead,
+    /// The bytes that `head` points into.
+    pub bytes: &'a [u8],
+    /// Whether it answers a `HEAD`.
+    pub to_head: bool,
+}
+
+/// What was found wrong with an answer, whatever came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub denial: Denial,
+    /// For the log.
+    pub detail: String,
+}
+
+/// An answer whose head may leave, with its body or after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    expected: Expected,
+    /// A fault that is let pass.
+    pub reported: Option<Fault>,
+}
+
+/// Judges the head of an answer.
+pub fn check_head(
+    operation: &Operation,
+    state: &mut State,
+    answer: Answer<'_>,
+) -> Result<Passed, Fault> {
+    let Some(contract) = &operation.response else {
+        return Ok(Passed::default());
+    };
+    let Answer {
+        head,
+        bytes,
+        to_head,
+    } = answer;
+    let outcome = contract.check_head(head, bytes, to_head, &mut state.scratch);
+    judged(outcome, state)
+}
+
+fn judged(outcome: Result<Expected, Denial>, state: &State) -> Result<Passed, Fault> {
+    let fault = |denial| Fault {
+        denial,
+        detail: state
+            .scratch
+            .detail()
+            .map_or_else(String::new, Detail::to_string),
+    };
+    let expected = outcome.map_err(fault)?;
+    Ok(Passed {
+        expected,
+        reported: expected.reported.map(fault),
+    })
+}
+
+impl Passed {
+    /// The longest body that has to be seen before any of it may leave; none: it leaves as it
+    /// comes.
+    pub fn longest(&self, operation: &Operation) -> Option<usize> {
+        let contract = operation.response.as_ref()?;
+        self.expected.is_read().then(|| contract.max_body())
+    }
+
+    /// Whether a field may leave.
+    pub fn keeps(&self, operation: &Operation, field: &Field, bytes: &[u8]) -> bool {
+        let contract = operation.response.as_ref();
+        contract
+            .is_none_or(|contract| contract.keeps(self.expected, field.kind, field.name.of(bytes)))
+    }
+
+    /// Judges the body: the whole content without its framing.
+    pub fn check_body(
+        self,
+        operation: &Operation,
+        state: &mut State,
+        body: &[u8],
+    ) -> Result<Passed, Fault> {
+        let Some(contract) = &operation.response else {
+            return Ok(self);
+        };
+        let outcome = contract.check_body(self.expected, body, &mut state.scratch);
+        judged(outcome, state)
+    }
+
+    /// Judges a body that is longer than [`longest`](Passed::longest). What passes may leave as it
+    /// comes.
+    pub fn too_long(self, operation: &Operation, state: &mut State) -> Result<Passed, Fault> {
+        let Some(contract) = &operation.response else {
+            return Ok(self);
+        };
+        let outcome = contract.too_long(self.expected, &mut state.scratch);
+        judged(outcome, state)
+    }
+}

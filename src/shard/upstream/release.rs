@@ -1,0 +1,261 @@
+//! An answer that policy has to see whole before any of it leaves, or that it does not let out.
+
+use std::time::Instant;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+
+use crate::policy::denial::Denial;
+use crate::policy::egress::{Fault, Passed};
+use crate::proto::body::Framing;
+use crate::proto::transcode::Transcoder;
+use crate::shard::buffer::Buffer;
+use crate::shard::connection::{fill, send};
+use crate::shard::load::Held;
+use crate::shard::upstream::Error;
+use crate::shard::upstream::relay::{Download, Relay, Response, none};
+
+/// The longest body of a refused answer that is read, so that the connection can be used again.
+const DRAINED: usize = 64 * 1024;
+
+/// What a refused answer still tells the client (RFC 9110 sections 10.2.1, 10.2.3 and 11.6.1).
+const TOLD: [&str; 3] = ["Allow", "Retry-After", "WWW-Authenticate"];
+
+/// A body of which the beginning has been decoded.
+pub type Begun = (Transcoder, Vec<u8>);
+
+/// Why a body could not be collected.
+enum Short {
+    /// With what was taken out of its chunks.
+    TooLong(Option<Begun>),
+    Failed(Error),
+    Overloaded,
+}
+
+/// A collected body.
+enum Content {
+    /// So many bytes behind the head, where they came in.
+    Here(usize),
+    /// Taken out of its chunks.
+    Decoded(Vec<u8>),
+}
+
+impl Content {
+    fn of<'a>(&'a self, buffer: &'a Buffer, head: usize) -> &'a [u8] {
+        match self {
+            Content::Here(length) => &buffer.bytes()[head..head + length],
+            Content::Decoded(body) => body,
+        }
+    }
+}
+
+impl Relay<'_> {
+    /// Collects the body, has it judged, and sends head and body in one piece. What is too long
+    /// to be collected and passes nevertheless comes back.
+    pub(super) async fn release<R, W>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        writer: &mut W,
+        (passed, longest): (Passed, usize),
+        download: &mut Download,
+    ) -> Option<(Passed, Option<Begun>)>
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        let mut held = self.shard.load.bytes();
+        let content = match self
+            .collect((&mut *reader, &mut *buffer), longest, &mut held)
+            .await
+        {
+            Ok(content) => content,
+            Err(Short::TooLong(begun)) => {
+                let state = &self.shard.state;
+                let judged = passed.too_long(self.operation, &mut state.borrow_mut());
+                return match judged {
+                    Ok(passed) => Some((passed, begun)),
+                    Err(fault) => {
+                        self.refused(buffer, fault, download);
+                        None
+                    }
+                };
+            }
+            Err(Short::Overloaded) => {
+                let fault = Fault {
+                    denial: Denial::Overloaded,
+                    detail: String::new(),
+                };
+                self.refused(buffer, fault, download);
+                return None;
+            }
+            Err(Short::Failed(error)) => {
+                download.response = none(error);
+                return None;
+            }
+        };
+        let head = self.response.length;
+        let judged = {
+            let state = &mut self.shard.state.borrow_mut();
+            let body = content.of(buffer, head);
+            let judged = passed.check_body(self.operation, state, body);
+            if let Ok(passed) = &judged {
+                self.write_head(
+                    buffer,
+                    (Framing::Length(body.len() as u64), self.closes),
+                    passed,
+                );
+                self.out.extend_from_slice(content.of(buffer, head));
+                download.content = body.len() as u64;
+            }
+            judged
+        };
+        let is_clean = self.leave_body(buffer, &content);
+        match judged {
+            Ok(passed) => download.fault = passed.reported,
+            Err(fault) => {
+                self.refused(buffer, fault, download);
+                download.is_clean = is_clean;
+                return None;
+            }
+        }
+        buffer.consume(head);
+        download.is_clean = is_clean;
+        download.relayed = Some(Instant::now());
+        let status = self.response.status;
+        self.client_deadline.set(self.client_timeout);
+        download.response = match send(writer, self.out).await {
+            Ok(()) => Response::Complete {
+                status,
+                closes: self.closes,
+            },
+            Err(_) => Response::Truncated { status },
+        };
+        None
+    }
+
+    /// Takes the body out of the buffer. Whether the connection may be used again.
+    fn leave_body(&self, buffer: &mut Buffer, content: &Content) -> bool {
+        let head = self.response.length;
+        if let Content::Here(length) = content {
+            buffer.remove(head..head + length);
+        }
+        self.response.keep_alive && buffer.len() == head
+    }
+
+    /// Refuses an answer by its head, and reads a short body, so that the connection stays.
+    pub(super) async fn withhold<R: AsyncReadRent>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        fault: Fault,
+        download: &mut Download,
+    ) {
+        let mut held = self.shard.load.bytes();
+        let content = self
+            .collect((&mut *reader, &mut *buffer), DRAINED, &mut held)
+            .await;
+        download.is_clean = content.is_ok_and(|content| self.leave_body(buffer, &content));
+        self.refused(buffer, fault, download);
+    }
+
+    fn refused(&mut self, buffer: &Buffer, fault: Fault, download: &mut Download) {
+        let bytes = buffer.bytes();
+        let told = self.response.fields.iter().filter(|field| {
+            let name = field.name.of(bytes);
+            TOLD.iter()
+                .any(|told| name.eq_ignore_ascii_case(told.as_bytes()))
+        });
+        for field in told {
+            for part in [field.name.of(bytes), b": ", field.value.of(bytes), b"\r\n"] {
+                download.told.extend_from_slice(part);
+            }
+        }
+        download.response = Response::Refused {
+            denial: fault.denial,
+            status: self.response.status,
+        };
+        download.fault = Some(fault);
+    }
+
+    /// Reads the body. The head stays where it is; what was decoded leaves the buffer.
+    async fn collect<R: AsyncReadRent>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        longest: usize,
+        held: &mut Held,
+    ) -> Result<Content, Short> {
+        let head = self.response.length;
+        let length = match self.response.framing {
+            Framing::None => return Ok(Content::Here(0)),
+            Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            Framing::Chunked | Framing::UntilClose => {
+                let body = self.decode((reader, buffer), longest, held).await?;
+                return Ok(Content::Decoded(body));
+            }
+        };
+        if length > longest {
+            return Err(Short::TooLong(None));
+        }
+        if !held.grow_to(length) {
+            return Err(Short::Overloaded);
+        }
+        if buffer.len() < head + length {
+            buffer.reserve_total(head + length);
+        }
+        while buffer.len() < head + length {
+            match self.fill(reader, buffer).await? {
+                0 => return Err(Short::Failed(Error::ClosedEarly)),
+                _ => continue,
+            }
+        }
+        Ok(Content::Here(length))
+    }
+
+    async fn decode<R: AsyncReadRent>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        longest: usize,
+        held: &mut Held,
+    ) -> Result<Vec<u8>, Short> {
+        let head = self.response.length;
+        let mut coder = Transcoder::new(self.response.framing, Framing::None);
+        let mut body = Vec::new();
+        loop {
+            let fed = coder.feed(&buffer.bytes()[head..], &mut body);
+            let used = fed.map_err(|_| Short::Failed(Error::Malformed))?;
+            buffer.remove(head..head + used);
+            if body.len() > longest {
+                return Err(Short::TooLong(Some((coder, body))));
+            }
+            if !held.grow_to(body.len()) {
+                return Err(Short::Overloaded);
+            }
+            if coder.is_done() {
+                return Ok(body);
+            }
+            if buffer.room() == 0 {
+                let more = buffer.len() * 2;
+                buffer.reserve_total(more);
+            }
+            if self.fill(reader, buffer).await? == 0 && coder.close(&mut body).is_err() {
+                return Err(Short::Failed(Error::ClosedEarly));
+            }
+        }
+    }
+
+    /// Reads more of the answer; 0 at its end.
+    async fn fill<R: AsyncReadRent>(
+        &mut self,
+        reader: &mut R,
+        buffer: &mut Buffer,
+    ) -> Result<usize, Short> {
+        if self.link.is_uploaded.get() {
+            self.client_deadline.clear();
+        }
+        self.deadline.set(self.timeout);
+        match fill(reader, buffer).await {
+            // An end that came by force is no end of a body.
+            _ if self.deadline.has_fired() => Err(Short::Failed(Error::ResponseTimeout)),
+            Ok(count) => Ok(count),
+            Err(_) => Err(Short::Failed(Error::ClosedEarly)),
+        }
+    }
+}

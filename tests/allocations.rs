@@ -62,7 +62,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n\
+    {\"account\":\"a-1\",\"balances\":[{\"currency\":\"EUR\",\"amount\":104250}]}";
 
 /// Answers whatever comes in one piece.
 fn backend() -> std::net::SocketAddr {

@@ -418,7 +418,7 @@ pub fn echo() -> SocketAddr {
             body.push(b'\n');
             body.extend_from_slice(&request.body);
             let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Backend: yes\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Backend: yes\r\n\r\n",
                 body.len()
             );
             if request.line.starts_with("HEAD") {

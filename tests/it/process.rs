@@ -155,7 +155,7 @@ paths:
       security: [{ bearer: ["read:accounts"] }]
       parameters:
         - { name: accountId, in: path, required: true, schema: { type: string } }
-      responses: { "200": { description: ok } }
+      responses: { "200": { description: ok, content: { text/plain: {} } } }
   /payments:
     post:
       operationId: createPayment
@@ -171,7 +171,7 @@ paths:
               properties:
                 from: { type: string }
                 amount: { type: integer, minimum: 1 }
-      responses: { "200": { description: ok } }
+      responses: { "200": { description: ok, content: { text/plain: {} } } }
 components:
   securitySchemes: { bearer: { type: http, scheme: bearer } }
 "##;

@@ -13,7 +13,8 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use crate::process::{API, Directory, Process, claims, config, get};
 use crate::tls::Authority;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret";
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nsecret";
 
 /// A backend for `name`; with an authority for clients it wants their certificates.
 fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> SocketAddr {

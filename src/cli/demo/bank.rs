@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 /// More than the gateway lets through.
 const BODY: usize = 1 << 20;
 
+/// The account for which the bank tells more than its description says.
+const LEAKY: &str = "a-2";
+
 /// Serves in a thread of its own until the process ends.
 pub fn start() -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -43,21 +46,18 @@ async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let told = |name: &str| {
-        let value = request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
-    let (user, client) = (told("x-user-id"), told("x-client-id"));
+    let user = request.headers().get("x-user-id");
+    let user = user.and_then(|value| value.to_str().ok());
+    let user = user.unwrap_or_default().to_owned();
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let (status, body) = match (request.method(), segments.as_slice()) {
         (&Method::GET, ["accounts", account, "balances"]) => {
-            let balances = json!([{"currency": "EUR", "amount": 104_250}]);
-            let told = json!({"account": account, "user": user, "client": client});
-            (StatusCode::OK, json!({"balances": balances, "asked": told}))
+            let mut balances = json!([{"currency": "EUR", "amount": 104_250}]);
+            if *account == LEAKY {
+                balances[0]["ledger_row"] = json!(90_210);
+            }
+            (StatusCode::OK, json!({ "balances": balances }))
         }
         (&Method::POST, ["payments"]) => payment(request, &user).await,
         _ => (StatusCode::NOT_FOUND, json!({"error": "no such page"})),
@@ -75,7 +75,9 @@ async fn payment(request: Request<Incoming>, user: &str) -> (StatusCode, Value) 
         .ok()
         .and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok());
     match order {
-        Some(order) => (StatusCode::CREATED, json!({"payment": order, "by": user})),
+        // Who pays is known from the gateway alone.
+        Some(_) if user.is_empty() => (StatusCode::FORBIDDEN, json!({"error": "nobody"})),
+        Some(_) => (StatusCode::CREATED, json!({"id": "p-1"})),
         None => (StatusCode::BAD_REQUEST, json!({"error": "not an order"})),
     }
 }

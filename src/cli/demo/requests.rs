@@ -99,6 +99,12 @@ pub fn cases(key: &SigningKey) -> Result<Vec<Case>, String> {
             "/accounts/a-1/balances?debug=1",
             token("reader-2", read, LIFE_S)?,
         ),
+        get(
+            "a response with an undeclared member",
+            502,
+            "/accounts/a-2/balances",
+            token("reader-6", read, LIFE_S)?,
+        ),
         get("no token", 401, BALANCES, None),
         get(
             "a token that has expired",

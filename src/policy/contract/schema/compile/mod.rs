@@ -1,0 +1,357 @@
+//! From JSON Schema to rules. Every keyword is known by name: it is enforced, it says nothing about
+//! validity, or it is an error.
+
+mod bounds;
+mod branches;
+mod discriminator;
+mod notes;
+mod objects;
+mod values;
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::program::{
+    ArrayRule, Branches, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
+};
+use super::resource::{Place, Resources};
+use super::{Compiler, Dialect, Direction, Formats, Schema, SchemaError, Unknown, fuse};
+
+/// Deepest nesting of schemas, references not counted.
+const DEPTH: usize = 128;
+
+/// Keywords that say nothing about whether a value is valid.
+const ANNOTATIONS: [&str; 11] = [
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "deprecated",
+    "externalDocs",
+    "xml",
+    "$comment",
+    "$vocabulary",
+    "$defs",
+];
+
+/// What only JSON Schema 2020-12 knows.
+const ONLY_31: [&str; 25] = [
+    "const",
+    "prefixItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "propertyNames",
+    "patternProperties",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "$id",
+    "$anchor",
+    "$dynamicRef",
+    "$dynamicAnchor",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "$defs",
+    "$vocabulary",
+    "$comment",
+    "examples",
+];
+
+pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
+    let resources = Resources::new(
+        settings.document,
+        settings.address,
+        settings.documents,
+        settings.dialect,
+    );
+    let mut compilation = Compilation {
+        dialect: settings.dialect,
+        direction: settings.direction,
+        formats: settings.formats,
+        unknown: settings.unknown,
+        validates: true,
+        resources,
+        program: Program::default(),
+        known: HashMap::new(),
+        numbers: HashMap::new(),
+        dynamics: Vec::new(),
+        errors: Vec::new(),
+        lints: Vec::new(),
+        depth: 0,
+    };
+    let place = compilation.resources.place(pointer);
+    compilation.resources.scan(&place);
+    compilation.vocabularies(&place);
+    let root = compilation.at(&place);
+    compilation.finish_dynamic();
+    if compilation.errors.is_empty() {
+        compilation.refuse_loops(pointer);
+    }
+    if !compilation.errors.is_empty() {
+        return Err(compilation.errors);
+    }
+    let mut program = compilation.program;
+    fuse::alternatives(&mut program);
+    program.looks_twice = program.rules.iter().any(looks_twice);
+    Ok(Schema {
+        program,
+        root,
+        lints: compilation.lints,
+    })
+}
+
+/// Whether a rule may look at a value, or at what it holds, more than once.
+fn looks_twice(rule: &Rule) -> bool {
+    let branches = rule.branches.as_ref().is_some_and(|branches| {
+        let unevaluated = branches
+            .unevaluated_properties
+            .or(branches.unevaluated_items);
+        !branches.any_of.is_empty()
+            || !branches.one_of.is_empty()
+            || branches.not.or(unevaluated).is_some()
+            || branches.condition.is_some()
+    });
+    let array = rule.array.as_ref();
+    branches
+        || array.is_some_and(|array| array.is_unique || array.contains.is_some())
+        || rule
+            .object
+            .as_ref()
+            .is_some_and(|object| object.rare.is_some())
+}
+
+struct Compilation<'d> {
+    dialect: Dialect,
+    direction: Direction,
+    formats: Formats,
+    unknown: Unknown,
+    /// Whether the vocabulary of validation is in use.
+    validates: bool,
+    resources: Resources<'d>,
+    program: Program,
+    /// Rules by the place of their schema, so that a schema that refers to itself ends.
+    known: HashMap<Place, RuleId>,
+    /// Numbers of resources by URI.
+    numbers: HashMap<String, u32>,
+    /// Rules with a `$dynamicRef`, and the name of its anchor.
+    dynamics: Vec<(RuleId, String)>,
+    errors: Vec<SchemaError>,
+    lints: Vec<SchemaError>,
+    depth: usize,
+}
+
+impl<'d> Compilation<'d> {
+    fn said(&self, place: &Place, message: String, hint: String) -> SchemaError {
+        SchemaError {
+            pointer: self.resources.shown(place),
+            message,
+            hint: Some(hint),
+        }
+    }
+
+    pub(super) fn error(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let error = self.said(place, message.into(), hint.into());
+        self.errors.push(error);
+    }
+
+    pub(super) fn lint(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let lint = self.said(place, message.into(), hint.into());
+        self.lints.push(lint);
+    }
+
+    pub(super) fn resource(&mut self, place: &Place) -> u32 {
+        let base = self.resources.base(place).to_owned();
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(base).or_insert(next)
+    }
+
+    /// The rule of the schema at a place.
+    pub(super) fn at(&mut self, place: &Place) -> RuleId {
+        if let Some(&known) = self.known.get(place) {
+            return known;
+        }
+        let id = self.program.rules.len();
+        self.program.rules.push(Rule::default());
+        self.program.places.push(self.resources.shown(place).into());
+        self.known.insert(place.clone(), id);
+        if self.depth == DEPTH {
+            let hint = "name parts of it with $ref";
+            self.error(place, "schemas are nested too deep", hint);
+            return id;
+        }
+        self.depth += 1;
+        let mut rule = match self.resources.value(place) {
+            Some(Value::Object(schema)) => self.object(place, schema, id),
+            Some(Value::Bool(accepts)) if self.dialect == Dialect::OpenApi31 => match accepts {
+                true => Rule::default(),
+                false => Rule::never("false"),
+            },
+            Some(_) => {
+                self.error(place, "a schema must be an object", "write { type: ... }");
+                Rule::default()
+            }
+            None => {
+                self.error(place, "there is no schema here", "check the reference");
+                Rule::default()
+            }
+        };
+        self.depth -= 1;
+        rule.resource = self.resource(place);
+        let alias = self.alias(place, &rule, id);
+        self.program.rules[id] = rule;
+        if let Some(target) = alias {
+            self.known.insert(place.clone(), target);
+            return target;
+        }
+        id
+    }
+
+    /// The rule to use in place of one that only refers to it. Not across resources, as the way
+    /// through them counts for `$dynamicRef`.
+    fn alias(&self, place: &Place, rule: &Rule, id: RuleId) -> Option<RuleId> {
+        let schema = self.resources.value(place)?.as_object()?;
+        let mut others = schema.keys().filter(|key| *key != "$ref");
+        let is_only = schema.contains_key("$ref") && others.all(|key| is_annotation(key));
+        let [target] = rule.branches.as_ref()?.all[..] else {
+            return None;
+        };
+        let is_done = is_only && target != id && rule.never.is_none();
+        let is_near = self.program.rules[target].resource == rule.resource;
+        (is_done && is_near).then_some(target)
+    }
+
+    fn object(&mut self, place: &Place, schema: &'d Map<String, Value>, id: RuleId) -> Rule {
+        let mut rule = Rule::default();
+        if let Some(reference) = schema.get("$ref") {
+            let target = self.reference(&place.below("$ref"), reference);
+            rule.branches().all.extend(target);
+            // In 3.0 what stands beside a reference is ignored, so it must not matter.
+            if self.dialect == Dialect::OpenApi30 {
+                for key in schema
+                    .keys()
+                    .filter(|key| *key != "$ref" && !is_annotation(key))
+                {
+                    let hint = "put both into allOf, or move it to the schema that is referred to";
+                    let message = format!("`{key}` beside $ref has no effect in OpenAPI 3.0");
+                    self.error(&place.below(key), message, hint);
+                }
+                return rule;
+            }
+        }
+        for (key, value) in schema {
+            let at = place.below(key);
+            let known = match self.dialect {
+                Dialect::OpenApi30 if ONLY_31.contains(&key.as_str()) && !is_annotation(key) => {
+                    false
+                }
+                _ => {
+                    self.value_keyword(&mut rule, (schema, place), (key, &at), value)
+                        || self.object_keyword(&mut rule, (schema, place), (key, &at), value)
+                        || self.branch_keyword(&mut rule, (schema, id), (key, &at), value)
+                        || self.note(&mut rule, (key, &at), value)
+                }
+            };
+            if !known && self.unknown == Unknown::Noted {
+                self.lint(&at, format!("the keyword `{key}` is a note"), "remove it");
+            } else if !known {
+                let hint = match key.as_str() {
+                    "nullable" => "in OpenAPI 3.1 write type: [string, \"null\"]",
+                    "const" => "in OpenAPI 3.0 write an enum of one value",
+                    _ => "remove it, or describe the same with keywords that are",
+                };
+                self.error(&at, format!("the keyword `{key}` is not enforced"), hint);
+            }
+        }
+        rule
+    }
+
+    pub(super) fn flag(&mut self, at: &Place, value: &Value) -> bool {
+        if !value.is_boolean() {
+            let key = at.key();
+            let message = format!("`{key}` must be true or false");
+            self.error(at, message, format!("write {key}: true"));
+        }
+        *value == Value::Bool(true)
+    }
+
+    pub(super) fn map(&mut self, at: &Place, value: &'d Value) -> Option<&'d Map<String, Value>> {
+        if !value.is_object() {
+            let message = format!("`{}` must be an object", at.key());
+            self.error(at, message, "write { name: {...} }");
+        }
+        value.as_object()
+    }
+
+    pub(super) fn count(&mut self, at: &Place, value: &Value) -> Option<usize> {
+        let number = whole(value);
+        if number.is_none() {
+            let message = format!("{value} is no count");
+            self.error(at, message, "write a whole number from 0 on");
+        }
+        number
+    }
+
+    pub(super) fn list(&mut self, at: &Place, value: &Value) -> Box<[RuleId]> {
+        match value.as_array() {
+            Some(list) if !list.is_empty() => (0..list.len())
+                .map(|index| self.at(&at.below(&index.to_string())))
+                .collect(),
+            _ => {
+                let hint = "write [ {...}, {...} ]";
+                self.error(at, "a list of schemas is expected", hint);
+                Box::default()
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn string(&mut self) -> &mut StringRule {
+        self.string.get_or_insert_default()
+    }
+
+    fn array(&mut self) -> &mut ArrayRule {
+        self.array.get_or_insert_default()
+    }
+
+    fn object(&mut self) -> &mut ObjectRule {
+        self.object.get_or_insert_default()
+    }
+
+    fn rare(&mut self) -> &mut RareObject {
+        self.object().rare.get_or_insert_default()
+    }
+
+    fn branches(&mut self) -> &mut Branches {
+        self.branches.get_or_insert_default()
+    }
+}
+
+fn is_annotation(key: &str) -> bool {
+    key.starts_with("x-") || ANNOTATIONS.contains(&key)
+}
+
+/// Draft 4 to 2020-12 all let a whole number be written with a zero fraction.
+fn whole(value: &Value) -> Option<usize> {
+    let number = value.as_f64();
+    let number = number.filter(|number| number.fract() == 0.0 && *number >= 0.0);
+    number.map(|number| number as usize)
+}

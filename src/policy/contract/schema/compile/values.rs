@@ -1,0 +1,218 @@
+//! Keywords of single values and arrays.
+
+use serde_json::{Map, Value};
+
+use super::super::format::Format;
+use super::super::pattern;
+use super::super::program::{Contains, Rule, Values, types};
+use super::super::resource::Place;
+use super::super::{Dialect, Formats, Unknown};
+use super::bounds::range;
+use super::{Compilation, whole};
+
+/// Keywords of single values and arrays in the vocabulary of validation, and of `format`.
+const VALIDATION: [&str; 16] = [
+    "type",
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "nullable",
+];
+
+/// Formats of numbers, as OpenAPI defines them.
+const NUMBER_FORMATS: [&str; 4] = ["int32", "int64", "float", "double"];
+
+impl<'d> Compilation<'d> {
+    /// Keywords of single values and arrays.
+    pub(super) fn value_keyword(
+        &mut self,
+        rule: &mut Rule,
+        (schema, _): (&'d Map<String, Value>, &Place),
+        (key, at): (&str, &Place),
+        value: &'d Value,
+    ) -> bool {
+        if !self.validates && !matches!(key, "items" | "prefixItems" | "contains") {
+            return VALIDATION.contains(&key);
+        }
+        match key {
+            "type" => rule.types = self.types(at, schema, value),
+            "nullable" if self.dialect == Dialect::OpenApi30 => self.nullable(at, schema, value),
+            "enum" => self.enumeration(rule, at, value),
+            "const" => rule.values.push(allowed("const", [value])),
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
+                self.bound(rule, schema, (key, at), value);
+            }
+            "multipleOf" => self.multiple_of(rule, at, value),
+            "minLength" => rule.string().min_length = self.count(at, value),
+            "maxLength" => rule.string().max_length = self.count(at, value),
+            "pattern" => rule.string().pattern = self.pattern(at, value),
+            "format" => self.format(rule, schema, at, value),
+            "minItems" => rule.array().min_items = self.count(at, value),
+            "maxItems" => rule.array().max_items = self.count(at, value),
+            "items" => rule.array().items = Some(self.at(at)),
+            "prefixItems" => rule.array().prefix = self.list(at, value),
+            "uniqueItems" => rule.array().is_unique = self.flag(at, value),
+            "contains" => {
+                let bound = |key| schema.get(key).and_then(whole);
+                rule.array().contains = Some(Contains {
+                    rule: self.at(at),
+                    least: bound("minContains").unwrap_or(1),
+                    most: bound("maxContains"),
+                });
+            }
+            "minContains" | "maxContains" => {
+                self.count(at, value);
+                if !schema.contains_key("contains") {
+                    let message = format!("`{key}` has no effect without `contains`");
+                    self.lint(at, message, "add `contains` or remove it");
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn types(&mut self, at: &Place, schema: &Map<String, Value>, value: &Value) -> u8 {
+        let names: Vec<&Value> = match value {
+            Value::Array(names) if self.dialect == Dialect::OpenApi31 && !names.is_empty() => {
+                names.iter().collect()
+            }
+            name => vec![name],
+        };
+        let mut bits = 0;
+        for name in names {
+            match name.as_str().and_then(|name| type_bits(name, self.dialect)) {
+                Some(found) => bits |= found,
+                None => {
+                    let hint = "write string, number, integer, boolean, array or object";
+                    self.error(at, format!("{name} is no type"), hint);
+                }
+            }
+        }
+        let is_nullable = schema.get("nullable") == Some(&Value::Bool(true));
+        if self.dialect == Dialect::OpenApi30 && is_nullable {
+            bits |= types::NULL;
+        }
+        bits
+    }
+
+    /// `nullable` widens `type`; without one it has no meaning (OpenAPI 3.0.3).
+    pub(super) fn nullable(&mut self, at: &Place, schema: &Map<String, Value>, value: &Value) {
+        if !value.is_boolean() {
+            self.error(
+                at,
+                "`nullable` must be true or false",
+                "write nullable: true",
+            );
+        } else if !schema.contains_key("type") {
+            self.error(
+                at,
+                "`nullable` has no effect without `type`",
+                "add the `type`",
+            );
+        }
+    }
+
+    pub(super) fn enumeration(&mut self, rule: &mut Rule, at: &Place, value: &Value) {
+        match value.as_array() {
+            Some(values) if !values.is_empty() || self.unknown == Unknown::Noted => {
+                rule.values.push(allowed("enum", values));
+            }
+            _ => self.error(at, "`enum` must be a list of values", "write enum: [a, b]"),
+        }
+    }
+
+    pub(super) fn pattern(&mut self, at: &Place, value: &Value) -> Option<regex::Regex> {
+        let Some(text) = value.as_str() else {
+            self.error(
+                at,
+                "`pattern` must be a text",
+                "write pattern: \"^[a-z]+$\"",
+            );
+            return None;
+        };
+        self.regex(at, text)
+    }
+
+    pub(super) fn regex(&mut self, at: &Place, text: &str) -> Option<regex::Regex> {
+        pattern::compile(text)
+            .map_err(|reason| {
+                let hint = "patterns run in linear time, without look-around and back-references";
+                self.error(at, reason, hint);
+            })
+            .ok()
+    }
+
+    pub(super) fn format(
+        &mut self,
+        rule: &mut Rule,
+        schema: &Map<String, Value>,
+        at: &Place,
+        value: &Value,
+    ) {
+        let name = value.as_str().unwrap_or_default();
+        if self.formats == Formats::Noted {
+            return self.lint(at, "`format` is a note here", "write a pattern");
+        }
+        if let Some(format) = Format::named(name) {
+            rule.string().format = Some(format);
+        } else if NUMBER_FORMATS.contains(&name) {
+            let is_whole = name.starts_with("int");
+            let declared = schema.get("type").and_then(Value::as_str);
+            if is_whole && declared == Some("number") {
+                self.error(
+                    at,
+                    format!("`{name}` is a format of integers"),
+                    "write type: integer",
+                );
+            }
+            rule.number.get_or_insert_default().format = range(name);
+        } else if !matches!(name, "password" | "binary") {
+            let hint = format!(
+                "enforced are {} and {}",
+                Format::NAMES.join(", "),
+                NUMBER_FORMATS.join(", ")
+            );
+            self.error(at, format!("the format {value} is not enforced"), hint);
+        }
+    }
+}
+
+fn allowed<'v>(keyword: &'static str, values: impl IntoIterator<Item = &'v Value>) -> Values {
+    let (mut texts, mut others): (Vec<Box<str>>, Vec<Value>) = Default::default();
+    for value in values {
+        match value {
+            Value::String(text) => texts.push(text.as_str().into()),
+            other => others.push(other.clone()),
+        }
+    }
+    Values {
+        keyword,
+        texts: texts.into(),
+        others: others.into(),
+    }
+}
+
+fn type_bits(name: &str, dialect: Dialect) -> Option<u8> {
+    Some(match name {
+        "null" if dialect == Dialect::OpenApi31 => types::NULL,
+        "boolean" => types::BOOLEAN,
+        "string" => types::STRING,
+        "array" => types::ARRAY,
+        "object" => types::OBJECT,
+        "number" => types::NUMBER | types::INTEGER,
+        "integer" => types::INTEGER,
+        _ => return None,
+    })
+}

@@ -1,0 +1,109 @@
+//! Equality by value, with values of the schema and, by hashes, of items with each other.
+
+use serde_json::Value;
+
+use super::super::number::Exact;
+use super::Walk;
+
+impl<'w> Walk<'w> {
+    pub(super) fn is_one_of(
+        &mut self,
+        token: usize,
+        texts: &[Box<str>],
+        others: &[Value],
+    ) -> Option<bool> {
+        if self.byte(token) == b'"' {
+            return self.with_text(token, |_, text| {
+                Some(texts.iter().any(|other| **other == *text))
+            });
+        }
+        for other in others {
+            if self.equals(token, other)? {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    /// Equality by value with one of the schema.
+    pub(super) fn equals(&mut self, token: usize, value: &Value) -> Option<bool> {
+        let first = self.byte(token);
+        Some(match value {
+            Value::Null => first == b'n',
+            Value::Bool(true) => first == b't',
+            Value::Bool(false) => first == b'f',
+            Value::String(text) => first == b'"' && self.is_text(token, text),
+            Value::Number(other) => {
+                (first == b'-' || first.is_ascii_digit())
+                    && Exact::from_json(other)
+                        .number()
+                        .compare(&self.number(token)?.0)
+                        == std::cmp::Ordering::Equal
+            }
+            Value::Array(list) => first == b'[' && self.equals_list(token, list)?,
+            Value::Object(map) => first == b'{' && self.equals_map(token, map)?,
+        })
+    }
+
+    pub(super) fn equals_list(&mut self, token: usize, list: &[Value]) -> Option<bool> {
+        let (mut next, mut count) = (token + 1, 0);
+        while let Some(item) = self.item(&mut next) {
+            match list.get(count) {
+                Some(other) if self.equals(item, other)? => count += 1,
+                _ => return Some(false),
+            }
+        }
+        Some(count == list.len())
+    }
+
+    pub(super) fn equals_map(
+        &mut self,
+        token: usize,
+        map: &serde_json::Map<String, Value>,
+    ) -> Option<bool> {
+        let (mut next, mut count) = (token + 1, 0);
+        while let Some((name, value)) = self.member(&mut next) {
+            let other = self.with_text(name, |_, text| Some(map.get(text)))?;
+            match other {
+                Some(other) if self.equals(value, other)? => count += 1,
+                _ => return Some(false),
+            }
+        }
+        Some(count == map.len())
+    }
+
+    /// Equal for equal values: numbers however written, objects in any order.
+    pub(super) fn hash(&mut self, token: usize) -> Option<u64> {
+        use std::hash::{BuildHasher as _, Hasher as _};
+        let mut state = self.memory.hasher.build_hasher();
+        let first = self.byte(token);
+        match first {
+            b'"' => {
+                state.write_u8(first);
+                state.write_u64(self.hash_text(self.span(token)));
+            }
+            b'[' => {
+                state.write_u8(first);
+                let mut next = token + 1;
+                while let Some(item) = self.item(&mut next) {
+                    state.write_u64(self.hash(item)?);
+                }
+            }
+            b'{' => {
+                let (mut next, mut sum) = (token + 1, 0_u64);
+                while let Some((name, value)) = self.member(&mut next) {
+                    let pair = (self.hash_text(self.span(name)), self.hash(value)?);
+                    sum = sum.wrapping_add(self.memory.hasher.hash_one(pair));
+                }
+                state.write_u8(first);
+                state.write_u64(sum);
+            }
+            b't' | b'f' | b'n' => state.write_u8(first),
+            _ => {
+                state.write_u8(b'0');
+                self.number(token)?.0.hash(&mut state);
+            }
+        }
+        Some(state.finish())
+    }
+}

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::mask::{Mask, MaskKey};
 use super::program::{Program, RuleId};
-use super::walk::{Fault, Memory, Walk};
+use super::walk::{Fault, Memory, Pointer, Undeclared, Walk};
 use super::{Schema, text};
 
 /// What a check reuses; one per shard.
@@ -14,6 +15,36 @@ pub struct Scratch {
     memory: Memory,
     /// A parameter as JSON.
     written: String,
+    /// The body as it was rewritten last, and as it was before that.
+    rewritten: String,
+    previous: String,
+}
+
+/// How often a body is rewritten: what is taken out may decide what else has to go.
+const ROUNDS: usize = 4;
+
+/// What is asked of a body beside the verdict.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub undeclared: Undeclared,
+    /// Whether the reader has one of these scopes or roles.
+    pub sees: &'a dyn Fn(&[Box<str>]) -> bool,
+    /// Values to mask beside those that the schema names.
+    pub masks: &'a [(Pointer, Mask)],
+    pub key: Option<&'a MaskKey>,
+    /// The array whose items are counted.
+    pub count: Option<&'a Pointer>,
+}
+
+/// What became of a body that is valid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edited {
+    /// Whether it is to be replaced by [`Scratch::rewritten`].
+    pub is_changed: bool,
+    /// The first undeclared member, if it was taken out or noted.
+    pub undeclared: Option<Violation>,
+    /// How many items the array has.
+    pub items: Option<usize>,
 }
 
 /// Where and by which keyword a value was refused; never the value itself.
@@ -27,6 +58,11 @@ pub struct Violation {
 }
 
 impl Scratch {
+    /// The body that an edit changed last.
+    pub fn rewritten(&self) -> &str {
+        &self.rewritten
+    }
+
     /// The text, or the digits of the integer, at a JSON pointer of the body checked last.
     pub fn lookup(&self, pointer: &str) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.original).ok()?;
@@ -49,6 +85,84 @@ impl Schema {
         scratch.original.extend_from_slice(body);
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
         self.run(self.root, text, &mut scratch.memory)
+    }
+
+    /// Checks a whole body, takes out what is not to go on and masks what is not to be read. What
+    /// remains is valid without being edited again, but for what readers do not see of it.
+    pub fn edit(
+        &self,
+        body: &[u8],
+        wanted: Wanted<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Edited, Violation> {
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
+        let mut edited = Edited::default();
+        for _ in 0..ROUNDS {
+            let is_final = self.round(text, wanted, &mut edited, scratch)?;
+            if is_final {
+                let original = &mut scratch.original;
+                original.clear();
+                original.extend_from_slice(match edited.is_changed {
+                    true => scratch.rewritten.as_bytes(),
+                    false => body,
+                });
+                return Ok(edited);
+            }
+        }
+        Err(Violation {
+            keyword: "complexity",
+            ..no_json()
+        })
+    }
+
+    /// One walk, and the rewrite that it asks for. False: the result has to be looked at.
+    fn round(
+        &self,
+        text: &str,
+        wanted: Wanted<'_>,
+        edited: &mut Edited,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Violation> {
+        let Scratch {
+            memory,
+            rewritten,
+            previous,
+            ..
+        } = scratch;
+        let is_first = !edited.is_changed;
+        std::mem::swap(rewritten, previous);
+        let text: &str = if is_first { text } else { previous.as_str() };
+        let mut walk = Walk::new(&self.program, text, memory).ok_or_else(no_json)?;
+        walk.edit(wanted.undeclared != Undeclared::Refused, wanted.sees);
+        walk.run(self.root)
+            .map_err(|fault| told(&self.program, &walk, &fault))?;
+        let edits = walk.edits();
+        edits.decide();
+        if is_first {
+            let undeclared = edits.undeclared(wanted.undeclared == Undeclared::Noted);
+            edited.undeclared = undeclared.map(|fault| told(&self.program, &walk, &fault));
+            edited.items = wanted.count.map(|pointer| walk.count_items(pointer));
+        }
+        let edits = walk.edits();
+        if wanted.undeclared == Undeclared::Stripped {
+            edits.cut_undeclared();
+        }
+        let is_cut = edits.has_cuts();
+        if is_cut && !self.program.strips_safely {
+            walk.rewrite(None, rewritten);
+            edited.is_changed = true;
+            return Ok(false);
+        }
+        for (pointer, mask) in wanted.masks {
+            walk.mask_at(pointer, *mask);
+        }
+        if is_cut || walk.edits().has_views() {
+            walk.rewrite(Some(wanted.key), rewritten);
+            edited.is_changed = true;
+        } else {
+            std::mem::swap(rewritten, previous);
+        }
+        Ok(true)
     }
 
     /// All faults of a body, at most `limit`; found by a slower walk.

@@ -10,6 +10,7 @@ mod compile;
 mod format;
 mod fuse;
 mod index;
+mod mask;
 mod number;
 mod pattern;
 mod program;
@@ -17,6 +18,7 @@ mod resource;
 mod text;
 mod uri;
 mod vector;
+mod view;
 mod walk;
 
 #[cfg(test)]
@@ -24,8 +26,10 @@ mod tests;
 
 use serde_json::Value;
 
-pub use check::{Scratch, Violation};
+pub use check::{Edited, Scratch, Violation, Wanted};
+pub use mask::{Mask, MaskKey};
 pub use resource::Documents;
+pub use walk::{Pointer, Undeclared};
 
 use program::{Program, RuleId};
 
@@ -145,6 +149,16 @@ impl Schema {
         dialect: Dialect,
     ) -> Result<Schema, Vec<SchemaError>> {
         Compiler::new(document, dialect).compile(pointer)
+    }
+
+    /// Whether it says of values that not everybody sees them, or not as they are.
+    pub fn has_views(&self) -> bool {
+        self.program.views.is_any()
+    }
+
+    /// Masks the values of a format wherever they leave.
+    pub fn mask_format(&mut self, format: &str, mask: Mask) {
+        self.program.views.mask_format(format, mask);
     }
 
     /// What has less effect than it seems to have; nothing that makes a schema unusable.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::number::Exact;
+use super::view::Views;
 
 pub type RuleId = usize;
 
@@ -29,6 +30,12 @@ pub struct Program {
     pub looks_twice: bool,
     /// Whether any reference depends on how its schema was reached.
     pub is_dynamic: bool,
+    /// What is hidden or masked where a value has been judged by a rule.
+    pub views: Views,
+    /// Whether a member that is undeclared for one rule may be declared by another.
+    pub overlaps: bool,
+    /// Whether what remains is valid whatever undeclared members are taken out.
+    pub strips_safely: bool,
 }
 
 /// Everything that one schema object says.
@@ -209,6 +216,8 @@ pub enum Additional {
     /// Nothing is said of them.
     #[default]
     Open,
+    /// They are said to be welcome.
+    Allowed,
     Refused,
     Checked(RuleId),
 }

@@ -7,6 +7,7 @@ mod discriminator;
 mod notes;
 mod objects;
 mod values;
+mod views;
 
 use std::collections::HashMap;
 
@@ -101,6 +102,11 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
     let mut program = compilation.program;
     fuse::alternatives(&mut program);
     program.looks_twice = program.rules.iter().any(looks_twice);
+    program.overlaps = program
+        .rules
+        .iter()
+        .any(|rule| rule.in_place().next().is_some());
+    program.strips_safely = !program.looks_twice && program.rules.iter().all(strips_safely);
     Ok(Schema {
         program,
         root,
@@ -126,6 +132,15 @@ fn looks_twice(rule: &Rule) -> bool {
             .object
             .as_ref()
             .is_some_and(|object| object.rare.is_some())
+}
+
+/// Whether a value stays valid by a rule whatever undeclared members are taken out of it.
+fn strips_safely(rule: &Rule) -> bool {
+    let object = rule.object.as_ref().is_none_or(|object| {
+        let mut members = object.members.list.iter();
+        object.min_properties.is_none() && members.all(|member| member.rule.is_some())
+    });
+    object && rule.branches.is_none() && rule.never != Some("false")
 }
 
 struct Compilation<'d> {
@@ -229,7 +244,8 @@ impl<'d> Compilation<'d> {
     fn alias(&self, place: &Place, rule: &Rule, id: RuleId) -> Option<RuleId> {
         let schema = self.resources.value(place)?.as_object()?;
         let mut others = schema.keys().filter(|key| *key != "$ref");
-        let is_only = schema.contains_key("$ref") && others.all(|key| is_annotation(key));
+        let is_only =
+            schema.contains_key("$ref") && others.all(|key| is_annotation(key) && !is_view(key));
         let [target] = rule.branches.as_ref()?.all[..] else {
             return None;
         };
@@ -247,7 +263,7 @@ impl<'d> Compilation<'d> {
             if self.dialect == Dialect::OpenApi30 {
                 for key in schema
                     .keys()
-                    .filter(|key| *key != "$ref" && !is_annotation(key))
+                    .filter(|key| *key != "$ref" && (!is_annotation(key) || is_view(key)))
                 {
                     let hint = "put both into allOf, or move it to the schema that is referred to";
                     let message = format!("`{key}` beside $ref has no effect in OpenAPI 3.0");
@@ -263,7 +279,8 @@ impl<'d> Compilation<'d> {
                     false
                 }
                 _ => {
-                    self.value_keyword(&mut rule, (schema, place), (key, &at), value)
+                    self.view_keyword(id, (key, &at), value)
+                        || self.value_keyword(&mut rule, (schema, place), (key, &at), value)
                         || self.object_keyword(&mut rule, (schema, place), (key, &at), value)
                         || self.branch_keyword(&mut rule, (schema, id), (key, &at), value)
                         || self.note(&mut rule, (key, &at), value)
@@ -343,6 +360,10 @@ impl Rule {
     fn branches(&mut self) -> &mut Branches {
         self.branches.get_or_insert_default()
     }
+}
+
+fn is_view(key: &str) -> bool {
+    matches!(key, "x-visible-to" | "x-mask")
 }
 
 fn is_annotation(key: &str) -> bool {

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::super::Direction;
 use super::super::program::{Additional, Member, Members, Rule};
 use super::super::resource::Place;
-use super::super::{Dialect, Direction};
 use super::{Compilation, DEPTH};
 
 impl<'d> Compilation<'d> {
@@ -23,7 +23,7 @@ impl<'d> Compilation<'d> {
             "additionalProperties" => {
                 rule.object().additional = match value {
                     Value::Bool(false) => Additional::Refused,
-                    Value::Bool(true) if self.dialect == Dialect::OpenApi30 => Additional::Open,
+                    Value::Bool(true) => Additional::Allowed,
                     _ => Additional::Checked(self.at(at)),
                 };
             }

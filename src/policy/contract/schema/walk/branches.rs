@@ -4,8 +4,16 @@ use super::super::program::{Branches, RuleId, Switch};
 use super::Walk;
 
 impl<'w> Walk<'w> {
-    /// Whether a value fits a rule, without a fault if not. None: the walk is over.
+    /// Whether a value fits a rule as it is, without a fault if not. None: the walk is over.
     pub(super) fn holds(&mut self, id: RuleId, token: usize) -> Option<bool> {
+        let is_lenient = std::mem::take(&mut self.is_lenient);
+        let holds = self.tries(id, token);
+        self.is_lenient = is_lenient;
+        holds
+    }
+
+    /// Whether a value fits a rule, without a fault if not. None: the walk is over.
+    pub(super) fn tries(&mut self, id: RuleId, token: usize) -> Option<bool> {
         let (depth, nesting) = (self.depth, self.nesting);
         let (names, scope) = (self.memory.names.len(), self.memory.scope.len());
         self.quiet += 1;
@@ -34,6 +42,7 @@ impl<'w> Walk<'w> {
         }
         match &rule.switch {
             Some(switch) => self.switch(switch, id, token)?,
+            None if self.is_lenient => self.settle(rule, id, token)?,
             None => self.alternatives(rule, id, token)?,
         }
         if let Some(not) = rule.not {
@@ -42,7 +51,10 @@ impl<'w> Walk<'w> {
         }
         if let Some(condition) = &rule.condition {
             let next = match self.holds(condition.test, token)? {
-                true => condition.then,
+                true => {
+                    self.note_test(condition.test, token)?;
+                    condition.then
+                }
                 false => condition.or_else,
             };
             if let Some(next) = next {

@@ -8,14 +8,22 @@
 mod array;
 mod branches;
 mod cursor;
+mod edits;
 mod equality;
 mod names;
 mod object;
+mod place;
 mod pointer;
+mod rewrite;
 mod scalar;
 mod unevaluated;
 
 use ahash::RandomState;
+
+pub use edits::Undeclared;
+pub use place::Pointer;
+
+use edits::Edits;
 
 use super::index::Index;
 use super::program::{Program, Rule, RuleId, types};
@@ -52,6 +60,8 @@ pub struct Memory {
     hasher: RandomState,
     /// Schema resources on the way down.
     scope: Vec<u32>,
+    /// What is to be taken out or changed.
+    edits: Edits,
 }
 
 /// A value that was refused: its token, the rule and the keyword.
@@ -67,6 +77,11 @@ pub struct Walk<'w> {
     program: &'w Program,
     text: &'w str,
     memory: &'w mut Memory,
+    /// Edits are asked for: members that do not leave in this direction count for nothing.
+    is_editing: bool,
+    /// Edits are noted, and undeclared members may be no fault. Never set within an alternative
+    /// that has to hold as it is.
+    is_lenient: bool,
     /// Ends are known, and everything is known to be JSON.
     is_proved: bool,
     /// Ends are being noted.
@@ -83,6 +98,17 @@ pub struct Walk<'w> {
     /// All faults, where more than the first are asked for.
     found: Vec<Fault>,
     limit: usize,
+}
+
+impl Fault {
+    /// A member that no schema declares.
+    fn undeclared(value: usize) -> Fault {
+        Fault {
+            token: value,
+            rule: None,
+            keyword: "undeclared",
+        }
+    }
 }
 
 impl<'w> Walk<'w> {
@@ -103,6 +129,8 @@ impl<'w> Walk<'w> {
             program,
             text,
             memory,
+            is_editing: false,
+            is_lenient: false,
             is_proved: false,
             is_proving: false,
             steps: STEPS + STEPS_PER_TOKEN * tokens,
@@ -212,11 +240,15 @@ impl<'w> Walk<'w> {
         if self.steps == 0 || self.nesting > NESTING {
             return self.broken(token, "complexity");
         }
+        if let Some(keyword) = rule.never {
+            if self.takes_out(token, keyword) {
+                self.nesting -= 1;
+                return self.skip(token);
+            }
+            self.fails(token, id, keyword)?;
+        }
         if program.is_dynamic {
             self.memory.scope.push(rule.resource);
-        }
-        if let Some(keyword) = rule.never {
-            self.fails(token, id, keyword)?;
         }
         let next = self.own(rule, id, token)?;
         for values in &rule.values {
@@ -229,6 +261,9 @@ impl<'w> Walk<'w> {
         }
         if program.is_dynamic {
             self.memory.scope.pop();
+        }
+        if self.is_lenient {
+            self.note_view(id, token, next)?;
         }
         self.nesting -= 1;
         Some(next)

@@ -14,6 +14,8 @@ impl<'w> Walk<'w> {
         let first = self.memory.names.len();
         // Beyond the bits every name is kept, and unique ones need only be counted.
         let is_small = rule.members.list.len() <= BITS;
+        // Nothing but the schema of a member speaks of it, and nobody asks which are declared.
+        let is_plain = rule.patterns.is_empty() && !self.is_lenient;
         let (mut next, mut count, mut seen, mut required) = (token + 1, 0_usize, 0_u64, 0);
         while self.byte(next) != b'}' {
             let value = self.name(next)?;
@@ -35,7 +37,7 @@ impl<'w> Walk<'w> {
             }
             let declared = known.and_then(|at| rule.members.list[at].rule);
             let end = match declared {
-                Some(member) if rule.patterns.is_empty() => self.value(member, value)?,
+                Some(member) if is_plain => self.value(member, value)?,
                 _ => self.other(rule, (id, declared), next)?,
             };
             next = self.comma(end, b'}')?;
@@ -74,24 +76,31 @@ impl<'w> Walk<'w> {
     ) -> Option<usize> {
         let value = name + 3;
         let mut end = match declared {
-            Some(member) => Some(self.value(member, value)?),
+            Some(member) => Some(self.judge(member, value)?),
             None => None,
         };
         for (pattern, next) in &rule.patterns {
             if self.with_text(name, |_, text| Some(pattern.is_match(text)))? {
-                end = Some(self.value(*next, value)?);
+                end = Some(self.judge(*next, value)?);
             }
         }
-        match (end, rule.additional) {
-            (Some(end), _) => Some(end),
-            (None, Additional::Checked(next)) => self.value(next, value),
-            (None, Additional::Open) => self.skip(value),
+        let is_declared = end.is_some();
+        let end = match (end, rule.additional) {
+            (Some(end), _) => end,
+            (None, Additional::Checked(next)) => self.judge(next, value)?,
+            (None, Additional::Open | Additional::Allowed) => self.skip(value)?,
             (None, Additional::Refused) => {
                 // A member that is only required is not declared either.
-                self.fails(value, id, "additionalProperties")?;
-                self.skip(value)
+                if !self.tolerates() {
+                    self.fails(value, id, "additionalProperties")?;
+                }
+                self.skip(value)?
             }
+        };
+        if self.is_lenient {
+            self.note_member(rule, name, end, is_declared);
         }
+        Some(end)
     }
 
     pub(super) fn rare(&mut self, rule: &'w RareObject, id: RuleId, token: usize) -> Option<()> {

@@ -22,8 +22,12 @@ impl<'w> Walk<'w> {
             at += 1;
             if !is_marked {
                 match self.program.rules[rule].never {
+                    Some(_) if is_object && self.tolerates() => self.note_refused(value),
                     Some(_) => self.fails(value, id, keyword)?,
-                    None => self.value(rule, value).map(|_| ())?,
+                    None => {
+                        self.value(rule, value)?;
+                        self.note_evaluated(value);
+                    }
                 }
             }
         }
@@ -158,9 +162,12 @@ impl<'w> Walk<'w> {
             let next = self.dynamic(branches)?;
             self.mark(next, token, base, false)?;
         }
-        for &next in branches.any_of.iter().chain(&branches.one_of) {
-            if self.holds(next, token)? {
-                self.mark(next, token, base, false)?;
+        for list in [&branches.any_of, &branches.one_of] {
+            let is_forgiving = self.forgives(list, token)?;
+            for &next in list {
+                if self.fits(next, token, is_forgiving)? {
+                    self.mark(next, token, base, false)?;
+                }
             }
         }
         if let Some(condition) = &branches.condition {

@@ -11,6 +11,9 @@ use std::time::Instant;
 use jsonwebtoken::Algorithm;
 use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::authn::{Issuer, IssuerSettings, Keys, SignatureCache};
+use portcullis::policy::contract::graphql::{
+    Endpoint, Limits, Memory, Persisted, Settings, Sizes, Weights,
+};
 use portcullis::policy::contract::schema::{Dialect, Schema, Scratch};
 use portcullis::policy::ratelimit::{Cells, Leases, Quota, Rate, Request, SourcePrefix, Tuning};
 use portcullis::policy::route::{self, Routes};
@@ -37,7 +40,7 @@ type Stage = Box<dyn FnMut()>;
 type Make = fn() -> Stage;
 
 /// The stages by name; each is made when it is asked for.
-const STAGES: [(&str, Make); 13] = [
+const STAGES: [(&str, Make); 15] = [
     ("parse", parse),
     ("path", path),
     ("route", find),
@@ -51,6 +54,8 @@ const STAGES: [(&str, Make); 13] = [
     ("tree_1k", || tree(1)),
     ("tree_10k", || tree(13)),
     ("tree_100k", || tree(136)),
+    ("graphql", || graphql(1)),
+    ("graphql_8", || graphql(8)),
     ("head_rewrite", head_rewrite),
 ];
 
@@ -259,6 +264,46 @@ fn tree(size: usize) -> Stage {
     Box::new(move || {
         let value: Value = serde_json::from_str(black_box(&body)).expect("a sound body");
         assert!(validator.is_valid(&value));
+    })
+}
+
+/// A query of a page's worth of fields, with variables and fragments, so many times over.
+fn graphql(times: usize) -> Stage {
+    let limits = Limits {
+        fields: 1000,
+        aliases: 1000,
+        root_fields: 1000,
+        cost: 1_000_000,
+        ..Limits::default()
+    };
+    let endpoint = Endpoint::new(Settings {
+        limits,
+        weights: Weights::new([("Query.account", 5), ("payments", 2)]),
+        sizes: Sizes::new(["first", "last", "limit"], [("balances", 10)]),
+        introspection: false,
+        mutations: true,
+        subscriptions: false,
+        persisted: Persisted::default(),
+        persisted_only: false,
+    });
+    let account = |index: usize| {
+        format!(
+            "a{index}: account(id: $id) {{ id owner {{ ...Name }} balances {{ currency amount }} \
+             payments(first: $first, after: \"c2\") {{ edges {{ cursor node {{ id amount currency \
+             to {{ ...Name }} note }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        )
+    };
+    let accounts: Vec<String> = (0..times).map(account).collect();
+    let query = format!(
+        "query Overview($id: ID!, $first: Int = 20) {{\n{}\n}}\nfragment Name on Person {{ first last }}",
+        accounts.join("\n")
+    );
+    let body = json!({"query": query, "operationName": "Overview", "variables": {"id": "a-1", "first": 10}});
+    let body = body.to_string();
+    let (mut memory, mut scratch) = (Memory::default(), Scratch::default());
+    Box::new(move || {
+        let outcome = endpoint.check_body(black_box(body.as_bytes()), &mut memory, &mut scratch);
+        assert_eq!(outcome, Ok(()));
     })
 }
 

@@ -60,10 +60,10 @@ fn row(snapshot: &Snapshot, operation: &Operation) -> [String; 6] {
             )
         })
         .collect();
-    let contract = if operation.is_covered {
-        "openapi"
-    } else {
-        "none"
+    let contract = match (operation.contract.is_graphql(), operation.is_covered) {
+        (true, _) => "graphql",
+        (false, true) => "openapi",
+        (false, false) => "none",
     };
     [
         operation.api.to_string(),

@@ -133,7 +133,30 @@ pub struct Api {
     pub max_body: Option<At<Size>>,
     pub answers: Answers,
     pub inspected: Inspected,
+    pub graphql: Option<Graphql>,
     pub operations: Vec<(At<String>, Operation)>,
+}
+
+/// What a GraphQL endpoint allows.
+#[derive(Default)]
+pub struct Graphql {
+    pub position: Position,
+    pub max_depth: Option<At<usize>>,
+    pub max_aliases: Option<At<usize>>,
+    pub max_fields: Option<At<usize>>,
+    pub max_root_fields: Option<At<usize>>,
+    pub max_directives: Option<At<usize>>,
+    pub max_tokens: Option<At<usize>>,
+    pub max_batch: Option<At<usize>>,
+    pub max_cost: Option<At<usize>>,
+    pub weights: Vec<(At<String>, At<usize>)>,
+    pub size_arguments: Vec<At<String>>,
+    pub list_sizes: Vec<(At<String>, At<usize>)>,
+    pub introspection: Option<At<bool>>,
+    pub mutations: Option<At<bool>>,
+    pub subscriptions: Option<At<bool>>,
+    pub persisted: Option<At<String>>,
+    pub persisted_only: Option<At<bool>>,
 }
 
 /// A rule set of the WAF.
@@ -189,6 +212,7 @@ pub struct Operation {
     pub max_body: Option<At<Size>>,
     pub answers: Answers,
     pub inspected: Inspected,
+    pub graphql: Option<Graphql>,
     pub response_timeout: Option<Duration>,
     pub exchange_timeout: Option<Duration>,
     pub websocket: Option<At<bool>>,
@@ -342,7 +366,30 @@ fn api(table: &Table<'_, '_>) -> Api {
         max_body: table.optional("max_body"),
         answers: answers(table),
         inspected: inspected(table),
+        graphql: table.table("graphql", graphql),
         operations: table.named("operation", operation),
+    }
+}
+
+fn graphql(table: &Table<'_, '_>) -> Graphql {
+    Graphql {
+        position: table.position,
+        max_depth: table.optional("max_depth"),
+        max_aliases: table.optional("max_aliases"),
+        max_fields: table.optional("max_fields"),
+        max_root_fields: table.optional("max_root_fields"),
+        max_directives: table.optional("max_directives"),
+        max_tokens: table.optional("max_tokens"),
+        max_batch: table.optional("max_batch"),
+        max_cost: table.optional("max_cost"),
+        weights: table.pairs("weights"),
+        size_arguments: table.list("size_arguments"),
+        list_sizes: table.pairs("list_sizes"),
+        introspection: table.optional("introspection"),
+        mutations: table.optional("mutations"),
+        subscriptions: table.optional("subscriptions"),
+        persisted: table.optional("persisted"),
+        persisted_only: table.optional("persisted_only"),
     }
 }
 
@@ -409,6 +456,7 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         max_body: table.optional("max_body"),
         answers: answers(table),
         inspected: inspected(table),
+        graphql: table.table("graphql", graphql),
         response_timeout: table.optional("response_timeout").map(|found| found.value),
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
         websocket: table.optional("websocket"),

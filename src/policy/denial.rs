@@ -83,6 +83,14 @@ pub enum Denial {
     EncodedBody,
     BodyTooLarge,
     InvalidBody,
+    /// A GraphQL request that is not one, or does not say which operation to run.
+    InvalidGraphql,
+    /// It asks for more than the endpoint allows.
+    GraphqlLimit,
+    /// Introspection, or a type of operation that the endpoint does not allow.
+    GraphqlNotAllowed,
+    /// A query that is not on the list.
+    UnknownGraphqlQuery,
 
     /// Rules of the WAF add up to an attack.
     AttackDetected,
@@ -125,6 +133,10 @@ impl Denial {
             Denial::EncodedBody,
             Denial::BodyTooLarge,
             Denial::InvalidBody,
+            Denial::InvalidGraphql,
+            Denial::GraphqlLimit,
+            Denial::GraphqlNotAllowed,
+            Denial::UnknownGraphqlQuery,
             Denial::AttackDetected,
             Denial::UninspectableBody,
             Denial::TooMuchToInspect,
@@ -155,7 +167,11 @@ impl Denial {
             | Denial::UndeclaredMediaType
             | Denial::EncodedBody
             | Denial::BodyTooLarge
-            | Denial::InvalidBody => Stage::Contract,
+            | Denial::InvalidBody
+            | Denial::InvalidGraphql
+            | Denial::GraphqlLimit
+            | Denial::GraphqlNotAllowed
+            | Denial::UnknownGraphqlQuery => Stage::Contract,
             Denial::AttackDetected | Denial::UninspectableBody | Denial::TooMuchToInspect => {
                 Stage::Waf
             }
@@ -204,6 +220,22 @@ impl Denial {
             Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
             Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Denial::InvalidBody => (400, "invalid-body", "The body does not match the contract"),
+            Denial::InvalidGraphql => (400, "invalid-graphql", "The GraphQL request is not valid"),
+            Denial::GraphqlLimit => (
+                400,
+                "graphql-limit-exceeded",
+                "The GraphQL query asks for too much",
+            ),
+            Denial::GraphqlNotAllowed => (
+                403,
+                "graphql-not-allowed",
+                "The GraphQL operation is not allowed",
+            ),
+            Denial::UnknownGraphqlQuery => (
+                403,
+                "unknown-graphql-query",
+                "The GraphQL query is not on the list",
+            ),
             Denial::AttackDetected => (403, "attack-detected", "The request looks like an attack"),
             Denial::UninspectableBody => (
                 400,

@@ -8,6 +8,7 @@ mod error;
 pub mod body;
 pub mod encode;
 pub mod forwarded;
+pub mod graphql;
 pub mod head;
 pub mod header;
 pub mod limits;

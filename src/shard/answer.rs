@@ -117,6 +117,10 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::EncodedBody
         | Denial::BodyTooLarge
         | Denial::InvalidBody
+        | Denial::InvalidGraphql
+        | Denial::GraphqlLimit
+        | Denial::GraphqlNotAllowed
+        | Denial::UnknownGraphqlQuery
         | Denial::AttackDetected
         | Denial::UninspectableBody
         | Denial::TooMuchToInspect

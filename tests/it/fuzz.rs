@@ -239,6 +239,41 @@ fn bodies_against_a_schema() {
     });
 }
 
+/// Whatever passes is a document of few words, and reads in the same way again.
+#[test]
+fn graphql() {
+    use portcullis::policy::contract::graphql::{
+        Endpoint, Limits, Memory, Persisted, Settings, Sizes, Weights,
+    };
+    let mut persisted = Persisted::default();
+    persisted.add_text("query Menu { drinks { name } }");
+    let endpoint = Endpoint::new(Settings {
+        limits: Limits {
+            batch: 2,
+            ..Limits::default()
+        },
+        weights: Weights::new([("a", 2), ("T.x", 3)]),
+        sizes: Sizes::new(["first", "last", "limit"], [("b", 2)]),
+        introspection: false,
+        mutations: true,
+        subscriptions: true,
+        persisted,
+        persisted_only: false,
+    });
+    let (mut memory, mut scratch) = (Memory::default(), Scratch::default());
+    fuzz("graphql", |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let body = serde_json::json!({ "query": text }).to_string();
+        for body in [bytes, body.as_bytes()] {
+            let first = endpoint.check_body(body, &mut memory, &mut scratch);
+            let again = endpoint.check_body(body, &mut Memory::default(), &mut scratch);
+            assert_eq!(first, again);
+        }
+        let _ = endpoint.check_query(bytes, &mut memory, &mut scratch);
+        let _ = endpoint.check_persisted(&text);
+    });
+}
+
 #[test]
 fn documents() {
     fuzz("openapi", |bytes| {

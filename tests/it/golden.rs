@@ -42,7 +42,7 @@ pub fn root() -> PathBuf {
 /// The policy of the cases, and the key that signs its tokens.
 pub fn policy(name: &str) -> (Snapshot, SigningKey) {
     let directory = Directory::new(name);
-    for file in ["gateway.toml", "api.yaml"] {
+    for file in ["gateway.toml", "api.yaml", "queries.json"] {
         directory.write(
             file,
             &std::fs::read_to_string(root().join("policy").join(file)).unwrap(),

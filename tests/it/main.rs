@@ -6,6 +6,7 @@ mod faults;
 mod fuzz;
 mod gateway;
 mod golden;
+mod graphql;
 mod json_schema;
 mod layers;
 mod listener;

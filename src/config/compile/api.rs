@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::compile::response::Described;
-use crate::config::compile::{issuer, read_text, response, upstream, waf};
+use crate::config::compile::{graphql, issuer, read_text, response, upstream, waf};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::{Diagnostic, Position};
@@ -149,6 +149,7 @@ impl Compiler<'_, '_> {
     fn declarations(&self) -> Vec<Placed> {
         self.check_name();
         self.check_identity();
+        self.check_graphql();
         self.check_references();
         let api = self.api;
         match (&api.openapi, api.paths.is_empty()) {
@@ -266,12 +267,13 @@ impl Compiler<'_, '_> {
                 scopes: scopes(&operation.security),
                 ownership: self.ownership(extra, &places, authentication),
             };
+            let contract = self.graphql(extra, &operation.method, operation.contract);
             let declaration = self.declaration(Outline {
                 template: operation.template,
                 id: &operation.id,
                 method: &operation.method,
                 path: &operation.path,
-                contract: operation.contract,
+                contract,
                 response: self.response(extra, operation.position, &file, operation.responses),
                 is_covered: true,
                 authentication,
@@ -309,8 +311,11 @@ impl Compiler<'_, '_> {
             response::refuse(self.reader, answers);
         }
         match &api.contract {
-            Some(word) if word.value == "none" => {}
-            Some(word) => self.error(word.position, "there is no such contract", "write \"none\""),
+            Some(word) if matches!(word.value.as_str(), "none" | "graphql") => {}
+            Some(word) => {
+                let hint = "write \"none\" or \"graphql\"";
+                self.error(word.position, "there is no such contract", hint);
+            }
             None => {
                 let hint = "add contract = \"none\" to say that nothing is validated";
                 self.error(
@@ -350,14 +355,15 @@ impl Compiler<'_, '_> {
                     scopes: Box::default(),
                     ownership: self.ownership(extra, &segments(&template), authentication),
                 };
+                let contract = self.graphql(extra, &method.value, Contract::none());
                 let declaration = self.declaration(Outline {
                     template: template.clone(),
                     id: &id,
                     method: &method.value,
                     path: &path.value,
-                    contract: Contract::none(),
+                    is_covered: contract.is_graphql(),
+                    contract,
                     response: None,
-                    is_covered: false,
                     authentication,
                     requirement,
                 });
@@ -371,6 +377,42 @@ impl Compiler<'_, '_> {
         }
         self.check_known(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         placed
+    }
+
+    /// The contract of an operation that is a GraphQL endpoint by its own table, or by that of an
+    /// API of nothing else.
+    fn graphql(
+        &self,
+        extra: Option<&file::Operation>,
+        method: &str,
+        contract: Contract,
+    ) -> Contract {
+        let api = self.api;
+        let own = extra.and_then(|extra| extra.graphql.as_ref());
+        let word = api.contract.as_ref();
+        let is_graphql = word.is_some_and(|word| word.value == "graphql");
+        let default = file::Graphql::default();
+        let shared = is_graphql.then(|| api.graphql.as_ref().unwrap_or(&default));
+        let Some(table) = own.or(shared) else {
+            return contract;
+        };
+        if !matches!(method, "GET" | "POST") {
+            let at = own.map_or(api.position, |own| own.position);
+            let message = format!("{method} carries no GraphQL request");
+            self.error(at, message, "use GET for queries, POST for all operations");
+        }
+        contract.with_graphql(graphql::compile(self.reader, table), method == "GET")
+    }
+
+    /// A table that no operation is described by.
+    fn check_graphql(&self) {
+        let word = self.api.contract.as_ref();
+        let is_graphql = word.is_some_and(|word| word.value == "graphql");
+        if let Some(table) = self.api.graphql.as_ref().filter(|_| !is_graphql) {
+            let message = "`graphql` of an API goes with contract = \"graphql\"";
+            let hint = "put it below the operation: [api.NAME.operation.ID.graphql]";
+            self.error(table.position, message, hint);
+        }
     }
 
     fn template(&self, path: &At<String>) -> Option<Vec<Segment>> {
@@ -420,6 +462,11 @@ impl Compiler<'_, '_> {
             name: name.value.as_str().into(),
             claim: claim.value.as_str().into(),
         });
+        let own = extra.map(|extra| &extra.inspected);
+        let mut waf = self.waf.protection(self.reader, &api.inspected, own);
+        if let Some(waf) = &mut waf {
+            waf.is_graphql = outline.contract.is_graphql() && outline.method == "POST";
+        }
         Declaration {
             hosts: self.hosts(),
             template: outline.template,
@@ -436,10 +483,7 @@ impl Compiler<'_, '_> {
                 contract: outline.contract,
                 response: outline.response,
                 is_covered: outline.is_covered,
-                waf: {
-                    let own = extra.map(|extra| &extra.inspected);
-                    self.waf.protection(self.reader, &api.inspected, own)
-                },
+                waf,
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
                 websocket: self.websocket(extra, outline.method),

@@ -2,8 +2,10 @@
 //! is wrong is told at once; nothing is half loaded.
 
 mod api;
+mod graphql;
 mod issuer;
 mod listener;
+mod persisted;
 mod response;
 mod server;
 mod tls;

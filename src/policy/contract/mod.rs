@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod field_names;
+pub mod graphql;
 pub mod media_type;
 pub mod openapi;
 pub mod parameters;

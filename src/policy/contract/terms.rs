@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::policy::contract::body::{RequestBody, is_announced};
+use crate::policy::contract::body::{Accepted, RequestBody, is_announced};
+use crate::policy::contract::graphql::{self, Endpoint};
 use crate::policy::contract::parameters::Parameters;
 use crate::policy::contract::schema;
 use crate::policy::denial::Denial;
@@ -20,6 +21,7 @@ pub(super) const NAME: usize = 128;
 #[derive(Default)]
 pub struct Scratch {
     pub(super) schema: schema::Scratch,
+    graphql: graphql::Memory,
     /// Whether `schema` holds the body of the request at hand.
     has_body: bool,
     detail: Detail,
@@ -46,7 +48,7 @@ impl fmt::Display for Detail {
 /// [`Contract::check_body`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body {
-    /// The index of the media type whose schema has to see it.
+    /// The index of the media type, where the content has to be seen.
     media_type: Option<usize>,
 }
 
@@ -59,6 +61,14 @@ pub struct Contract {
 struct Terms {
     parameters: Parameters,
     body: Option<RequestBody>,
+    graphql: Option<GraphqlTerms>,
+}
+
+/// What holds beside the form of parameters and body.
+struct GraphqlTerms {
+    endpoint: Endpoint,
+    /// The request stands in the parameters, not in the body.
+    is_get: bool,
 }
 
 impl Contract {
@@ -69,14 +79,36 @@ impl Contract {
 
     /// `body`: none refuses every body.
     pub fn new(parameters: Parameters, body: Option<RequestBody>) -> Contract {
-        let terms = Terms { parameters, body };
+        let terms = Terms {
+            parameters,
+            body,
+            graphql: None,
+        };
         Contract { terms: Some(terms) }
+    }
+
+    /// The same for a GraphQL endpoint. Without a description its requests have the form that
+    /// GraphQL gives them: parameters of a GET, or the JSON body of a POST.
+    #[must_use]
+    pub fn with_graphql(self, endpoint: Endpoint, is_get: bool) -> Contract {
+        let mut terms = self.terms.unwrap_or_else(|| undescribed(is_get));
+        terms.graphql = Some(GraphqlTerms { endpoint, is_get });
+        Contract { terms: Some(terms) }
+    }
+
+    /// Whether requests are checked as GraphQL.
+    pub fn is_graphql(&self) -> bool {
+        self.terms
+            .as_ref()
+            .is_some_and(|terms| terms.graphql.is_some())
     }
 
     /// Whether there are requests whose body has to be seen.
     pub fn reads_body(&self) -> bool {
-        let body = self.terms.as_ref().and_then(|terms| terms.body.as_ref());
-        body.is_some_and(RequestBody::has_schema)
+        self.terms.as_ref().is_some_and(|terms| {
+            let body = terms.body.as_ref();
+            body.is_some_and(|body| body.has_schema() || terms.reads_graphql())
+        })
     }
 
     pub fn check_head(
@@ -91,11 +123,18 @@ impl Contract {
             return Ok(Body::default());
         };
         terms.parameters.check(head, bytes, path, scratch)?;
+        let query = head.query.map_or(&[][..], |query| query.of(bytes));
+        terms.check_graphql_head(query, scratch)?;
+        let is_announced = is_announced(head.framing);
         let outcome = match &terms.body {
+            Some(_) if terms.reads_graphql() && !is_announced => {
+                Err((Denial::MissingBody, "required"))
+            }
             Some(body) => body.check_head(head, bytes).map(|index| Body {
-                media_type: index.filter(|&index| body.schema(index).is_some()),
+                media_type: index
+                    .filter(|&index| body.schema(index).is_some() || terms.reads_graphql()),
             }),
-            None if is_announced(head.framing) => Err((Denial::UndeclaredBody, "requestBody")),
+            None if is_announced => Err((Denial::UndeclaredBody, "requestBody")),
             None => Ok(Body::default()),
         };
         outcome.map_err(|(denial, rule)| scratch.refuse(denial, "body", "", rule))
@@ -109,25 +148,77 @@ impl Contract {
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
         scratch.begin();
-        let declared = self.terms.as_ref().and_then(|terms| terms.body.as_ref());
-        let (Some(declared), Some(index)) = (declared, expected.media_type) else {
+        let Some(terms) = &self.terms else {
             return Ok(());
         };
-        let Some(schema) = declared.schema(index) else {
+        let (Some(declared), Some(index)) = (&terms.body, expected.media_type) else {
             return Ok(());
         };
         if body.is_empty() {
-            return match declared.required {
+            return match declared.required || terms.reads_graphql() {
                 true => Err(scratch.refuse(Denial::MissingBody, "body", "", "required")),
                 false => Ok(()),
             };
         }
-        let outcome = schema.check(body, &mut scratch.schema);
-        scratch.has_body = outcome.is_ok();
-        outcome.map_err(|violation| {
+        let described = declared.schema(index);
+        let outcome = described.map_or(Ok(()), |schema| schema.check(body, &mut scratch.schema));
+        let outcome = outcome.map_err(|violation| {
             let pointer = violation.pointer.to_string();
             scratch.refuse(Denial::InvalidBody, "body", &pointer, violation.keyword)
+        });
+        let outcome = outcome.and_then(|()| terms.check_graphql_body(body, scratch));
+        scratch.has_body = outcome.is_ok();
+        outcome
+    }
+}
+
+impl Terms {
+    /// Whether the body holds a GraphQL request.
+    fn reads_graphql(&self) -> bool {
+        self.graphql.as_ref().is_some_and(|graphql| !graphql.is_get)
+    }
+
+    fn check_graphql_head(&self, query: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
+        let Some(GraphqlTerms { endpoint, is_get }) = &self.graphql else {
+            return Ok(());
+        };
+        let outcome = match is_get {
+            true => endpoint.check_query(query, &mut scratch.graphql, &mut scratch.schema),
+            false => endpoint.check_beside_body(query),
+        };
+        outcome.map_err(|refused| {
+            scratch.refuse(refused.denial, "query", &refused.pointer, refused.rule)
         })
+    }
+
+    fn check_graphql_body(&self, body: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
+        let Some(GraphqlTerms {
+            endpoint,
+            is_get: false,
+        }) = &self.graphql
+        else {
+            return Ok(());
+        };
+        let outcome = endpoint.check_body(body, &mut scratch.graphql, &mut scratch.schema);
+        outcome.map_err(|refused| {
+            scratch.refuse(refused.denial, "body", &refused.pointer, refused.rule)
+        })
+    }
+}
+
+/// What a GraphQL request may be made of where no document says it.
+fn undescribed(is_get: bool) -> Terms {
+    let json = Accepted {
+        essence: "application/json".into(),
+        schema: None,
+    };
+    Terms {
+        parameters: match is_get {
+            true => Parameters::new(graphql::parameters(), &[]),
+            false => Parameters::new(Vec::new(), &[]),
+        },
+        body: (!is_get).then(|| RequestBody::new(true, vec![json])),
+        graphql: None,
     }
 }
 

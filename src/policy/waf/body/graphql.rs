@@ -3,6 +3,7 @@
 //! look for shells or SQL would take `$first: Int!` for an attack.
 
 use super::{Error, NAME, Scratch, Target, Visits, json, text};
+use crate::proto::graphql::{self, Kind, Lexer, SyntaxError};
 
 /// A request in JSON: `query` as a document, the rest as JSON. A batch is an array of them.
 pub(super) fn read_request(
@@ -47,90 +48,20 @@ pub(super) fn read_document(
 }
 
 fn strings(document: &[u8], decoded: &mut Vec<u8>, visits: &mut Visits<'_>) -> Result<(), Error> {
-    text(document)?;
+    let text = text(document)?;
     let mut name: &[u8] = b"";
-    let mut rest = document;
-    while let Some(&first) = rest.first() {
-        let length = match first {
-            b' ' | b'\t' | b'\n' | b'\r' | b',' => 1,
-            b'!' | b'$' | b'&' | b'(' | b')' | b'.' | b':' | b'=' | b'@' | b'[' | b']' | b'{'
-            | b'|' | b'}' => 1,
-            b'#' => memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()),
-            b'-' | b'0'..=b'9' => 1,
-            b'+' => 1,
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
-                let letters = rest.iter();
-                let length = letters
-                    .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-                    .count();
-                name = &rest[..length.min(NAME)];
-                length
-            }
-            b'"' => {
+    for token in Lexer::new(text) {
+        let token = token.map_err(|SyntaxError| Error::GraphqlSyntax)?;
+        let word = &document[token.start..token.end];
+        match token.kind {
+            Kind::Name => name = &word[..word.len().min(NAME)],
+            Kind::String | Kind::Block => {
                 decoded.clear();
-                let length = match rest.starts_with(b"\"\"\"") {
-                    true => block(rest, decoded)?,
-                    false => string(rest, decoded)?,
-                };
+                graphql::decode(word, decoded);
                 visits.value(Target::GraphqlText, name, decoded)?;
-                length
             }
-            _ => return Err(Error::GraphqlSyntax),
-        };
-        rest = &rest[length..];
+            Kind::Punctuator(_) | Kind::Spread | Kind::Int | Kind::Float => {}
+        }
     }
     Ok(())
-}
-
-/// The length of `"..."` at the start of `rest`, decoded.
-fn string(rest: &[u8], decoded: &mut Vec<u8>) -> Result<usize, Error> {
-    let mut at = 1;
-    loop {
-        let plain = rest[at..]
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r'));
-        let plain = plain.ok_or(Error::GraphqlSyntax)?;
-        decoded.extend_from_slice(&rest[at..at + plain]);
-        at += plain + 1;
-        match rest[at - 1] {
-            b'"' => return Ok(at),
-            b'\\' => at += escape(&rest[at..], decoded)?,
-            _ => return Err(Error::GraphqlSyntax),
-        }
-    }
-}
-
-/// As in JSON, and `\u{...}`.
-fn escape(rest: &[u8], decoded: &mut Vec<u8>) -> Result<usize, Error> {
-    let Some(digits) = rest.strip_prefix(b"u{") else {
-        return json::escape(rest, decoded);
-    };
-    let length = memchr::memchr(b'}', digits).filter(|length| (1..=6).contains(length));
-    let length = length.ok_or(Error::JsonEscape)?;
-    let code = digits[..length].iter().try_fold(0, |code, &digit| {
-        Some(code << 4 | char::from(digit).to_digit(16)?)
-    });
-    let code = code.and_then(char::from_u32).ok_or(Error::JsonEscape)?;
-    decoded.extend_from_slice(code.encode_utf8(&mut [0; 4]).as_bytes());
-    Ok(length + 3)
-}
-
-/// The length of a block string, whose only escape is `\"""`.
-fn block(rest: &[u8], decoded: &mut Vec<u8>) -> Result<usize, Error> {
-    let mut at = 3;
-    loop {
-        let end = memchr::memmem::find(&rest[at..], b"\"\"\"").ok_or(Error::GraphqlSyntax)?;
-        let text = &rest[at..at + end];
-        at += end + 3;
-        match text.strip_suffix(b"\\") {
-            Some(text) => {
-                decoded.extend_from_slice(text);
-                decoded.extend_from_slice(b"\"\"\"");
-            }
-            None => {
-                decoded.extend_from_slice(text);
-                return Ok(at);
-            }
-        }
-    }
 }

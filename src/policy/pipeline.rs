@@ -13,7 +13,8 @@ use crate::policy::identity::Principal;
 use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
-use crate::policy::waf::stage::Workspace;
+use crate::policy::waf;
+use crate::policy::waf::stage::{Progress, Workspace};
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
@@ -51,13 +52,29 @@ pub struct Cleared {
 pub enum Next {
     /// Nothing: send it.
     Forward(Cleared),
-    /// A stage has to see the body.
+    /// A stage has to see the body, or takes more than one slice.
     Inspect(Inspection),
 }
 
-/// A request that passed every stage that could decide without the body.
+/// How far the inspection of a request is.
 #[derive(Debug)]
-pub struct Inspection(Cleared, Body);
+pub enum Step {
+    Cleared(Cleared),
+    /// Others get their turn first.
+    Pause(Inspection),
+}
+
+/// A request that passed every stage that could decide at once, on its way through the others.
+#[derive(Debug)]
+pub struct Inspection {
+    cleared: Cleared,
+    /// What the contract says of the body.
+    body: Body,
+    reads_body: bool,
+    /// The contract and the owner have had their say.
+    is_agreed: bool,
+    waf: Option<waf::stage::Running>,
+}
 
 /// A refused request: why, and what is known of it.
 #[derive(Clone, Debug)]
@@ -108,22 +125,26 @@ pub fn decide(
     limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
 
     let has_body = is_announced(request.head.framing);
-    let waf = operation.waf.as_ref();
-    let waf_reads = has_body && waf.is_some_and(|waf| waf.reads_body);
+    let waf_reads = has_body && operation.waf.as_ref().is_some_and(|waf| waf.reads_body);
     let reads_body = body.is_read() || operation.requirement.reads_body() || waf_reads;
-    // Otherwise head and body are inspected together.
-    if let Some(waf) = waf.filter(|_| !reads_body) {
-        let outcome = state.waf.inspect(&snapshot.waf, waf, request, None);
-        outcome.map_err(|denial| refusal.because(denial))?;
-    }
-    let cleared = Cleared {
-        operation: index,
-        principal: refusal.principal,
-        remaining,
+    let inspection = Inspection {
+        cleared: Cleared {
+            operation: index,
+            principal: refusal.principal,
+            remaining,
+        },
+        body,
+        reads_body,
+        is_agreed: !reads_body,
+        waf: None,
     };
-    Ok(match reads_body {
-        true => Next::Inspect(Inspection(cleared, body)),
-        false => Next::Forward(cleared),
+    // Head and body are inspected together.
+    if reads_body {
+        return Ok(Next::Inspect(inspection));
+    }
+    Ok(match inspection.advance(snapshot, state, request, None)? {
+        Step::Cleared(cleared) => Next::Forward(cleared),
+        Step::Pause(inspection) => Next::Inspect(inspection),
     })
 }
 
@@ -208,43 +229,57 @@ fn authorize(
 }
 
 impl Inspection {
-    /// The longest body that will be looked at.
     pub fn operation(&self) -> usize {
-        self.0.operation
+        self.cleared.operation
+    }
+
+    /// Whether the body has to be collected first.
+    pub fn reads_body(&self) -> bool {
+        self.reads_body
     }
 
     /// Refuses, for a reason found while the body arrived.
     pub fn refuse(self, denial: Denial) -> Refusal {
-        self.0.refuse(denial)
+        self.cleared.refuse(denial)
     }
 
-    /// Takes the whole body through the stages that were waiting for it.
-    pub fn finish(
-        self,
+    /// Takes the request, with the whole body if that was collected, through the stages that are
+    /// left, for one slice.
+    pub fn advance(
+        mut self,
         snapshot: &Snapshot,
         state: &mut State,
         request: Request<'_>,
-        body: &[u8],
-    ) -> Result<Cleared, Refusal> {
-        let operation = &snapshot.catalogue.operations()[self.0.operation];
-        let outcome = self.inspect(operation, state, body).and_then(|()| {
-            let waf = operation.waf.as_ref();
-            waf.map_or(Ok(()), |waf| {
-                let body = waf.reads_body.then_some(body);
-                state.waf.inspect(&snapshot.waf, waf, request, body)
-            })
-        });
-        match outcome {
-            Ok(()) => Ok(self.0),
-            Err(denial) => Err(self.refuse(denial)),
+        body: Option<&[u8]>,
+    ) -> Result<Step, Refusal> {
+        let operation = &snapshot.catalogue.operations()[self.cleared.operation];
+        if !self.is_agreed {
+            match self.agree(operation, state, body.unwrap_or_default()) {
+                Ok(()) => self.is_agreed = true,
+                Err(denial) => return Err(self.refuse(denial)),
+            }
+        }
+        let Some(waf) = &operation.waf else {
+            return Ok(Step::Cleared(self.cleared));
+        };
+        let sets = &snapshot.waf;
+        let running = self.waf.take();
+        let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request));
+        let body = body.filter(|_| waf.reads_body);
+        match state.waf.advance(sets, waf, running, body) {
+            Progress::Paused(running) => {
+                self.waf = Some(running);
+                Ok(Step::Pause(self))
+            }
+            Progress::Done(Ok(())) => Ok(Step::Cleared(self.cleared)),
+            Progress::Done(Err(denial)) => Err(self.refuse(denial)),
         }
     }
 
-    fn inspect(&self, operation: &Operation, state: &mut State, body: &[u8]) -> Result<(), Denial> {
-        let Inspection(cleared, expected) = self;
+    fn agree(&self, operation: &Operation, state: &mut State, body: &[u8]) -> Result<(), Denial> {
         let contract = &operation.contract;
-        contract.check_body(*expected, body, &mut state.scratch)?;
-        let Some(principal) = cleared.principal.as_deref() else {
+        contract.check_body(self.body, body, &mut state.scratch)?;
+        let Some(principal) = self.cleared.principal.as_deref() else {
             return Ok(());
         };
         for rule in &operation.requirement.ownership {

@@ -20,7 +20,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::contract::Detail;
 use crate::policy::denial::{Denial, Stage};
-use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal};
+use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal, Step};
 use crate::proto::body::Framing;
 use crate::proto::websocket::{self, Accept};
 use crate::shard::account::Account;
@@ -134,38 +134,89 @@ where
     let now = shard.clock.at(account.received);
     let next = pipeline::decide(&view.snapshot, &mut shard.state.borrow_mut(), request, now)?;
     match next {
-        Next::Forward(cleared) => {
-            account.operation = Some(cleared.operation());
-            let framing = client.head.framing;
-            let body = match framing {
-                Framing::Length(length) if is_here(client, length) => Body::Whole,
-                Framing::None => Body::Whole,
-                Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
-                    Body::Streamed(framing)
-                }
-            };
-            let accept = handshake(view, client, &cleared)?;
-            let request = (&cleared, framing, accept.is_some());
-            let key = write_request(view, client, account, request);
-            match body {
-                Body::Whole => take_whole(client, account),
-                Body::Streamed(_) => {
-                    let length = client.head.length;
-                    client.inbound.consume(length);
-                }
-            }
-            Ok(Ready {
-                cleared,
-                body,
-                key,
-                accept,
-                _held: None,
-            })
-        }
+        Next::Forward(cleared) => pass_on(view, client, account, cleared),
         Next::Inspect(inspection) => {
             account.operation = Some(inspection.operation());
-            inspect(shard, view, client, account, inspection).await
+            if inspection.reads_body() {
+                return inspect(shard, view, client, account, inspection).await;
+            }
+            let cleared = conclude(shard, view, client, inspection, Collected::Nothing).await?;
+            pass_on(view, client, account, cleared)
         }
+    }
+}
+
+/// A request whose body nobody has to see: what is not here yet is passed on as it comes.
+fn pass_on<S: AsyncWriteRent>(
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    cleared: Cleared,
+) -> Result<Ready, Refusal> {
+    account.operation = Some(cleared.operation());
+    let framing = client.head.framing;
+    let body = match framing {
+        Framing::Length(length) if is_here(client, length) => Body::Whole,
+        Framing::None => Body::Whole,
+        Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Body::Streamed(framing),
+    };
+    let accept = handshake(view, client, &cleared)?;
+    let request = (&cleared, framing, accept.is_some());
+    let key = write_request(view, client, account, request);
+    match body {
+        Body::Whole => take_whole(client, account),
+        Body::Streamed(_) => {
+            let length = client.head.length;
+            client.inbound.consume(length);
+        }
+    }
+    Ok(Ready {
+        cleared,
+        body,
+        key,
+        accept,
+        _held: None,
+    })
+}
+
+/// The body that an inspection may see.
+#[derive(Clone, Copy)]
+enum Collected<'a> {
+    Nothing,
+    /// So many bytes behind the head, where they came in.
+    Here(usize),
+    /// Taken out of its chunks.
+    Decoded(&'a [u8]),
+}
+
+/// Takes a request through the stages that are left. Between slices the others on this shard have
+/// their turn.
+async fn conclude<S: AsyncWriteRent>(
+    shard: &Shard,
+    view: &View,
+    client: &Client<S>,
+    inspection: Inspection,
+    collected: Collected<'_>,
+) -> Result<Cleared, Refusal> {
+    let head = client.head.length;
+    let body = match collected {
+        Collected::Nothing => None,
+        Collected::Here(length) => Some(&client.inbound.bytes()[head..head + length]),
+        Collected::Decoded(body) => Some(body),
+    };
+    let mut inspection = inspection;
+    loop {
+        let step = {
+            let state = &mut shard.state.borrow_mut();
+            inspection.advance(&view.snapshot, state, client.as_request(), body)?
+        };
+        inspection = match step {
+            Step::Cleared(cleared) => return Ok(cleared),
+            Step::Pause(inspection) => {
+                shard.give_way().await;
+                inspection
+            }
+        };
     }
 }
 
@@ -220,10 +271,8 @@ where
                 }
                 account.waited = started.elapsed();
             }
-            let head = client.head.length;
-            let body = &client.inbound.bytes()[head..head + length as usize];
-            let state = &mut shard.state.borrow_mut();
-            let cleared = inspection.finish(&view.snapshot, state, client.as_request(), body)?;
+            let body = Collected::Here(length as usize);
+            let cleared = conclude(shard, view, client, inspection, body).await?;
             let key = write_request(view, client, account, (&cleared, framing, false));
             take_whole(client, account);
             Ok(Ready {
@@ -241,8 +290,8 @@ where
                 Err(denial) => return Err(inspection.refuse(denial)),
             };
             account.waited = started.elapsed();
-            let state = &mut shard.state.borrow_mut();
-            let cleared = inspection.finish(&view.snapshot, state, client.as_request(), &body)?;
+            let collected = Collected::Decoded(&body);
+            let cleared = conclude(shard, view, client, inspection, collected).await?;
             // Its length is known now, which spares the backend the chunks.
             let framing = match framing {
                 Framing::None => Framing::None,

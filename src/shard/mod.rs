@@ -20,6 +20,7 @@ mod proxy;
 pub mod ring;
 pub mod tls;
 pub mod trace;
+mod turn;
 pub mod upstream;
 
 use std::cell::{Cell, RefCell};
@@ -50,6 +51,7 @@ use crate::shard::listener::{Accepted, Accepting, Listening};
 use crate::shard::load::Load;
 use crate::shard::ring::Mode;
 use crate::shard::trace::Trace;
+use crate::shard::turn::Turn;
 use crate::shard::upstream::balance::Cluster;
 use crate::telemetry::access_log::Record;
 use crate::telemetry::log::Lines;
@@ -149,6 +151,8 @@ pub struct Shard {
     /// The generation of the list that `accepting` follows.
     listening: Cell<u64>,
     ticked: Cell<Instant>,
+    /// As many as ever gave way at once.
+    turns: RefCell<Vec<Turn>>,
 }
 
 impl Shard {
@@ -190,6 +194,7 @@ impl Shard {
             accepting: RefCell::default(),
             listening: Cell::new(0),
             ticked: Cell::new(Instant::now()),
+            turns: RefCell::default(),
         })
     }
 
@@ -220,6 +225,21 @@ impl Shard {
                 return;
             }
         }
+    }
+
+    /// Lets the others on this shard have their turn, in the middle of an inspection.
+    pub async fn give_way(&self) {
+        self.metrics.waf_pauses.add(1);
+        let spare = self.turns.borrow_mut().pop();
+        let turn = spare.map_or_else(|| Turn::new(self.shared.mode), Ok);
+        if let Ok(mut turn) = turn
+            && turn.give_way().await.is_ok()
+        {
+            self.turns.borrow_mut().push(turn);
+            return;
+        }
+        // Without descriptors for it: the next beat of the timer is everybody's turn as well.
+        monoio::time::sleep(Duration::from_millis(1)).await;
     }
 
     /// Opens what listens since the last look and closes what does not any more.

@@ -103,6 +103,8 @@ pub struct ShardMetrics {
     /// Requests in which the WAF found anything, and those that add up to an attack.
     pub waf_flagged: Counter,
     pub waf_attacks: Counter,
+    /// How often an inspection gave way to others.
+    pub waf_pauses: Counter,
 }
 
 impl ShardMetrics {
@@ -142,6 +144,7 @@ impl ShardMetrics {
             log_dropped: Counter::default(),
             waf_flagged: Counter::default(),
             waf_attacks: Counter::default(),
+            waf_pauses: Counter::default(),
         }
     }
 
@@ -322,7 +325,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 17] = [
+        let families: [(&str, &str, &str, Read); 18] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -418,6 +421,12 @@ impl Registry {
                 "counter",
                 "Requests that the WAF refused, or would have in mode block.",
                 |shard| shard.waf_attacks.value(),
+            ),
+            (
+                "portcullis_waf_pauses_total",
+                "counter",
+                "How often the inspection of a large request gave way to others.",
+                |shard| shard.waf_pauses.value(),
             ),
             (
                 "portcullis_shard_state",

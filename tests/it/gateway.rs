@@ -307,6 +307,14 @@ impl Client {
         answer
     }
 
+    /// Whether anything of an answer has come.
+    pub fn has_answer(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let count = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        count.is_ok()
+    }
+
     /// Everything until the gateway closes.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

@@ -16,7 +16,7 @@ use portcullis::policy::authn::SignatureCache;
 use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::contract::Scratch;
 use portcullis::policy::denial::Denial;
-use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State};
+use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State, Step};
 use portcullis::policy::ratelimit::{Cells, Leases, Tuning};
 use portcullis::policy::snapshot::Snapshot;
 use portcullis::policy::waf::stage::Workspace;
@@ -90,7 +90,13 @@ pub fn decide(
     let body = &bytes[head.length..];
     let cleared = match pipeline::decide(snapshot, state, request, NOW)? {
         Next::Forward(cleared) => cleared,
-        Next::Inspect(inspection) => inspection.finish(snapshot, state, request, body)?,
+        Next::Inspect(mut inspection) => loop {
+            let body = inspection.reads_body().then_some(body);
+            match inspection.advance(snapshot, state, request, body)? {
+                Step::Cleared(cleared) => break cleared,
+                Step::Pause(paused) => inspection = paused,
+            }
+        },
     };
     let mut out = Vec::new();
     let mut chain = Chain::default();

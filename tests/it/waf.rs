@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::gateway::{PATIENCE, echo};
+use crate::gateway::{Client, PATIENCE, echo};
 use crate::process::{Directory, Process, run};
 
 /// Rules of our own, in the language of the rule sets that people have.
@@ -20,8 +20,13 @@ SecRule TX:SCORE "@ge %{tx.inbound_anomaly_score_threshold}" "id:20,phase:2,deny
 "#;
 
 fn config(waf: &str, api: &str, operations: &str) -> String {
+    config_on("", waf, api, operations)
+}
+
+fn config_on(server: &str, waf: &str, api: &str, operations: &str) -> String {
     format!(
         r#"
+{server}
 [admin]
 address = "127.0.0.1:0"
 [log]
@@ -52,6 +57,14 @@ fn start(name: &str, waf: &str, api: &str, operations: &str) -> (Directory, Proc
     let directory = Directory::new(name);
     directory.write("rules.conf", RULES);
     directory.write("gateway.toml", &config(waf, api, operations));
+    let process = Process::start(&directory.path("gateway.toml"));
+    (directory, process)
+}
+
+fn start_on(server: &str, name: &str, waf: &str, api: &str) -> (Directory, Process) {
+    let directory = Directory::new(name);
+    directory.write("rules.conf", RULES);
+    directory.write("gateway.toml", &config_on(server, waf, api, ""));
     let process = Process::start(&directory.path("gateway.toml"));
     (directory, process)
 }
@@ -200,6 +213,37 @@ fn beyond_the_budget_nothing_passes_uninspected() {
     }
     let fits = client.ask(post("/a", FORM, &format!("a={}", "x".repeat(2000))));
     assert_eq!(fits.status, 200);
+}
+
+/// Four bodies that take many slices each are under way on the only shard; whoever asks for little
+/// is answered between the slices, before any of the four.
+#[test]
+fn a_large_body_does_not_stall_its_neighbours() {
+    let waf = "mode = \"block\"\nmax_bytes = \"4MiB\"\nmax_values = 9000";
+    let api = "waf = \"own\"\nmax_body = \"4MiB\"";
+    let (_directory, process) = start_on("[server]\nshards = 1", "waf-slices", waf, api);
+    let value = "%25select+x%27%28".repeat(20);
+    let values: Vec<String> = (0..4000).map(|at| format!("a{at}={value}{at}")).collect();
+    let request = post("/a", FORM, &values.join("&"));
+    let mut heavy: Vec<Client> = (0..4).map(|_| process.connect()).collect();
+    heavy.iter_mut().for_each(|client| client.send(&request));
+    let pauses = || counted(&process, "portcullis_waf_pauses_total");
+    let until = Instant::now() + PATIENCE;
+    while pauses() == 0 {
+        assert!(Instant::now() < until, "no inspection gives way");
+    }
+    let (mut light, before) = (process.connect(), pauses());
+    assert_eq!(light.ask(get("/b?x=1")).status, 200);
+    let after = pauses();
+    assert!(
+        heavy.iter().all(|client| !client.has_answer()),
+        "the light one came last"
+    );
+    for client in &mut heavy {
+        assert_eq!(client.answer(false).status, 200);
+    }
+    let (all, meanwhile) = (pauses(), after - before);
+    assert!(meanwhile * 4 < all, "{meanwhile} slices of {all}");
 }
 
 #[test]

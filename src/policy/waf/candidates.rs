@@ -1,9 +1,14 @@
 //! Which rules could match which value of one message.
 
+use crate::policy::waf::answers::Key;
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::memory::Memory;
-use crate::policy::waf::prefilter::{Bits, Room};
+use crate::policy::waf::prefilter::{Bits, Prefilter, Room, Wanted};
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::values::{Id, Values};
+
+/// What a value costs beside its bytes.
+const VALUE: usize = 64;
 
 /// Filled before each phase with the values that are new.
 #[derive(Debug, Default)]
@@ -15,7 +20,18 @@ pub struct Candidates {
     /// Of all values of the request, of the response.
     request: Bits,
     response: Bits,
+    /// Values of which the answer is kept when all rules have run.
+    fresh: Vec<(Id, Key)>,
+    /// A value that is looked at in parts.
+    open: Option<Open>,
     room: Room,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    wanted: Wanted,
+    key: Option<Key>,
+    found: Bits,
 }
 
 impl Candidates {
@@ -23,45 +39,109 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
+        self.fresh.clear();
+        self.open = None;
         self.request = Bits::default();
         self.response = Bits::default();
     }
 
-    /// Looks at the values that came since the last look.
-    pub fn look(&mut self, rules: &RuleSet, memory: &mut Memory, values: &Values) {
-        if self.exhaustive {
-            return;
-        }
-        for id in self.of_value.len()..values.len() {
-            let Ok(id) = Id::try_from(id) else { return };
-            let (part, name, value) = values.at(id);
-            let (filter, all) = if part.is_of_request() {
-                (&rules.request, &mut self.request)
-            } else {
-                (&rules.response, &mut self.response)
-            };
-            let wanted = filter.wanted(part, name);
-            let mut found = Bits::default();
-            if wanted.rules.any() && !memory.benign.holds(wanted.class, name, value) {
-                found = filter.candidates(value, wanted.rules, &mut self.room);
-                if !found.any() {
-                    memory.benign.remember(wanted.class, name, value);
-                }
-            }
-            *all |= found;
-            self.of_value.push(found);
-        }
+    pub fn is_exhaustive(&self) -> bool {
+        self.exhaustive
     }
 
-    /// False only if the first link of the rule matches no value of the message.
-    pub fn may_run(&self, rules: &RuleSet, rule: u16) -> bool {
+    /// Of all values of the request, of the response.
+    pub fn all(&self) -> (Bits, Bits) {
+        (self.request, self.response)
+    }
+
+    /// Looks at the values that came since the last look. False if there are more, but no fuel.
+    pub fn look(
+        &mut self,
+        rules: &RuleSet,
+        memory: &mut Memory,
+        values: &Values,
+        fuel: &mut Fuel,
+    ) -> bool {
         if self.exhaustive {
             return true;
         }
-        match (rules.request.number(rule), rules.response.number(rule)) {
-            (Some(number), _) => self.request.contains(number),
-            (None, Some(number)) => self.response.contains(number),
-            (None, None) => true,
+        for id in self.of_value.len()..values.len() {
+            let Ok(id) = Id::try_from(id) else { break };
+            let filter = match values.at(id).0.is_of_request() {
+                true => &rules.request,
+                false => &rules.response,
+            };
+            let Some(found) = self.look_at(id, filter, memory, values, fuel) else {
+                return false;
+            };
+            match values.at(id).0.is_of_request() {
+                true => self.request |= found,
+                false => self.response |= found,
+            }
+            self.of_value.push(found);
+        }
+        true
+    }
+
+    fn look_at(
+        &mut self,
+        id: Id,
+        filter: &Prefilter,
+        memory: &mut Memory,
+        values: &Values,
+        fuel: &mut Fuel,
+    ) -> Option<Bits> {
+        let (part, name, value) = values.at(id);
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                if fuel.is_spent() {
+                    return None;
+                }
+                fuel.spend(VALUE);
+                let wanted = filter.wanted(part, name);
+                if !wanted.rules.any() {
+                    return Some(Bits::default());
+                }
+                let key = memory.answers.key(part, wanted.class, name, value);
+                if let Some(known) = key.and_then(|key| memory.answers.of(key)) {
+                    return Some(known);
+                }
+                filter.begin(value, &wanted, &mut self.room);
+                Open {
+                    wanted,
+                    key,
+                    found: Bits::default(),
+                }
+            }
+        };
+        let room = (&mut self.room, fuel);
+        if !filter.candidates(value, &open.wanted, room, &mut open.found) {
+            self.open = Some(open);
+            return None;
+        }
+        if let Some(key) = open.key {
+            // The same value may stand further down in this message.
+            memory.answers.keep(key, open.found);
+            self.fresh.push((id, key));
+        }
+        Some(open.found)
+    }
+
+    /// Takes note that the first link of a rule does not match a value.
+    pub fn refute(&mut self, rules: &RuleSet, rule: u16, id: Id) {
+        let number = rules.number(rule);
+        if let (Some(number), Some(found)) = (number, self.of_value.get_mut(id as usize)) {
+            found.remove(number);
+        }
+    }
+
+    /// Keeps what the rules said, for the next time that a value comes.
+    pub fn settle(&mut self, memory: &mut Memory) {
+        for (id, key) in self.fresh.drain(..) {
+            if let Some(&found) = self.of_value.get(id as usize) {
+                memory.answers.keep(key, found);
+            }
         }
     }
 
@@ -70,12 +150,8 @@ impl Candidates {
         if self.exhaustive {
             return true;
         }
-        let number = rules
-            .request
-            .number(rule)
-            .or_else(|| rules.response.number(rule));
         let found = self.of_value.get(id as usize);
-        match (number, found) {
+        match (rules.number(rule), found) {
             (Some(number), Some(found)) => found.contains(number),
             _ => true,
         }

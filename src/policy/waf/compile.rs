@@ -14,6 +14,7 @@ use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::LoadError;
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::rule::{Action, Link, Rule, RuleSet, Test, next_generation};
+use crate::policy::waf::schedule::Schedule;
 use crate::policy::waf::target::{Selector, Targets};
 use crate::policy::waf::template::{CAPTURES, Piece, Reference, Slots, Template};
 
@@ -65,10 +66,13 @@ pub fn compile(
         unusable,
         ..
     } = compiler;
+    let request = Prefilter::of(&rules, Collection::is_of_request);
+    let response = Prefilter::of(&rules, |part| !part.is_of_request());
     Ok(Compiled {
         rules: RuleSet {
-            request: Prefilter::of(&rules, Collection::is_of_request),
-            response: Prefilter::of(&rules, |part| !part.is_of_request()),
+            schedules: std::array::from_fn(|at| Schedule::of(&phases[at], &request, &response)),
+            request,
+            response,
             used: used(&rules),
             rules: rules.into(),
             phases,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Change, Name};
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::Processor;
 use crate::policy::waf::operator::number::number;
@@ -24,13 +25,17 @@ use crate::policy::waf::values::Id;
 /// Controls in one request that exempt a target from rules; more than that is over the budget.
 const EXEMPTIONS: usize = 4096;
 
+/// What a question to an operator costs beside the bytes that it looks at.
+const QUESTION: usize = 64;
+
 /// What rules run with.
 pub struct Evaluation<'a> {
     pub rules: &'a RuleSet,
     pub memory: &'a mut Memory,
     pub state: &'a mut State,
     pub buffers: &'a mut Buffers,
-    pub candidates: &'a Candidates,
+    pub candidates: &'a mut Candidates,
+    pub fuel: &'a mut Fuel,
 }
 
 /// Room for values that are made on the way.
@@ -134,15 +139,20 @@ impl<'a> Evaluation<'a> {
 
     fn stored(&mut self, step: &Step<'a, '_>, target: &Target, head_of: Option<u16>) -> bool {
         let mut found = false;
-        let (rules, candidates) = (self.rules, self.candidates);
+        let rules = self.rules;
         for &part in target.collection.parts() {
             for at in 0..self.state.values.of(part).len() {
                 let id = self.state.values.of(part)[at];
-                if head_of.is_some_and(|rule| !candidates.may_match(rules, rule, id)) {
+                if head_of.is_some_and(|rule| !self.candidates.may_match(rules, rule, id)) {
                     continue;
                 }
-                if self.is_selected(step.rule, step.link, target, id) {
-                    found |= self.ask(step, &Subject::Stored(id));
+                if !self.is_selected(step.rule, step.link, target, id) {
+                    continue;
+                }
+                match (self.ask(step, &Subject::Stored(id)), head_of) {
+                    (true, _) => found = true,
+                    (false, Some(rule)) => self.candidates.refute(rules, rule, id),
+                    (false, None) => {}
                 }
             }
         }
@@ -274,6 +284,7 @@ impl<'a> Evaluation<'a> {
             Subject::Stored(id) => self.state.values.at(*id).2,
             Subject::Made { value, .. } => value,
         };
+        self.fuel.spend(QUESTION + value.len());
         let transformations = &step.link.transformations;
         let mut found = false;
         if step.link.multi_match {

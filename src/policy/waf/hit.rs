@@ -1,5 +1,7 @@
 //! What a rule found, so that a person can see why.
 
+use crate::policy::waf::collection::Collection;
+
 /// Of a value and of a message no more is kept.
 pub const KEPT: usize = 128;
 
@@ -27,6 +29,13 @@ const SECRET: [&str; 4] = [
     "proxy-authorization",
     "x-api-key",
 ];
+
+/// Whether nobody should keep what a value of this name is.
+pub fn is_secret(part: Collection, name: &[u8]) -> bool {
+    let mut known = SECRET.iter();
+    part == Collection::RequestCookies
+        || known.any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+}
 
 /// The beginning of a value as text; nothing of a secret.
 pub fn shown(variable: &[u8], value: &[u8]) -> String {

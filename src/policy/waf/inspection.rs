@@ -13,11 +13,13 @@ use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
 use crate::policy::waf::evaluate::{Buffers, Evaluation};
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::gather::Gather;
 use crate::policy::waf::hit::{self, Hit};
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::rule::{Rule, RuleSet};
+use crate::policy::waf::schedule::Due;
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
 use crate::policy::waf::values::Budget;
@@ -83,6 +85,20 @@ pub struct Inspection {
     tuning: Tuning,
     allowed: Option<Scope>,
     verdict: Option<Reason>,
+    progress: Progress,
+    /// Which rules of the phase have to run.
+    due: Due,
+}
+
+/// Where a phase stands.
+#[derive(Clone, Copy, Debug, Default)]
+enum Progress {
+    #[default]
+    Done,
+    /// At the new values: which rules could match them?
+    Looking(Phase),
+    /// At a place in the list of rules.
+    Asking(Phase, usize),
 }
 
 impl Inspection {
@@ -97,9 +113,12 @@ impl Inspection {
         self.tuning = tuning;
         self.allowed = None;
         self.verdict = None;
+        self.progress = Progress::Done;
     }
 
-    pub fn head(&mut self, rules: &RuleSet, memory: &mut Memory, request: &Request<'_>) -> Verdict {
+    /// The head of the request. As all that stand beside it, this only enters the phase:
+    /// [`advance`](Inspection::advance) runs it.
+    pub fn enter_head(&mut self, rules: &RuleSet, request: &Request<'_>) {
         let content_type = request.headers.first(b"content-type");
         let declared = content_type.map(Processor::of_content_type);
         self.state.processor = declared.unwrap_or_default();
@@ -112,14 +131,43 @@ impl Inspection {
         };
         gather.request(request);
         gather.processor(self.state.processor);
-        self.phase(rules, memory, Phase::RequestHead)
+        self.enter(Phase::RequestHead);
     }
 
     /// The body as a whole.
-    pub fn body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
+    pub fn enter_body(&mut self, rules: &RuleSet, body: &[u8]) {
         self.state.body_length = body.len();
         body_values::read(&mut self.state, rules.used, body);
-        self.phase(rules, memory, Phase::RequestBody)
+        self.enter(Phase::RequestBody);
+    }
+
+    pub fn enter_response_head(&mut self, rules: &RuleSet, response: &Response<'_>) {
+        let mut gather = Gather {
+            values: &mut self.state.values,
+            used: rules.used,
+        };
+        gather.response(response);
+        self.enter(Phase::ResponseHead);
+    }
+
+    pub fn enter_response_body(&mut self, body: &[u8]) {
+        self.state.values.push(Collection::ResponseBody, b"", body);
+        self.enter(Phase::ResponseBody);
+    }
+
+    /// What rules have left to say when all is over.
+    pub fn enter_end(&mut self) {
+        self.enter(Phase::Logging);
+    }
+
+    pub fn head(&mut self, rules: &RuleSet, memory: &mut Memory, request: &Request<'_>) -> Verdict {
+        self.enter_head(rules, request);
+        self.run(rules, memory)
+    }
+
+    pub fn body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
+        self.enter_body(rules, body);
+        self.run(rules, memory)
     }
 
     pub fn response_head(
@@ -128,22 +176,28 @@ impl Inspection {
         memory: &mut Memory,
         response: &Response<'_>,
     ) -> Verdict {
-        let mut gather = Gather {
-            values: &mut self.state.values,
-            used: rules.used,
-        };
-        gather.response(response);
-        self.phase(rules, memory, Phase::ResponseHead)
+        self.enter_response_head(rules, response);
+        self.run(rules, memory)
     }
 
     pub fn response_body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
-        self.state.values.push(Collection::ResponseBody, b"", body);
-        self.phase(rules, memory, Phase::ResponseBody)
+        self.enter_response_body(body);
+        self.run(rules, memory)
     }
 
-    /// Runs what rules have left to say when all is over.
     pub fn finish(&mut self, rules: &RuleSet, memory: &mut Memory) {
-        self.phase(rules, memory, Phase::Logging);
+        self.enter_end();
+        self.run(rules, memory);
+    }
+
+    /// Runs a phase to its end.
+    fn run(&mut self, rules: &RuleSet, memory: &mut Memory) -> Verdict {
+        let mut fuel = Fuel::endless();
+        loop {
+            if let Some(verdict) = self.advance(rules, memory, &mut fuel) {
+                return verdict;
+            }
+        }
     }
 
     /// Leaves out rules and values, for the message that has just begun.
@@ -185,35 +239,81 @@ impl Inspection {
             .map_or(0, |slot| self.state.tx.number(slot))
     }
 
-    fn phase(&mut self, rules: &RuleSet, memory: &mut Memory, phase: Phase) -> Verdict {
+    fn enter(&mut self, phase: Phase) {
         let over = |allowed: Option<Scope>| match allowed {
             Some(Scope::All) => phase != Phase::Logging,
             Some(Scope::Request) => phase <= Phase::RequestBody,
             Some(Scope::Phase) | None => false,
         };
         let is_over = self.verdict.is_some() && phase != Phase::Logging;
-        if is_over || over(self.allowed) || self.state.engine == Engine::Off {
-            return self.answer();
-        }
+        let is_out = is_over || over(self.allowed) || self.state.engine == Engine::Off;
+        self.progress = match is_out {
+            true => Progress::Done,
+            false => Progress::Looking(phase),
+        };
+    }
+
+    /// Goes on with the phase that was entered last; nothing if there is more to do, but no fuel.
+    pub fn advance(
+        &mut self,
+        rules: &RuleSet,
+        memory: &mut Memory,
+        fuel: &mut Fuel,
+    ) -> Option<Verdict> {
         memory.belong_to(rules);
-        self.candidates.look(rules, memory, &self.state.values);
-        let list = &rules.phases[phase as usize - 1];
-        let mut at = 0;
-        while let Some(&number) = list.get(at) {
-            at += 1;
-            if !self.candidates.may_run(rules, number) {
-                continue;
+        if let Progress::Looking(phase) = self.progress {
+            let values = &self.state.values;
+            if !self.candidates.look(rules, memory, values, fuel) {
+                return None;
             }
+            let at = phase as usize - 1;
+            match self.candidates.is_exhaustive() {
+                true => self.due.all(rules.phases[at].len()),
+                false => rules.schedules[at].write(self.candidates.all(), &mut self.due),
+            }
+            self.progress = Progress::Asking(phase, 0);
+        }
+        if let Progress::Asking(phase, from) = self.progress {
+            let next = self.ask(rules, memory, (phase, from), fuel);
+            if let Some(next) = next {
+                self.progress = Progress::Asking(phase, next);
+                return None;
+            }
+            if phase != Phase::RequestHead && phase != Phase::ResponseHead {
+                self.candidates.settle(memory);
+            }
+            self.progress = Progress::Done;
+        }
+        Some(self.answer())
+    }
+
+    /// Runs the rules of a phase, from a place in its list on. Where to go on, if the fuel ended.
+    fn ask(
+        &mut self,
+        rules: &RuleSet,
+        memory: &mut Memory,
+        (phase, from): (Phase, usize),
+        fuel: &mut Fuel,
+    ) -> Option<usize> {
+        let list = &rules.phases[phase as usize - 1];
+        let mut from = from;
+        while let Some(at) = self.due.next(from) {
+            if fuel.is_spent() {
+                return Some(at);
+            }
+            from = at + 1;
+            let number = list[at];
             let rule = &rules.rules[usize::from(number)];
             let mut evaluation = Evaluation {
                 rules,
                 memory,
                 state: &mut self.state,
                 buffers: &mut self.buffers,
-                candidates: &self.candidates,
+                candidates: &mut self.candidates,
+                fuel,
             };
             if evaluation.rule(number) {
-                at = rule.next.unwrap_or(at);
+                from = rule.next.unwrap_or(from);
                 if self.matched(rule) {
                     break;
                 }
@@ -222,7 +322,7 @@ impl Inspection {
                 break;
             }
         }
-        self.answer()
+        None
     }
 
     fn answer(&self) -> Verdict {

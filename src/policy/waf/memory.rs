@@ -3,7 +3,7 @@
 use regex_automata::meta::Cache;
 use regex_automata::util::captures::Captures;
 
-use crate::policy::waf::benign::Benign;
+use crate::policy::waf::answers::Answers;
 use crate::policy::waf::operator::{Captured, Operator};
 use crate::policy::waf::rule::{RuleSet, Test};
 use crate::policy::waf::tx::Tx;
@@ -14,7 +14,7 @@ pub struct Memory {
     /// Of which rules; memory of one pattern must not be used for another.
     generation: u64,
     patterns: Vec<Option<Box<Slot>>>,
-    pub(super) benign: Benign,
+    pub(super) answers: Answers,
 }
 
 #[derive(Debug)]
@@ -29,15 +29,15 @@ impl Memory {
         if self.generation != rules.generation {
             self.generation = rules.generation;
             self.patterns.clear();
-            self.benign.forget();
+            self.answers.forget();
             self.patterns
                 .resize_with(usize::from(rules.patterns), || None);
         }
     }
 
-    /// Forgets which values were found benign, so that all are looked at again.
+    /// Forgets what was said of values, so that all are looked at again.
     pub fn forget(&mut self) {
-        self.benign.forget();
+        self.answers.forget();
     }
 
     /// Whether the operator matches, whatever a rule makes of that. With `capture` the variables

@@ -5,7 +5,7 @@
 //! message -> gather -> values -> inspection -> verdict, hits  per message
 //! ```
 
-mod benign;
+mod answers;
 pub mod body;
 mod body_values;
 mod candidates;
@@ -14,6 +14,7 @@ pub mod compile;
 pub mod draft;
 mod evaluate;
 pub mod fold;
+pub mod fuel;
 mod gather;
 pub mod hit;
 pub mod injection;
@@ -27,6 +28,7 @@ pub mod pattern;
 pub mod place;
 pub mod prefilter;
 pub mod rule;
+mod schedule;
 pub mod seclang;
 pub mod stage;
 mod state;

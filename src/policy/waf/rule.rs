@@ -7,6 +7,7 @@ use crate::policy::waf::draft::{Change, Disruption, Engine, Name, Phase};
 use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::Place;
 use crate::policy::waf::prefilter::Prefilter;
+use crate::policy::waf::schedule::Schedule;
 use crate::policy::waf::target::{Target, Targets};
 use crate::policy::waf::template::{Slots, Template};
 use crate::policy::waf::transform::Transformation;
@@ -86,6 +87,8 @@ pub struct RuleSet {
     pub(super) rules: Box<[Rule]>,
     /// The numbers of the rules of each phase.
     pub(super) phases: [Box<[u16]>; 5],
+    /// Which of them have to run.
+    pub(super) schedules: [Schedule; 5],
     pub(super) slots: Slots,
     pub(super) patterns: u16,
     /// A bit for each stored collection that a rule looks at.
@@ -117,6 +120,12 @@ impl RuleSet {
     /// require a text, and how many steps lead to the forms of a value.
     pub fn extent(&self) -> (usize, usize, usize) {
         self.request.extent()
+    }
+
+    /// The number of a rule behind the prefilter of its side.
+    pub(super) fn number(&self, rule: u16) -> Option<usize> {
+        let of_request = self.request.number(rule);
+        of_request.or_else(|| self.response.number(rule))
     }
 
     /// The rules in order.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline;
 use crate::policy::waf::draft::Engine;
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::inspection::{Exclusions, Inspection, Reason, Tuning, Verdict};
 use crate::policy::waf::memory::Memory;
@@ -32,58 +33,125 @@ pub struct Protection {
     pub is_graphql: bool,
 }
 
+/// Inspections that wait for a message; beyond these their memory is given back.
+const IDLE: usize = 16;
+
+/// Moved from request to request, and large: it stays where it is.
+type Whole = Box<Inspection>;
+
 /// What a shard keeps for inspections.
 #[derive(Default)]
 pub struct Workspace {
-    inspection: Inspection,
+    idle: Vec<Whole>,
     /// By the index of the rules.
     memories: Vec<Memory>,
-    has_findings: bool,
+    findings: Vec<Hit>,
+}
+
+/// The inspection of one request, which may take several slices.
+#[derive(Debug)]
+pub struct Running {
+    inspection: Whole,
+    stage: Stage,
+    verdict: Verdict,
+}
+
+/// Which part of the message is looked at.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Head,
+    Body,
+    End,
+}
+
+/// How far an inspection is.
+#[derive(Debug)]
+pub enum Progress {
+    /// It is somebody else's turn; to be [gone on](Workspace::advance) with after that.
+    Paused(Running),
+    Done(Result<(), Denial>),
 }
 
 impl Workspace {
-    /// What was found in the request that was inspected last, once.
+    /// What was found in the request whose inspection was done last, once.
     pub fn take_findings(&mut self) -> Vec<Hit> {
-        match std::mem::take(&mut self.has_findings) {
-            true => self.inspection.take_hits(),
-            false => Vec::new(),
-        }
+        std::mem::take(&mut self.findings)
     }
 
-    /// Inspects a request, with its body if there is one.
-    pub fn inspect(
+    /// Begins with a request.
+    pub fn begin(
         &mut self,
         sets: &[Named],
         protection: &Protection,
         request: pipeline::Request<'_>,
+    ) -> Running {
+        let rules = &sets[protection.set].rules;
+        let mut inspection = self.idle.pop().unwrap_or_default();
+        inspection.begin(rules, protection.tuning);
+        inspection.exclude(&protection.exclusions);
+        inspection.enter_head(rules, &as_message(request));
+        Running {
+            inspection,
+            stage: Stage::Head,
+            verdict: Verdict::Pass,
+        }
+    }
+
+    /// Inspects the request, with its body if there is one, for one slice.
+    pub fn advance(
+        &mut self,
+        sets: &[Named],
+        protection: &Protection,
+        mut running: Running,
         body: Option<&[u8]>,
-    ) -> Result<(), Denial> {
-        let Some(Named { rules, .. }) = sets.get(protection.set) else {
-            return Ok(());
-        };
+    ) -> Progress {
+        let rules = &sets[protection.set].rules;
         if self.memories.len() < sets.len() {
             self.memories.resize_with(sets.len(), Memory::default);
         }
         let memory = &mut self.memories[protection.set];
-        let inspection = &mut self.inspection;
-        inspection.begin(rules, protection.tuning);
-        inspection.exclude(&protection.exclusions);
-        let mut verdict = inspection.head(rules, memory, &as_message(request));
-        if verdict == Verdict::Pass {
-            if protection.is_graphql {
-                inspection.read_as(Processor::Graphql);
-            }
-            // Most rules wait for the body, also where there is none.
-            verdict = inspection.body(rules, memory, body.unwrap_or_default());
+        let mut fuel = Fuel::slice();
+        loop {
+            let inspection = &mut running.inspection;
+            let Some(verdict) = inspection.advance(rules, memory, &mut fuel) else {
+                return Progress::Paused(running);
+            };
+            running.stage = match (running.stage, verdict) {
+                (Stage::Head, Verdict::Pass) => {
+                    if protection.is_graphql {
+                        inspection.read_as(Processor::Graphql);
+                    }
+                    // Most rules wait for the body, also where there is none.
+                    let body = body.unwrap_or_default();
+                    fuel.spend(body.len());
+                    inspection.enter_body(rules, body);
+                    Stage::Body
+                }
+                (Stage::Head | Stage::Body, verdict) => {
+                    running.verdict = verdict;
+                    inspection.enter_end();
+                    Stage::End
+                }
+                (Stage::End, _) => return Progress::Done(self.end(running, protection)),
+            };
         }
-        inspection.finish(rules, memory);
-        self.has_findings = !inspection.hits().is_empty();
-        match verdict {
-            Verdict::Pass => match inspection.body_fault() {
-                // A body that is not what it says may be read in another way by the backend.
-                Some(_) if protection.tuning.engine == Engine::On => Err(Denial::UninspectableBody),
-                _ => Ok(()),
-            },
+    }
+
+    fn end(&mut self, mut running: Running, protection: &Protection) -> Result<(), Denial> {
+        let inspection = &mut running.inspection;
+        if !inspection.hits().is_empty() {
+            self.findings = inspection.take_hits();
+        }
+        let is_odd = inspection.body_fault().is_some();
+        if self.idle.len() < IDLE {
+            self.idle.push(running.inspection);
+        }
+        match running.verdict {
+            // A body that is not what it says may be read in another way by the backend.
+            Verdict::Pass if is_odd && protection.tuning.engine == Engine::On => {
+                Err(Denial::UninspectableBody)
+            }
+            Verdict::Pass => Ok(()),
             Verdict::Refuse(Reason::Rule { .. }) => Err(Denial::AttackDetected),
             Verdict::Refuse(Reason::Budget) => Err(Denial::TooMuchToInspect),
         }

@@ -17,6 +17,12 @@ impl Bits {
         }
     }
 
+    pub fn remove(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
     pub fn contains(&self, number: usize) -> bool {
         let word = self.0.get(number / 64);
         word.is_some_and(|word| word >> (number % 64) & 1 == 1)
@@ -96,5 +102,8 @@ mod tests {
         other.insert(63);
         assert_eq!((bits & other).count(), 1);
         assert_eq!(bits.without(&other).count(), 3);
+        bits.remove(64);
+        bits.remove(ROOM);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, ROOM - 1]);
     }
 }

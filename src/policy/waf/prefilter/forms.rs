@@ -4,6 +4,7 @@
 //! Searches after this do not regard case. Making letters small is therefore no step here, unless
 //! a step follows that tells capitals from small letters.
 
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::prefilter::bits::Bits;
 use crate::policy::waf::transform::{ByteSet, Transformation};
 use crate::policy::waf::values::Span;
@@ -22,6 +23,22 @@ struct Step {
     past: Bits,
 }
 
+impl Step {
+    fn kind(&self) -> Kinds {
+        1 << (self.transformation as u32 * 2 + u32::from(self.in_any_case))
+    }
+
+    fn is_identity(&self, seen: &ByteSet) -> bool {
+        match self.in_any_case {
+            true => self.transformation.is_identity_but_for_case(seen),
+            false => self.transformation.is_identity(seen),
+        }
+    }
+}
+
+/// A bit for each transformation, with regard to case and without.
+type Kinds = u128;
+
 /// All chains; a step stands behind the one before it.
 #[derive(Debug, Default)]
 pub struct Forms {
@@ -30,16 +47,26 @@ pub struct Forms {
     steps: Vec<Step>,
 }
 
+/// The steps that some rules need.
+#[derive(Debug, Default)]
+pub struct Plan {
+    steps: Box<[u16]>,
+    /// One step of each kind.
+    kinds: Box<[u16]>,
+}
+
 /// A form of a value that is unlike the others.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     /// Where it is; the value itself if it is `None`.
     span: Option<Span>,
     seen: ByteSet,
+    /// The kinds of steps that may change it.
+    changes: Kinds,
     rules: Bits,
 }
 
-/// Room for the forms of one value.
+/// Room for the forms of one value, and how far they are made and shown.
 #[derive(Debug, Default)]
 pub struct Room {
     bytes: Vec<u8>,
@@ -47,6 +74,9 @@ pub struct Room {
     input: Vec<u8>,
     forms: Vec<Form>,
     form_of: Vec<u16>,
+    /// Steps of the plan that are done.
+    made: usize,
+    shown: usize,
 }
 
 impl Forms {
@@ -85,55 +115,113 @@ impl Forms {
         self.steps.len()
     }
 
-    /// Shows each different form of a value that `wanted` rules look at: its bytes, what they are,
-    /// and those rules.
-    pub fn each(
-        &self,
-        value: &[u8],
-        wanted: Bits,
-        room: &mut Room,
-        mut look: impl FnMut(&[u8], &ByteSet, Bits),
-    ) {
+    /// The steps on the way of these rules.
+    pub fn plan(&self, rules: Bits) -> Plan {
+        let places = 0..u16::try_from(self.steps.len()).unwrap_or(u16::MAX);
+        let steps: Vec<u16> = places
+            .filter(|&at| (self.steps[usize::from(at)].past & rules).any())
+            .collect();
+        let mut kinds: Vec<u16> = Vec::new();
+        let mut known: Kinds = 0;
+        for &at in &steps {
+            let kind = self.steps[usize::from(at)].kind();
+            if known & kind == 0 {
+                known |= kind;
+                kinds.push(at);
+            }
+        }
+        Plan {
+            steps: steps.into(),
+            kinds: kinds.into(),
+        }
+    }
+
+    /// The kinds of steps that may change what holds these bytes.
+    fn changes(&self, plan: &Plan, seen: &ByteSet) -> Kinds {
+        let steps = plan.kinds.iter().map(|&at| &self.steps[usize::from(at)]);
+        let changing = steps.filter(|step| !step.is_identity(seen));
+        changing.fold(0, |kinds, step| kinds | step.kind())
+    }
+
+    /// Begins with a value that `wanted` rules look at.
+    pub fn begin(&self, plan: &Plan, value: &[u8], wanted: Bits, room: &mut Room) {
         room.bytes.clear();
         room.forms.clear();
-        room.form_of.clear();
+        room.shown = 0;
+        let seen = ByteSet::of(value);
+        let changes = self.changes(plan, &seen);
+        let is_one = changes == 0;
         room.forms.push(Form {
             span: None,
-            seen: ByteSet::of(value),
-            rules: self.plain & wanted,
+            seen,
+            changes,
+            rules: if is_one { wanted } else { self.plain & wanted },
         });
-        room.form_of.push(0);
-        for step in &self.steps {
-            let before = room.form_of[usize::from(step.before)];
-            if !(step.past & wanted).any() {
-                room.form_of.push(before);
-                continue;
-            }
-            let form = room.after(step, before, value);
-            room.form_of.push(form);
-            room.forms[usize::from(form)].rules |= step.rules & wanted;
+        room.made = if is_one { plan.steps.len() } else { 0 };
+        if !is_one {
+            room.form_of.resize(self.steps.len() + 1, 0);
+            room.form_of[0] = 0;
         }
-        for form in &room.forms {
+    }
+
+    /// Shows each different form of the value that was begun with: its bytes, what they are, and
+    /// the rules that look at it. False if there is more, but no fuel.
+    pub fn each(
+        &self,
+        plan: &Plan,
+        value: &[u8],
+        wanted: Bits,
+        (room, fuel): (&mut Room, &mut Fuel),
+        mut look: impl FnMut(&[u8], &ByteSet, Bits),
+    ) -> bool {
+        while let Some(&at) = plan.steps.get(room.made) {
+            if fuel.is_spent() {
+                return false;
+            }
+            room.made += 1;
+            let step = &self.steps[usize::from(at)];
+            let before = room.form_of[usize::from(step.before)];
+            let mut form = before;
+            if (step.past & wanted).any() {
+                if room.forms[usize::from(before)].changes & step.kind() != 0 {
+                    form = room.after(step, before, value, |seen| self.changes(plan, seen));
+                    fuel.spend(room.forms[usize::from(form)].length(value));
+                }
+                room.forms[usize::from(form)].rules |= step.rules & wanted;
+            }
+            room.form_of[usize::from(at) + 1] = form;
+        }
+        while let Some(form) = room.forms.get(room.shown) {
+            if fuel.is_spent() {
+                return false;
+            }
+            room.shown += 1;
             if form.rules.any() {
                 let bytes = form.span.map_or(value, |span| span.of(&room.bytes));
+                fuel.spend(bytes.len());
                 look(bytes, &form.seen, form.rules);
             }
         }
+        true
+    }
+}
+
+impl Form {
+    fn length(&self, value: &[u8]) -> usize {
+        self.span.map_or(value.len(), Span::len)
     }
 }
 
 impl Room {
     /// The form that a step makes of another one: the same one if it changes nothing.
-    fn after(&mut self, step: &Step, before: u16, value: &[u8]) -> u16 {
+    fn after(
+        &mut self,
+        step: &Step,
+        before: u16,
+        value: &[u8],
+        changes: impl FnOnce(&ByteSet) -> Kinds,
+    ) -> u16 {
         let form = self.forms[usize::from(before)];
-        let is_same = if step.in_any_case {
-            step.transformation.is_identity_but_for_case(&form.seen)
-        } else {
-            step.transformation.is_identity(&form.seen)
-        };
-        if is_same {
-            return before;
-        }
         let start = self.bytes.len();
         let is_changed = match form.span {
             None => step.transformation.apply(value, &mut self.bytes),
@@ -160,6 +248,7 @@ impl Room {
         self.forms.push(Form {
             span: Some(made),
             seen,
+            changes: changes(&seen),
             rules: Bits::default(),
         });
         u16::try_from(self.forms.len() - 1).unwrap_or(0)
@@ -231,24 +320,55 @@ mod tests {
         current
     }
 
+    fn shown(value: &[u8], mut look: impl FnMut(&[u8], Bits)) {
+        let (forms, mut room, mut fuel) = (forms(), Room::default(), Fuel::endless());
+        let plan = forms.plan(every());
+        forms.begin(&plan, value, every(), &mut room);
+        let room = (&mut room, &mut fuel);
+        assert!(
+            forms.each(&plan, value, every(), room, |bytes, _, rules| look(
+                bytes, rules
+            ))
+        );
+    }
+
     #[test]
     fn a_plain_value_has_one_form() {
         let mut seen = 0;
-        forms().each(b"Plain", every(), &mut Room::default(), |_, _, rules| {
-            seen += rules.count()
-        });
+        shown(b"Plain", |_, rules| seen += rules.count());
         assert!(seen >= 5);
+    }
+
+    #[test]
+    fn forms_go_on_where_the_fuel_ended() {
+        let (forms, mut room) = (forms(), Room::default());
+        let (plan, value) = (forms.plan(every()), b"%41+\\n a%2541");
+        let mut all = Vec::new();
+        shown(value, |bytes, rules| all.push((bytes.to_vec(), rules)));
+        forms.begin(&plan, value, every(), &mut room);
+        let (mut found, mut pauses) = (Vec::new(), 0);
+        loop {
+            let mut fuel = Fuel::of(1);
+            let room = (&mut room, &mut fuel);
+            let look = |bytes: &[u8], _: &ByteSet, rules| found.push((bytes.to_vec(), rules));
+            if forms.each(&plan, value, every(), room, look) {
+                break;
+            }
+            pauses += 1;
+        }
+        assert_eq!(found, all);
+        assert!(pauses > all.len());
     }
 
     proptest! {
         #[test]
         fn every_chain_has_its_form_but_for_case(value in "[a%20A\\\\nNx41+=]{0,12}") {
-            let mut shown = vec![Vec::new(); CHAINS.len()];
-            forms().each(value.as_bytes(), every(), &mut Room::default(), |bytes, _, rules| {
-                rules.iter().for_each(|rule| shown[rule] = bytes.to_ascii_lowercase());
+            let mut seen = vec![Vec::new(); CHAINS.len()];
+            shown(value.as_bytes(), |bytes, rules| {
+                rules.iter().for_each(|rule| seen[rule] = bytes.to_ascii_lowercase());
             });
-            for (chain, shown) in CHAINS.iter().zip(shown) {
-                prop_assert_eq!(transformed(chain, value.as_bytes()).to_ascii_lowercase(), shown);
+            for (chain, seen) in CHAINS.iter().zip(seen) {
+                prop_assert_eq!(transformed(chain, value.as_bytes()).to_ascii_lowercase(), seen);
             }
         }
     }

@@ -9,6 +9,8 @@ mod bits;
 mod forms;
 mod requirement;
 
+use std::ops::Range;
+
 use ahash::AHashMap;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -16,12 +18,13 @@ pub use self::bits::Bits;
 pub use self::forms::Room;
 
 use crate::policy::waf::collection::{Collection, STORED};
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::operator::Operator;
 use crate::policy::waf::operator::bytes::ByteTest;
 use crate::policy::waf::operator::text::TextTest;
 use crate::policy::waf::pattern;
 use crate::policy::waf::prefilter::bits::ROOM;
-use crate::policy::waf::prefilter::forms::Forms;
+use crate::policy::waf::prefilter::forms::{Forms, Plan};
 use crate::policy::waf::prefilter::requirement::Requirement;
 use crate::policy::waf::rule::{Link, Rule, Test};
 use crate::policy::waf::target::{Selector, Target};
@@ -37,14 +40,21 @@ pub struct Prefilter {
     numbers: Box<[u16]>,
     /// The rules that look at values of a collection whatever they are called.
     parts: Box<[Bits; STORED]>,
-    /// The rules that look at values of one name.
+    /// The rules that look at values of one name, in the order of the collections.
     named: Box<[(Collection, Box<str>, Bits)]>,
+    /// Of each collection, where its names stand, and the steps that any of its rules needs.
+    names: Box<[Range<usize>; STORED]>,
+    plans: Box<[Plan; STORED]>,
     forms: Forms,
     search: Option<Search>,
     /// The rules that require no text.
     unsearched: Bits,
     /// Of each rule, the sets of which a value must hold a byte.
     gates: Box<[Box<[ByteSet]>]>,
+    /// The first of those sets from the other side: the rules that a byte lets through, and those
+    /// that need none.
+    opened: Box<[Bits; 256]>,
+    open: Bits,
     /// Of each rule that requires nothing simpler, the question itself.
     questions: Box<[Option<Question>]>,
 }
@@ -69,6 +79,7 @@ struct Search {
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub rules: Bits,
+    part: Collection,
     /// Equal for values that the same rules look at.
     pub class: u32,
 }
@@ -102,27 +113,46 @@ impl Prefilter {
     pub fn wanted(&self, part: Collection, name: &[u8]) -> Wanted {
         let mut wanted = Wanted {
             rules: self.parts[part as usize],
+            part,
             class: part as u32,
         };
-        for (number, (named, known, rules)) in (1..).zip(&self.named) {
-            if *named == part && known.as_bytes().eq_ignore_ascii_case(name) {
+        let range = self.names[part as usize].clone();
+        let numbers = 1 + u32::try_from(range.start).unwrap_or(0)..;
+        for (number, (_, known, rules)) in numbers.zip(&self.named[range]) {
+            if known.as_bytes().eq_ignore_ascii_case(name) {
                 wanted.rules |= *rules;
                 wanted.class |= number << 8;
+                break;
             }
         }
         wanted
     }
 
-    /// The rules whose first link may match a value.
-    pub fn candidates(&self, value: &[u8], wanted: Bits, room: &mut Room) -> Bits {
-        let mut found = Bits::default();
-        self.forms.each(value, wanted, room, |form, seen, rules| {
-            found |= self.look(form, seen, rules);
-        });
-        found
+    /// Begins with a value: [`candidates`](Prefilter::candidates) goes on with it.
+    pub fn begin(&self, value: &[u8], wanted: &Wanted, room: &mut Room) {
+        let plan = &self.plans[wanted.part as usize];
+        self.forms.begin(plan, value, wanted.rules, room);
+    }
+
+    /// Adds the rules whose first link may match a value. False if there is more to look at, but
+    /// no fuel.
+    pub fn candidates(
+        &self,
+        value: &[u8],
+        wanted: &Wanted,
+        room: (&mut Room, &mut Fuel),
+        found: &mut Bits,
+    ) -> bool {
+        let plan = &self.plans[wanted.part as usize];
+        let look = |form: &[u8], seen: &ByteSet, rules| *found |= self.look(form, seen, rules);
+        self.forms.each(plan, value, wanted.rules, room, look)
     }
 
     fn look(&self, form: &[u8], seen: &ByteSet, rules: Bits) -> Bits {
+        let open = seen.iter().fold(self.open, |open, byte| {
+            open | self.opened[usize::from(byte)]
+        });
+        let rules = rules & open;
         let mut likely = self.unsearched & rules;
         let searched = rules.without(&self.unsearched);
         if let Some(search) = self.search.as_ref().filter(|_| searched.any()) {
@@ -235,21 +265,53 @@ impl Builder {
             }
         };
         let mut named: Vec<_> = self.named.into_iter().collect();
-        named.sort_by(|((_, a), _), ((_, b), _)| a.cmp(b));
+        named.sort_by(|((part, a), _), ((other, b), _)| {
+            (*part as usize, a).cmp(&(*other as usize, b))
+        });
         let named = named
             .into_iter()
             .map(|((part, name), rules)| (part, name, rules));
+        let named: Box<[_]> = named.collect();
+        let names: [Range<usize>; STORED] = std::array::from_fn(|part| {
+            let start = named.partition_point(|(other, ..)| (*other as usize) < part);
+            start..named.partition_point(|(other, ..)| (*other as usize) <= part)
+        });
+        let plans = std::array::from_fn(|part| {
+            let of_names = named[names[part].clone()].iter();
+            let rules = of_names.fold(self.parts[part], |all, (_, _, rules)| all | *rules);
+            self.forms.plan(rules)
+        });
+        let (opened, open) = opened(&self.gates);
         Prefilter {
             numbers: self.numbers.into(),
             parts: self.parts,
-            named: named.collect(),
+            named,
+            names: Box::new(names),
+            plans: Box::new(plans),
             forms: self.forms,
             search,
             unsearched,
             gates: self.gates.into(),
+            opened,
+            open,
             questions: self.questions.into(),
         }
     }
+}
+
+/// The rules that each byte lets through their first gate, and those without one.
+fn opened(gates: &[Box<[ByteSet]>]) -> (Box<[Bits; 256]>, Bits) {
+    let mut opened = Box::new([Bits::default(); 256]);
+    let mut open = Bits::default();
+    for (rule, gates) in gates.iter().enumerate() {
+        match gates.first() {
+            Some(set) => set
+                .iter()
+                .for_each(|byte| opened[usize::from(byte)].insert(rule)),
+            None => open.insert(rule),
+        }
+    }
+    (opened, open)
 }
 
 impl Question {

@@ -80,7 +80,10 @@ proptest! {
         let (mut memory, mut room) = (Memory::default(), Room::default());
         memory.belong_to(&rules);
         let wanted = rules.request.wanted(Collection::ArgsGet, b"q");
-        let candidates = rules.request.candidates(value.as_bytes(), wanted.rules, &mut room);
+        let (mut candidates, mut fuel) = (Bits::default(), Fuel::endless());
+        rules.request.begin(value.as_bytes(), &wanted, &mut room);
+        let at = (&mut room, &mut fuel);
+        prop_assert!(rules.request.candidates(value.as_bytes(), &wanted, at, &mut candidates));
         for (at, rule) in rules.rules().iter().enumerate() {
             let Some(number) = rules.request.number(u16::try_from(at).unwrap()) else {
                 continue;

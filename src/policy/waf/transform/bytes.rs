@@ -129,6 +129,20 @@ impl ByteSet {
         self.bits[(byte >> 6) as usize] >> (byte & 63) & 1 == 1
     }
 
+    /// The bytes in order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        let words = (0_u8..).zip(self.bits);
+        words.flat_map(|(at, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as u8;
+                (word != 0).then(|| {
+                    word &= word - 1;
+                    at * 64 + bit
+                })
+            })
+        })
+    }
+
     /// Whether any byte is in both.
     pub const fn meets(&self, other: &ByteSet) -> bool {
         let mut at = 0;
@@ -192,6 +206,7 @@ mod tests {
             for byte in 0..=255 {
                 prop_assert_eq!(set.contains(byte), value.contains(&byte));
             }
+            prop_assert!(set.iter().eq((0..=255).filter(|&byte| set.contains(byte))));
             prop_assert_eq!(set.is_empty(), value.is_empty());
             prop_assert!(set.or(ByteSet::named(b"x")).meets(&ByteSet::range(b'x', b'x')));
         }

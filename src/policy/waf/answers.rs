@@ -1,0 +1,169 @@
+//! What the rules said of values that come again: names of parameters, enumerations and header
+//! fields. Kept is a hash of the value, and which rules may still match it.
+//!
+//! Only rules behind the prefilter take part, since their first link asks nothing but the value.
+//! A rule that said no to a value says no again; a rule that said yes, or was not asked, is asked
+//! again. Two hashes of 64 bits with keys that nobody outside knows, so that a value that looks
+//! like a benign one cannot be made. Secrets are not kept, not even as hashes.
+
+use std::hash::{BuildHasher, Hasher};
+
+use ahash::{AHashMap, RandomState};
+
+use crate::policy::waf::collection::Collection;
+use crate::policy::waf::hit;
+use crate::policy::waf::prefilter::Bits;
+
+/// So many values are kept; a new one takes the place of an old one.
+const PLACES: usize = 16 * 1024;
+
+/// So many different answers are kept; then all is forgotten.
+const ANSWERS: usize = 4096;
+
+/// Longer values hardly come again.
+const LONGEST: usize = 256;
+
+/// What a value is known by: its bytes and the rules that look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key([u64; 2]);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    key: Key,
+    answer: u32,
+}
+
+#[derive(Debug)]
+pub struct Answers {
+    seeds: [RandomState; 2],
+    places: Vec<Place>,
+    /// Each different answer once: most values share one of a few.
+    answers: Vec<Bits>,
+    numbers: AHashMap<Bits, u32>,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers {
+            seeds: [RandomState::new(), RandomState::new()],
+            places: Vec::new(),
+            answers: Vec::new(),
+            numbers: AHashMap::new(),
+        }
+    }
+}
+
+impl Answers {
+    /// Forgets all, and takes other seeds: no hash of before is that of a value any more.
+    pub fn forget(&mut self) {
+        self.seeds = [RandomState::new(), RandomState::new()];
+        self.answers.clear();
+        self.numbers.clear();
+    }
+
+    /// What a value of this class is known by; nothing for secrets and for long values.
+    pub fn key(&self, part: Collection, class: u32, name: &[u8], value: &[u8]) -> Option<Key> {
+        if value.len() > LONGEST || hit::is_secret(part, name) {
+            return None;
+        }
+        let one = |seed: &RandomState| {
+            let mut hasher = seed.build_hasher();
+            hasher.write_u32(class);
+            hasher.write(value);
+            hasher.finish()
+        };
+        // No key is that of an empty place.
+        Some(Key([one(&self.seeds[0]) | 1, one(&self.seeds[1])]))
+    }
+
+    /// The rules that may match the value.
+    pub fn of(&self, key: Key) -> Option<Bits> {
+        let place = self.places.get(place(key))?;
+        (place.key == key).then(|| self.answers[place.answer as usize])
+    }
+
+    pub fn keep(&mut self, key: Key, answer: Bits) {
+        if self.places.is_empty() {
+            self.places.resize(PLACES, Place::default());
+        }
+        let number = match self.numbers.get(&answer) {
+            Some(&number) => number,
+            None => {
+                if self.answers.len() == ANSWERS {
+                    self.places.fill(Place::default());
+                    self.answers.clear();
+                    self.numbers.clear();
+                }
+                let number = u32::try_from(self.answers.len()).unwrap_or(0);
+                self.answers.push(answer);
+                self.numbers.insert(answer, number);
+                number
+            }
+        };
+        self.places[place(key)] = Place {
+            key,
+            answer: number,
+        };
+    }
+}
+
+fn place(key: Key) -> usize {
+    usize::try_from(key.0[0] >> 1).unwrap_or(0) % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Collection::{ArgsGet, RequestCookies, RequestHeaders};
+
+    fn bits(number: usize) -> Bits {
+        let mut bits = Bits::default();
+        bits.insert(number);
+        bits
+    }
+
+    #[test]
+    fn answers_are_kept_by_class_and_secrets_are_not() {
+        let mut answers = Answers::default();
+        let key = |answers: &Answers, class, value: &[u8]| {
+            answers.key(ArgsGet, class, b"a", value).unwrap()
+        };
+        let x = key(&answers, 1, b"x");
+        assert_eq!(answers.of(x), None);
+        answers.keep(x, bits(3));
+        assert_eq!(answers.of(key(&answers, 1, b"x")), Some(bits(3)));
+        assert_eq!(answers.of(key(&answers, 2, b"x")), None);
+        assert_eq!(answers.of(key(&answers, 1, b"y")), None);
+        answers.keep(x, Bits::default());
+        assert_eq!(answers.of(x), Some(Bits::default()));
+        for (part, name) in [
+            (RequestHeaders, &b"Authorization"[..]),
+            (RequestHeaders, b"Cookie"),
+            (RequestHeaders, b"x-api-key"),
+            (RequestCookies, b"sid"),
+        ] {
+            assert_eq!(answers.key(part, 1, name, b"x"), None);
+        }
+        assert_eq!(answers.key(ArgsGet, 1, b"a", &[b'x'; 300]), None);
+        answers.forget();
+        assert_eq!(answers.of(key(&answers, 1, b"x")), None);
+    }
+
+    #[test]
+    fn too_many_answers_are_forgotten_together() {
+        let mut answers = Answers::default();
+        for number in 0..=ANSWERS {
+            let mut answer = Bits::default();
+            (0..13).for_each(|bit| {
+                if number >> bit & 1 == 1 {
+                    answer.insert(bit);
+                }
+            });
+            let value = number.to_string();
+            let key = answers.key(ArgsGet, 1, b"a", value.as_bytes()).unwrap();
+            answers.keep(key, answer);
+            assert_eq!(answers.of(key), Some(answer));
+        }
+        assert_eq!(answers.answers.len(), 1);
+    }
+}

@@ -1,13 +1,19 @@
 //! One client connection: requests one after the other until somebody closes.
+//!
+//! A connection without traffic is a small task that waits for its socket. What serving takes, the
+//! tables, the buffers and the task itself, is there from the first byte of a request until the
+//! connection has been quiet for a moment.
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Canceller, OwnedReadHalf, OwnedWriteHalf,
 };
 
 use crate::config::settings::Timeouts;
@@ -22,9 +28,13 @@ use crate::shard::deadline::Deadline;
 use crate::shard::exchange;
 use crate::shard::listener::Settings;
 use crate::shard::pace::Pace;
+use crate::shard::transport::{Transport, is_given_up};
 
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
 const INBOUND: usize = 4 * 1024;
+
+/// How long a connection keeps what serving takes while no request comes.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// How long and how much is read from a client that was refused, so that it gets to read why
 /// instead of a reset (RFC 9112 section 9.6).
@@ -44,6 +54,9 @@ pub struct Peer {
 pub struct Client<S: AsyncWriteRent> {
     // Before the halves: it must be gone when the socket closes.
     pub deadline: Deadline,
+    /// Tells that no request has come for a moment.
+    quiet: Deadline,
+    canceller: Canceller,
     pub reader: OwnedReadHalf<S>,
     pub writer: OwnedWriteHalf<S>,
     pub inbound: Buffer,
@@ -61,7 +74,18 @@ pub struct Client<S: AsyncWriteRent> {
     pub timeouts: Timeouts,
     /// Of the body that is coming in.
     pub pace: Pace,
-    is_new: bool,
+    /// How long the next request may take to begin.
+    patience: Duration,
+}
+
+/// What is reused from one request to the next, whosever they are.
+#[derive(Default)]
+pub struct Tables {
+    inbound: Buffer,
+    head: RequestHead,
+    response: ResponseHead,
+    path: Path,
+    chain: Chain,
 }
 
 /// What becomes of a connection after an exchange.
@@ -74,63 +98,131 @@ pub enum After {
     Linger,
 }
 
+/// How serving came to an end.
+enum Served<S> {
+    /// Nothing has come for a moment. What is left waits.
+    Quiet(S, Deadline),
+    Closed,
+}
+
 /// Why no further head came.
 enum End {
     /// The client left between requests, or was idle for too long.
+    Gone,
+    /// Nothing has come for a moment.
     Quiet,
     Refused(Denial),
 }
 
 /// Serves a connection to its end.
-pub async fn serve<S>(
+pub async fn serve<S: Transport>(
     shard: Rc<Shard>,
-    stream: S,
-    deadline: Deadline,
+    mut stream: S,
+    mut deadline: Deadline,
     peer: Peer,
     settings: Arc<Settings>,
-) where
-    S: AsyncReadRent + AsyncWriteRent,
-    S: Splitable<OwnedRead = OwnedReadHalf<S>, OwnedWrite = OwnedWriteHalf<S>>,
-{
-    let (reader, writer) = stream.into_split();
-    let timeouts = settings.timeouts;
-    let mut client = Client {
-        deadline,
-        reader,
-        writer,
-        inbound: Buffer::with_capacity(INBOUND),
-        request: Vec::new(),
-        answer: Vec::new(),
-        head: RequestHead::default(),
-        response: ResponseHead::default(),
-        path: Path::default(),
-        peer,
-        chain: Chain::default(),
-        settings,
-        timeouts,
-        pace: Pace::new(timeouts.body, timeouts.body_rate),
-        is_new: true,
-    };
-    let after = client.requests(&shard).await;
-    client.end(after).await;
+) {
+    let Timeouts {
+        first_byte, idle, ..
+    } = settings.timeouts;
+    let mut patience = first_byte;
+    loop {
+        deadline.set_idle(patience);
+        stream.readable().await;
+        // In a box, and made there: a connection that waits does not have the memory of it.
+        let (shard, settings) = (shard.clone(), settings.clone());
+        let served = Box::pin(async move {
+            let mut client = Client::new(&shard, (stream, deadline), patience, peer, settings);
+            match client.requests(&shard).await {
+                Some(after) => {
+                    client.end(after).await;
+                    Served::Closed
+                }
+                None => client.rest(&shard),
+            }
+        });
+        match served.await {
+            Served::Quiet(socket, on_it) => (stream, deadline) = (socket, on_it),
+            Served::Closed => return,
+        }
+        patience = idle;
+    }
 }
 
-impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
-    async fn requests(&mut self, shard: &Rc<Shard>) -> After {
+impl<S: Transport> Client<S> {
+    fn new(
+        shard: &Shard,
+        (stream, deadline): (S, Deadline),
+        patience: Duration,
+        peer: Peer,
+        settings: Arc<Settings>,
+    ) -> Client<S> {
+        let timeouts = settings.timeouts;
+        let Tables {
+            mut inbound,
+            head,
+            response,
+            path,
+            chain,
+        } = shard.take_tables();
+        inbound.reserve_total(INBOUND);
+        let (reader, writer) = stream.into_split();
+        Client {
+            deadline,
+            quiet: shard.deadlines.task(),
+            canceller: Canceller::new(),
+            reader,
+            writer,
+            inbound,
+            request: Vec::new(),
+            answer: Vec::new(),
+            head,
+            response,
+            path,
+            peer,
+            chain,
+            settings,
+            timeouts,
+            pace: Pace::new(timeouts.body, timeouts.body_rate),
+            patience,
+        }
+    }
+
+    /// Gives back what serving took; what is left is what a wait takes.
+    fn rest(self, shard: &Shard) -> Served<S> {
+        shard.give_tables(Tables {
+            inbound: self.inbound,
+            head: self.head,
+            response: self.response,
+            path: self.path,
+            chain: self.chain,
+        });
+        match self.reader.reunite(self.writer) {
+            Ok(stream) => Served::Quiet(stream, self.deadline),
+            // Nobody else has a half of it, so this does not happen.
+            Err(_) => Served::Closed,
+        }
+    }
+
+    /// Serves requests. `None`: nothing has come for a moment, and nothing is under way.
+    async fn requests(&mut self, shard: &Rc<Shard>) -> Option<After> {
         loop {
             let head = self.read_head().await;
+            if matches!(head, Err(End::Quiet)) {
+                return None;
+            }
             // Only a connection on which something happens has memory for it.
             (self.request, self.answer) = (shard.take_block(), shard.take_block());
             let after = match head {
                 Ok(received) => exchange::serve(shard, self, received).await,
-                Err(End::Quiet) => After::Close,
+                Err(End::Gone | End::Quiet) => After::Close,
                 Err(End::Refused(denial)) => {
                     exchange::refuse_unread(shard, self, denial).await;
                     After::Linger
                 }
             };
             if after != After::KeepAlive {
-                return after;
+                return Some(after);
             }
             shard.give_block(std::mem::take(&mut self.request));
             shard.give_block(std::mem::take(&mut self.answer));
@@ -141,15 +233,15 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     /// Waits for the next head. `Ok` tells when it was complete.
     async fn read_head(&mut self) -> Result<Instant, End> {
         let mut has_begun = false;
+        self.deadline.set_idle(self.patience);
         loop {
-            // RFC 9112 section 2.2: an empty line before a request is passed over.
-            if self.inbound.bytes().starts_with(b"\r\n") {
+            // RFC 9112 section 2.2: empty lines before a request are passed over.
+            while self.inbound.bytes().starts_with(b"\r\n") {
                 self.inbound.consume(2);
             }
             if !self.inbound.is_empty() && self.inbound.bytes() != b"\r" {
                 match self.head.read(self.inbound.bytes()) {
                     Ok(true) => {
-                        self.is_new = false;
                         self.pace = Pace::new(self.timeouts.body, self.timeouts.body_rate);
                         return Ok(Instant::now());
                     }
@@ -160,25 +252,49 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
                     has_begun = true;
                     self.deadline.set_for_reading(self.timeouts.head);
                 }
-            } else {
-                let patience = match self.is_new {
-                    true => self.timeouts.first_byte,
-                    false => self.timeouts.idle,
-                };
-                self.deadline.set_idle(patience);
             }
             self.make_room_for_head();
-            match fill(&mut self.reader, &mut self.inbound).await {
-                Ok(count) if count > 0 => {}
-                _ if !has_begun => return Err(End::Quiet),
+            let outcome = match self.inbound.is_empty() {
+                true => self.fill_soon().await,
+                false => fill(&mut self.reader, &mut self.inbound).await,
+            };
+            match outcome {
+                Ok(count) if count > 0 => self.patience = self.timeouts.idle,
+                outcome if is_given_up(&outcome) => return Err(End::Quiet),
+                _ if !has_begun => return Err(End::Gone),
                 _ if self.deadline.has_fired() => return Err(End::Refused(Denial::TooSlow)),
                 Ok(_) => {
                     let error = proto::Error::MalformedRequestLine;
                     return Err(End::Refused(Denial::Malformed(error)));
                 }
-                Err(_) => return Err(End::Quiet),
+                Err(_) => return Err(End::Gone),
             }
         }
+    }
+
+    /// Reads the first bytes of a request, unless none come for a moment.
+    async fn fill_soon(&mut self) -> io::Result<usize> {
+        self.quiet.set(QUIET);
+        let (buffer, handle) = (std::mem::take(&mut self.inbound), self.canceller.handle());
+        let (outcome, back) = {
+            let mut reading = pin!(S::read_unless(&mut self.reader, buffer, handle));
+            std::future::poll_fn(|context| {
+                if let Poll::Ready(read) = reading.as_mut().poll(context) {
+                    return Poll::Ready(read);
+                }
+                if self.quiet.has_fired() {
+                    // What has come meanwhile is read nevertheless.
+                    self.canceller = std::mem::take(&mut self.canceller).cancel();
+                } else {
+                    self.quiet.register(context.waker());
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        self.inbound = back;
+        self.quiet.clear();
+        outcome
     }
 
     fn make_room_for_head(&mut self) {
@@ -207,7 +323,9 @@ impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
             }
         }
     }
+}
 
+impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     /// Sends what stands in `answer`.
     pub async fn send_answer(&mut self) -> io::Result<()> {
         self.deadline.set(self.timeouts.body);
@@ -236,6 +354,17 @@ pub async fn send<W: AsyncWriteRent>(writer: &mut W, bytes: &mut Vec<u8>) -> io:
 #[cfg(test)]
 pub mod tests {
     use super::*;
+
+    /// The size of what a function of five parameters returns.
+    fn returned<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let size = returned(serve::<monoio::net::TcpStream>);
+        assert!(size < 512, "{size} bytes");
+    }
 
     pub fn timeouts() -> Timeouts {
         let second = Duration::from_secs(1);

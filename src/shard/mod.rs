@@ -20,6 +20,7 @@ mod proxy;
 pub mod ring;
 pub mod tls;
 pub mod trace;
+pub mod transport;
 mod turn;
 pub mod upstream;
 
@@ -44,7 +45,7 @@ use crate::shard::account::{Account, Decision};
 use crate::shard::admission::{Admission, Full, Place};
 use crate::shard::buffer::Buffer;
 use crate::shard::clock::Clock;
-use crate::shard::connection::Peer;
+use crate::shard::connection::{Peer, Tables};
 use crate::shard::deadline::Deadlines;
 use crate::shard::inbox::Inbox;
 use crate::shard::listener::{Accepted, Accepting, Listening};
@@ -147,6 +148,7 @@ pub struct Shard {
     random: RefCell<fastrand::Rng>,
     buffers: RefCell<Vec<Buffer>>,
     blocks: RefCell<Vec<Vec<u8>>>,
+    tables: RefCell<Vec<Tables>>,
     accepting: RefCell<Vec<Rc<Accepting>>>,
     /// The generation of the list that `accepting` follows.
     listening: Cell<u64>,
@@ -191,6 +193,7 @@ impl Shard {
             random: RefCell::new(fastrand::Rng::new()),
             buffers: RefCell::default(),
             blocks: RefCell::default(),
+            tables: RefCell::default(),
             accepting: RefCell::default(),
             listening: Cell::new(0),
             ticked: Cell::new(Instant::now()),
@@ -416,6 +419,18 @@ impl Shard {
         if blocks.len() < SPARE_BUFFERS && block.capacity() <= LARGEST_BLOCK {
             block.clear();
             blocks.push(block);
+        }
+    }
+
+    /// For a connection on which a request is coming.
+    fn take_tables(&self) -> Tables {
+        self.tables.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn give_tables(&self, tables: Tables) {
+        let mut spare = self.tables.borrow_mut();
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(tables);
         }
     }
 

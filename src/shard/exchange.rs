@@ -36,6 +36,9 @@ use crate::shard::{Shard, View};
 
 pub use refuse::refuse_unread;
 
+/// The longest body that is waited for before a backend is asked.
+const SHORT_BODY: u64 = 64 * 1024;
+
 /// A request that may go upstream.
 struct Ready {
     cleared: Cleared,
@@ -134,27 +137,34 @@ where
     let now = shard.clock.at(account.received);
     let next = pipeline::decide(&view.snapshot, &mut shard.state.borrow_mut(), request, now)?;
     match next {
-        Next::Forward(cleared) => pass_on(view, client, account, cleared),
+        Next::Forward(cleared) => pass_on(shard, view, client, account, cleared).await,
         Next::Inspect(inspection) => {
             account.operation = Some(inspection.operation());
             if inspection.reads_body() {
                 return inspect(shard, view, client, account, inspection).await;
             }
             let cleared = conclude(shard, view, client, inspection, Collected::Nothing).await?;
-            pass_on(view, client, account, cleared)
+            pass_on(shard, view, client, account, cleared).await
         }
     }
 }
 
-/// A request whose body nobody has to see: what is not here yet is passed on as it comes.
-fn pass_on<S: AsyncWriteRent>(
+/// A request whose body nobody has to see: what is not here yet of a long one is passed on as it
+/// comes.
+async fn pass_on<S>(
+    shard: &Shard,
     view: &View,
     client: &mut Client<S>,
     account: &mut Account,
     cleared: Cleared,
-) -> Result<Ready, Refusal> {
+) -> Result<Ready, Refusal>
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
     account.operation = Some(cleared.operation());
     let framing = client.head.framing;
+    let held = gather(shard, client, account).await;
+    let held = held.map_err(|denial| cleared.clone().refuse(denial))?;
     let body = match framing {
         Framing::Length(length) if is_here(client, length) => Body::Whole,
         Framing::None => Body::Whole,
@@ -175,7 +185,7 @@ fn pass_on<S: AsyncWriteRent>(
         body,
         key,
         accept,
-        _held: None,
+        _held: held,
     })
 }
 
@@ -218,6 +228,31 @@ async fn conclude<S: AsyncWriteRent>(
             }
         };
     }
+}
+
+/// Collects a short body that is still coming: whoever sends one slowly holds a connection to the
+/// gateway by it, but none to the backend. Where there is no room for it, it is passed on as it
+/// comes.
+async fn gather<S>(
+    shard: &Shard,
+    client: &mut Client<S>,
+    account: &mut Account,
+) -> Result<Option<Held>, Denial>
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let length = match client.head.framing {
+        Framing::Length(length) if length <= SHORT_BODY && !is_here(client, length) => length,
+        _ => return Ok(None),
+    };
+    let mut held = shard.load.bytes();
+    if !held.grow_to(length as usize) {
+        return Ok(None);
+    }
+    let started = Instant::now();
+    collect(client, length as usize, &mut held).await?;
+    account.waited = started.elapsed();
+    Ok(Some(held))
 }
 
 /// What a client asks for that wants to switch, where the operation allows it. Elsewhere nobody

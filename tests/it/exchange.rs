@@ -450,15 +450,22 @@ fn a_client_that_leaves_in_the_middle_costs_the_backend_no_request() {
         let whole = client.request_head().is_some() && client.rest().len() >= 10;
         sender.lock().unwrap().send(whole).unwrap();
     }));
-    let mut client = gateway.connect();
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
-    client.stream.shutdown(Shutdown::Write).unwrap();
-    let answer = client.answer(false);
-    assert_eq!(
-        (answer.status, &*answer.problem()),
-        (400, "incomplete-request")
-    );
+    // A short body is waited for, a long one is passed on as it comes.
+    for length in [10, 1 << 17] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\nabc"
+        ));
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        let answer = client.answer(false);
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (400, "incomplete-request")
+        );
+    }
+    // Nothing of the first has reached the backend.
     assert!(!receiver.recv_timeout(crate::gateway::PATIENCE).unwrap());
+    assert!(receiver.try_recv().is_err());
 }
 
 #[test]

@@ -111,7 +111,7 @@ where
         }
         // An endpoint that does not answer in time is not asked twice; another one may know better.
         let is_late = ended.is_late() && cluster.has_other(&turn);
-        if (is_silent || is_late) && may_repeat && may_retry() {
+        if (ended.is_cut_off() || is_late) && may_repeat && may_retry() {
             failed = Some(turn);
             continue;
         }
@@ -272,6 +272,18 @@ impl Ended {
             was_silent: true,
         };
         self.response == silent && !matches!(self.upload, UploadEnd::Refused(_))
+    }
+
+    /// The backend closed before the head of an answer was whole: the client has got nothing of it.
+    fn is_cut_off(&self) -> bool {
+        let is_cut_off = matches!(
+            self.response,
+            Response::None {
+                error: upstream::Error::ClosedEarly,
+                ..
+            }
+        );
+        is_cut_off && !matches!(self.upload, UploadEnd::Refused(_))
     }
 
     /// The backend has not begun to answer in its time.

@@ -12,8 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portcullis::policy::upstream::{Address, Balance, Endpoints, Settings, Upstream};
 
-use crate::gateway::{Client, Gateway, PATIENCE, upstream};
-use crate::process::Directory;
+use crate::gateway::{Client, Gateway, PATIENCE, backend, upstream};
+use crate::process::{Directory, Process};
 
 const GET: &str = "GET /index HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -208,4 +208,122 @@ fn the_only_backend_that_comes_back_is_used_at_once() {
             start.elapsed()
         );
     }
+}
+
+/// Two backends under load: one is real, the other breaks off in one way after the other.
+#[test]
+fn a_backend_that_breaks_off_before_an_answer_is_whole_loses_no_request() {
+    let breaking = backend(|index, mut client| {
+        let answer: &str = match index % 4 {
+            0 => "",
+            1 => "HTTP/1.1 20",
+            2 => "HTTP/1.1 200 OK\r\nContent-Le",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n",
+        };
+        while client.request().is_some() {
+            client.send(answer);
+            let _ = client.stream.shutdown(std::net::Shutdown::Write);
+        }
+    });
+    let backends = [Nginx::start("beside-one-that-breaks-off")];
+    let mut upstream = over(&backends);
+    let addresses = [backends[0].address, breaking].map(Address::Tcp);
+    upstream.endpoints = Arc::new(Endpoints::new(addresses));
+    let gateway = Gateway::open_to(upstream);
+    let load = Load::start(&gateway);
+    load.serve(800);
+    load.end();
+}
+
+/// What has begun to reach the client cannot be taken back: it is told by the end of the
+/// connection, and costs nobody else anything.
+#[test]
+fn an_answer_that_is_cut_off_is_never_passed_off_as_whole() {
+    let cutting = backend(|_, mut client| {
+        let mut count = 0;
+        while client.request().is_some() {
+            count += 1;
+            if count % 5 == 0 {
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nser");
+                return;
+            }
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved");
+        }
+    });
+    let gateway = Gateway::open(cutting);
+    let clients = (0..4).map(|_| {
+        let address = gateway.address;
+        std::thread::spawn(move || {
+            let mut told = [0, 0];
+            for _ in 0..100 {
+                let mut client = Client::connect(address);
+                client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+                let rest = String::from_utf8(client.rest()).unwrap();
+                assert!(rest.starts_with("HTTP/1.1 200"), "{rest}");
+                assert!(rest.contains("Content-Length: 6\r\n"), "{rest}");
+                let is_whole = rest.ends_with("\r\n\r\nserved");
+                assert!(is_whole || rest.ends_with("\r\n\r\nser"), "{rest}");
+                told[usize::from(is_whole)] += 1;
+            }
+            told
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    for client in clients {
+        let [cut, whole] = client.join().unwrap();
+        assert!(cut > 0 && whole > cut, "{cut} cut off, {whole} whole");
+    }
+}
+
+/// Descriptors run out: whoever is served goes on being served, nobody is served wrongly, and
+/// when there are some again everybody is.
+#[test]
+fn descriptors_that_run_out_pause_accepting_and_no_more() {
+    let directory = Directory::new("descriptors");
+    let served = backend(|_, mut client| {
+        while client.request().is_some() {
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved");
+        }
+    });
+    directory.write(
+        "gateway.toml",
+        &format!(
+            "[server]\nshards = 1\nmax_connections = 1000\nmax_connections_per_source = 1000\n\
+             [admin]\naddress = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n\
+             [[listener]]\naddress = \"127.0.0.1:0\"\n[upstream.u]\naddress = \"{served}\"\n\
+             [api.a]\npaths = [\"/**\"]\nmethods = [\"GET\"]\ncontract = \"none\"\n\
+             authentication = \"none\"\nupstream = \"u\"\nowner = \"tests\"\n"
+        ),
+    );
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=64", "--", env!("CARGO_BIN_EXE_portcullis")]);
+    command.args(["run", "--config", &directory.path("gateway.toml")]);
+    let process = Process::of(command);
+    let mut first = process.connect();
+    assert_eq!(first.ask(GET).status, 200);
+    let mut waiting: Vec<Client> = (0..100).map(|_| process.connect()).collect();
+    let is_exhausted = || process.descriptors() >= 64;
+    let until = Instant::now() + PATIENCE;
+    while !is_exhausted() {
+        assert!(Instant::now() < until, "{}", process.descriptors());
+        std::thread::yield_now();
+    }
+    let before = process.ticks();
+    let start = Instant::now();
+    let mut asked = 0;
+    while start.elapsed() < Duration::from_millis(500) {
+        assert_eq!(first.ask(GET).status, 200);
+        asked += 1;
+    }
+    // Not a spin: an accept that fails is not tried again at once. The requests cost little.
+    let (spent, bound) = (process.ticks() - before, 25 + asked / 100);
+    assert!(
+        spent < bound,
+        "{spent} ticks of the processor for {asked} requests"
+    );
+    waiting.drain(..60);
+    for client in &mut waiting {
+        assert_eq!(client.ask(GET).status, 200);
+    }
+    assert_eq!(process.connect().ask(GET).status, 200);
 }

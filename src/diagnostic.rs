@@ -23,6 +23,10 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Whether the text at the position must not be shown.
     pub is_private: bool,
+    /// In a document that has such pointers: the JSON pointer (RFC 6901) to the place.
+    pub pointer: Option<String>,
+    /// The kind of finding that it is, by its name in the configuration; none for plain errors.
+    pub kind: Option<&'static str>,
 }
 
 impl Diagnostic {
@@ -37,7 +41,16 @@ impl Diagnostic {
             message: message.into(),
             hint: None,
             is_private: false,
+            pointer: None,
+            kind: None,
         }
+    }
+
+    /// For a place with a JSON pointer.
+    #[must_use]
+    pub fn at(mut self, pointer: &str) -> Diagnostic {
+        self.pointer = Some(pointer.to_owned());
+        self
     }
 
     #[must_use]

@@ -8,6 +8,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Position};
 
+/// Most that are shown: nobody reads on, and the first often explain the rest.
+const SHOWN: usize = 100;
+
 /// All of them as one text, with a summary at the end.
 pub fn render(found: &[Diagnostic]) -> String {
     let renderer = if std::io::stderr().is_terminal() {
@@ -17,13 +20,19 @@ pub fn render(found: &[Diagnostic]) -> String {
     };
     let mut sources: HashMap<&Path, String> = HashMap::new();
     let mut out = String::new();
-    for diagnostic in found {
+    for diagnostic in found.iter().take(SHOWN) {
         let source = sources.entry(&diagnostic.file).or_insert_with(|| {
             // A file that cannot be read is told about without its text.
             std::fs::read_to_string(&diagnostic.file).unwrap_or_default()
         });
         out.push_str(&renderer.render(&groups(diagnostic, source)));
         out.push_str("\n\n");
+    }
+    if found.len() > SHOWN {
+        let more = found.len() - SHOWN;
+        out.push_str(&format!(
+            "... and {more} more: `check --format json` lists every one\n\n"
+        ));
     }
     let count = match found.len() {
         1 => "1 error".to_owned(),
@@ -41,8 +50,14 @@ fn groups<'a>(diagnostic: &'a Diagnostic, source: &'a str) -> Vec<Group<'a>> {
         let place = Level::NOTE.message(format!("in {path}:{line}:{column}"));
         return vec![with_hint(title.element(place), diagnostic)];
     }
-    let at = offset(source, diagnostic.position);
+    let Position { line, column } = diagnostic.position;
+    let source = source
+        .lines()
+        .nth(line.saturating_sub(1))
+        .unwrap_or_default();
+    let at = offset(source, Position { line: 1, column });
     let snippet = Snippet::source(source)
+        .line_start(line)
         .path(path)
         .annotation(AnnotationKind::Primary.span(at..end_of_word(source, at)));
     vec![with_hint(title.element(snippet), diagnostic)]

@@ -47,16 +47,7 @@ enum Command {
         config: PathBuf,
     },
     /// Say everything that is wrong with a configuration; list what it opens when nothing is
-    Check {
-        /// The configuration
-        #[arg(
-            long,
-            short,
-            value_name = "FILE",
-            default_value = "config/gateway.toml"
-        )]
-        config: PathBuf,
-    },
+    Check(check::Options),
     /// Mint a signed token from a local key, for trying things out
     Token(Box<token::Options>),
     /// Start everything on loopback: the gateway, a small banking API behind it, an issuer of tokens
@@ -67,7 +58,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
-        Command::Check { config } => check::check(&config),
+        Command::Check(options) => check::check(&options),
         Command::Token(options) => token::token(&options),
         Command::Demo(options) => demo::demo(&options),
     };

@@ -48,6 +48,7 @@ impl Process {
             server,
             listeners,
             snapshot,
+            warnings: _,
         } = configuration;
         let mode = Mode::probe(best(server.ring));
         let cores = core::allowed().map_err(|error| format!("the cores are unknown: {error}"))?;

@@ -10,6 +10,7 @@ use crate::config::reader::{At, Table};
 use crate::config::settings::Shards;
 use crate::config::units::Size;
 use crate::diagnostic::Position;
+use crate::policy::contract::lint::Lint;
 use crate::policy::ratelimit::Rate;
 
 pub struct File {
@@ -20,6 +21,7 @@ pub struct File {
     pub issuers: Vec<(At<String>, Issuer)>,
     pub upstreams: Vec<(At<String>, Upstream)>,
     pub waf: Vec<(At<String>, Waf)>,
+    pub lint: Lints,
     pub apis: Vec<(At<String>, Api)>,
 }
 
@@ -134,8 +136,13 @@ pub struct Api {
     pub answers: Answers,
     pub inspected: Inspected,
     pub graphql: Option<Graphql>,
+    pub lint: Lints,
     pub operations: Vec<(At<String>, Operation)>,
 }
+
+/// The levels that are set for kinds of findings.
+#[derive(Default)]
+pub struct Lints(pub Vec<(Lint, At<String>)>);
 
 /// What a GraphQL endpoint allows.
 #[derive(Default)]
@@ -237,6 +244,7 @@ pub fn file(root: &Table<'_, '_>) -> File {
         issuers: root.named("issuer", issuer),
         upstreams: root.named("upstream", upstream),
         waf: root.named("waf", waf),
+        lint: root.table("lint", lints).unwrap_or_default(),
         apis: root.named("api", api),
     }
 }
@@ -367,8 +375,15 @@ fn api(table: &Table<'_, '_>) -> Api {
         answers: answers(table),
         inspected: inspected(table),
         graphql: table.table("graphql", graphql),
+        lint: table.table("lint", lints).unwrap_or_default(),
         operations: table.named("operation", operation),
     }
+}
+
+fn lints(table: &Table<'_, '_>) -> Lints {
+    let levels = Lint::ALL.into_iter();
+    let levels = levels.filter_map(|lint| Some((lint, table.optional(lint.name())?)));
+    Lints(levels.collect())
 }
 
 fn graphql(table: &Table<'_, '_>) -> Graphql {

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::contract::lint::{Level, Lint};
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,14 @@ pub struct Reader<'t> {
     path: PathBuf,
     text: &'t str,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+/// Something that is told and does no harm to loading.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    pub lint: Lint,
+    pub diagnostic: Diagnostic,
 }
 
 impl<'t> Reader<'t> {
@@ -40,7 +49,37 @@ impl<'t> Reader<'t> {
             path: path.to_owned(),
             text,
             diagnostics: RefCell::default(),
+            warnings: RefCell::default(),
         }
+    }
+
+    /// Takes a finding by its level.
+    pub fn lint(&self, level: Level, found: Warning) {
+        match level {
+            Level::Off => {}
+            Level::Warn => self.warnings.borrow_mut().push(found),
+            Level::Error => {
+                let mut diagnostic = found.diagnostic;
+                diagnostic.kind = Some(found.lint.name());
+                self.diagnostics.borrow_mut().push(diagnostic);
+            }
+        }
+    }
+
+    /// All warnings so far, in the order of the text.
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        let mut found = self.warnings.take();
+        found.sort_by(|a, b| {
+            let key = |each: &Warning| {
+                (
+                    each.diagnostic.file.clone(),
+                    each.diagnostic.position,
+                    each.lint,
+                )
+            };
+            key(a).cmp(&key(b))
+        });
+        found
     }
 
     /// Parses the text and hands its root to `read`; syntax errors are kept as well.

@@ -11,7 +11,7 @@ use ahash::AHashMap;
 use crate::proto::target::Path;
 
 /// One segment of a declared path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// Matches this decoded text and nothing else.
     Literal(Box<str>),

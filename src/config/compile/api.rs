@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use crate::config::compile::response::Described;
-use crate::config::compile::{graphql, issuer, read_text, response, upstream, waf};
+use crate::config::compile::{graphql, issuer, one_of, read_text, response, upstream, waf};
 use crate::config::file::{self, File};
-use crate::config::reader::{At, Reader, nearest};
+use crate::config::reader::{At, Reader, Warning, nearest};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
 use crate::policy::catalogue::{
     Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
 };
-use crate::policy::contract::openapi::{self, Document, Security};
+use crate::policy::contract::lint::{Level, Levels, Lint};
+use crate::policy::contract::openapi::{self, Document, Found, Security};
 use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::Responses;
 use crate::policy::contract::{Contract, ResponseContract};
@@ -89,6 +90,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             api,
             names: &names,
             waf: &waf,
+            lint: &file.lint,
         };
         placed.extend(compiler.declarations());
     }
@@ -139,6 +141,7 @@ struct Compiler<'c, 't> {
     api: &'c file::Api,
     names: &'c Names<'c>,
     waf: &'c waf::Sets,
+    lint: &'c file::Lints,
 }
 
 impl Compiler<'_, '_> {
@@ -238,12 +241,25 @@ impl Compiler<'_, '_> {
             return Vec::new();
         };
         let file = self.reader.resolve(&path.value);
+        let levels = self.levels();
         let operations = Document::read(&file, &text).and_then(|document| {
-            match self.api.base_path.as_ref().map(|at| at.value.as_str()) {
-                Some("/") => document.operations_below(""),
-                Some(base) => document.operations_below(base),
-                None => document.operations(),
+            let document = document.with_levels(levels);
+            let base = self.api.base_path.as_ref().map(|at| at.value.as_str());
+            let base = base.map(|base| if base == "/" { "" } else { base });
+            let operations = self.sound(&levels, document.all_operations(base)?);
+            if operations.is_empty() {
+                let message = "no operation is left that could be enforced";
+                self.error(
+                    path.position,
+                    message,
+                    "see what `check` says with left_out = \"error\"",
+                );
             }
+            for Found { lint, diagnostic } in document.lints(&operations) {
+                let found = Warning { lint, diagnostic };
+                self.reader.lint(levels.of(lint), found);
+            }
+            Ok(operations)
         });
         let operations = operations.unwrap_or_else(|found| {
             self.reader.extend(found);
@@ -286,6 +302,59 @@ impl Compiler<'_, '_> {
             }
         });
         placed.collect()
+    }
+
+    /// Levels of the API, or else of the file.
+    fn levels(&self) -> Levels {
+        let mut levels = Levels::default();
+        const LEVELS: [(&str, Level); 3] = [
+            ("off", Level::Off),
+            ("warn", Level::Warn),
+            ("error", Level::Error),
+        ];
+        for (lint, word) in self.lint.0.iter().chain(&self.api.lint.0) {
+            let level = one_of(self.reader, Some(word), &LEVELS, levels.of(*lint));
+            levels.set(*lint, level);
+        }
+        levels
+    }
+
+    /// The operations that can be enforced whole. What is wrong with others is an error, or they
+    /// are left out, which makes them operations that do not exist.
+    fn sound(
+        &self,
+        levels: &Levels,
+        operations: Vec<openapi::Operation>,
+    ) -> Vec<openapi::Operation> {
+        let is_left_out = levels.tolerates(Lint::LeftOut);
+        let mut sound = Vec::new();
+        for mut operation in operations {
+            if is_left_out && let Some(Err(found)) = &mut operation.responses {
+                let word = self
+                    .extra(&operation.id)
+                    .and_then(|own| own.answers.responses.as_ref());
+                let word = word.or(self.api.answers.responses.as_ref());
+                if word.is_none_or(|word| word.value != "off") {
+                    operation.faults.append(found);
+                }
+            }
+            if operation.faults.is_empty() {
+                sound.push(operation);
+            } else if is_left_out {
+                for mut diagnostic in operation.faults {
+                    let name = format!("{} {}", operation.method, operation.path);
+                    diagnostic.message = format!("{name} is left out: {}", diagnostic.message);
+                    let lint = Lint::LeftOut;
+                    self.reader
+                        .lint(levels.of(lint), Warning { lint, diagnostic });
+                }
+            } else {
+                self.reader.extend(std::mem::take(&mut operation.faults));
+                // Its other mistakes are told as well.
+                sound.push(operation);
+            }
+        }
+        sound
     }
 
     fn response(

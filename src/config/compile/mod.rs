@@ -16,7 +16,7 @@ mod waf;
 use std::path::Path;
 
 use crate::config::file;
-use crate::config::reader::{At, Reader};
+use crate::config::reader::{At, Reader, Warning};
 use crate::config::settings::{Listener, Server};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::snapshot::Snapshot;
@@ -26,6 +26,8 @@ pub struct Configuration {
     pub server: Server,
     pub listeners: Vec<Listener>,
     pub snapshot: Snapshot,
+    /// What the descriptions leave open, by the levels of the file.
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads and judges a file. `generation` becomes that of the snapshot and its keys.
@@ -40,6 +42,7 @@ pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnosti
     let server = server::compile(&reader, &file);
     let listeners = listener::compile(&reader, &file);
     let snapshot = api::compile(&reader, &file, generation);
+    let warnings = reader.take_warnings();
     let found = reader.into_diagnostics();
     if !found.is_empty() {
         return Err(found);
@@ -48,6 +51,7 @@ pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnosti
         server,
         listeners,
         snapshot,
+        warnings,
     })
 }
 

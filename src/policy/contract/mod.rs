@@ -7,6 +7,7 @@
 pub mod body;
 pub mod field_names;
 pub mod graphql;
+pub mod lint;
 pub mod media_type;
 pub mod openapi;
 pub mod parameters;

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::policy::contract::body::{Accepted, RequestBody};
+use crate::policy::contract::lint::Lint;
 use crate::policy::contract::media_type::MediaType;
 use crate::policy::contract::openapi::node::{Node, Report};
-use crate::policy::contract::schema::{Compiler, Direction, Schema};
+use crate::policy::contract::schema::{Compiler, Direction, Formats, Schema, Unknown};
 
 /// What a schema may say beside `type: string, format: binary`: nothing that binds.
 const ANNOTATIONS: [&str; 7] = [
@@ -156,13 +157,24 @@ fn well_formed(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
 /// Compiles a schema of the document; its errors go to the report.
 pub fn compile(report: &mut Report<'_>, node: &Node<'_>, direction: Direction) -> Option<Schema> {
     let document = report.document;
-    let compiler = Compiler::new(&document.tree.root, document.dialect).direction(direction);
-    let compiled = compiler.compile(&node.pointer);
-    compiled
-        .map_err(|errors| {
+    let levels = &document.levels;
+    let mut compiler = Compiler::new(&document.tree.root, document.dialect).direction(direction);
+    if levels.tolerates(Lint::UnknownFormat) {
+        compiler = compiler.formats(Formats::Known);
+    }
+    if levels.tolerates(Lint::UnknownKeyword) {
+        compiler = compiler.unknown(Unknown::Noted);
+    }
+    match compiler.compile(&node.pointer) {
+        Ok(schema) => {
+            schema.lints().iter().for_each(|noted| report.note(noted));
+            Some(schema)
+        }
+        Err(errors) => {
             for error in errors {
                 report.at(&error.pointer, error.message, error.hint);
             }
-        })
-        .ok()
+            None
+        }
+    }
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::Contract;
-use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::lint::Levels;
+use crate::policy::contract::openapi::lint::{self, Found};
+use crate::policy::contract::openapi::node::{Node, Report, sorted};
 use crate::policy::contract::openapi::operation;
 use crate::policy::contract::openapi::yaml::{self, Tree};
 use crate::policy::contract::parameters::Location;
@@ -20,12 +22,15 @@ pub struct Document {
     pub(super) file: PathBuf,
     pub(super) tree: Tree,
     pub(super) dialect: Dialect,
+    pub(super) levels: Levels,
 }
 
 /// What a description says of one operation.
 pub struct Operation {
     /// `operationId`, unique in the document: visible ASCII.
     pub id: String,
+    /// The JSON pointer to it.
+    pub pointer: String,
     /// In capitals, as in a request line.
     pub method: String,
     /// The template with the path of the server before it.
@@ -39,6 +44,10 @@ pub struct Operation {
     /// None: the operation does not say what it answers. What is wrong with the responses bears
     /// only on operations whose responses are checked.
     pub responses: Option<Result<Responses, Vec<Diagnostic>>>,
+    /// What is wrong with the operation itself; one that is faulty must not be served.
+    pub faults: Vec<Diagnostic>,
+    /// What its schemas say without effect.
+    pub notes: Vec<Found>,
 }
 
 /// A parameter by its place and name.
@@ -74,6 +83,7 @@ impl Document {
             file: file.to_owned(),
             tree,
             dialect: Dialect::OpenApi31,
+            levels: Levels::default(),
         };
         let mut report = Report::new(&document);
         let dialect = version(&mut report);
@@ -84,15 +94,51 @@ impl Document {
         Ok(document)
     }
 
+    /// The same document, read with other levels: what they tolerate is no error.
+    #[must_use]
+    pub fn with_levels(self, levels: Levels) -> Document {
+        Document { levels, ..self }
+    }
+
+    /// What is open, impossible or without effect in these operations of the document, each thing
+    /// once, in the order of the file.
+    pub fn lints(&self, operations: &[Operation]) -> Vec<Found> {
+        let mut found = lint::read(self, operations);
+        found.extend(
+            operations
+                .iter()
+                .flat_map(|each| each.notes.iter().cloned()),
+        );
+        let key = |each: &Found| {
+            (
+                each.diagnostic.position,
+                each.lint,
+                each.diagnostic.pointer.clone(),
+            )
+        };
+        found.sort_by_key(key);
+        found.dedup_by_key(|each| key(each));
+        found
+    }
+
     /// All operations in the order of the file, below the path of the servers that the document
     /// names; all errors at once.
     pub fn operations(&self) -> Result<Vec<Operation>, Vec<Diagnostic>> {
-        operation::read(self, None)
+        let mut operations = self.all_operations(None)?;
+        let faults = operations
+            .iter_mut()
+            .flat_map(|each| std::mem::take(&mut each.faults));
+        let faults = sorted(faults.collect());
+        match faults.is_empty() {
+            true => Ok(operations),
+            false => Err(faults),
+        }
     }
 
-    /// The same, with `base` (`/v1`, or nothing) in place of the servers' path.
-    pub fn operations_below(&self, base: &str) -> Result<Vec<Operation>, Vec<Diagnostic>> {
-        operation::read(self, Some(base))
+    /// The same, but what is wrong with single operations stands in them: whoever takes them must
+    /// not serve a faulty one. `base` (`/v1`, or nothing) stands in place of the servers' path.
+    pub fn all_operations(&self, base: Option<&str>) -> Result<Vec<Operation>, Vec<Diagnostic>> {
+        operation::read(self, base)
     }
 
     /// Where a JSON pointer leads: the key of a member, the start of an item, or the nearest

@@ -7,6 +7,7 @@
 
 mod content;
 mod document;
+mod lint;
 mod node;
 mod operation;
 mod parameter;
@@ -18,3 +19,4 @@ mod tests;
 mod yaml;
 
 pub use document::{DeclaredParameter, Document, Operation, Security};
+pub use lint::Found;

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::policy::contract::openapi::Document;
+use crate::policy::contract::openapi::lint::Found;
 use crate::policy::contract::openapi::yaml::push_token;
+use crate::policy::contract::schema::SchemaLint;
 
 /// Longest chain of references before it counts as a loop.
 const HOPS: usize = 16;
@@ -54,6 +56,7 @@ impl<'d> Node<'d> {
 pub struct Report<'d> {
     pub document: &'d Document,
     found: Vec<Diagnostic>,
+    notes: Vec<Found>,
 }
 
 impl<'d> Report<'d> {
@@ -61,21 +64,45 @@ impl<'d> Report<'d> {
         Report {
             document,
             found: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    /// `value`, unless something is wrong. In the order of the file, each thing once.
-    pub fn settle<T>(mut self, value: T) -> Result<T, Vec<Diagnostic>> {
-        if self.found.is_empty() {
-            return Ok(value);
-        }
-        self.found.sort_by(|a, b| {
-            let key = |each: &Diagnostic| (each.position, each.message.clone());
-            key(a).cmp(&key(b))
+    /// How much was found so far.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// What was found since there was so much, each thing once; it is the operation's now.
+    pub fn take(&mut self, since: usize) -> (Vec<Diagnostic>, Vec<Found>) {
+        let found = sorted(self.found.split_off(since));
+        (found, std::mem::take(&mut self.notes))
+    }
+
+    /// Something that a schema says without effect.
+    pub fn note(&mut self, noted: &SchemaLint) {
+        let SchemaLint { lint, said } = noted;
+        let position = self.document.position(&said.pointer);
+        let mut diagnostic =
+            Diagnostic::new(&self.document.file, position, said.message.clone()).at(&said.pointer);
+        diagnostic.hint = said.hint.clone();
+        self.notes.push(Found {
+            lint: *lint,
+            diagnostic,
         });
-        // Parameters of a path are read once for each of its operations.
-        self.found.dedup();
-        Err(self.found)
+    }
+
+    /// `value`, unless something is wrong. In the order of the file, each thing once.
+    pub fn settle<T>(self, value: T) -> Result<T, Vec<Diagnostic>> {
+        match self.found.is_empty() {
+            true => Ok(value),
+            false => Err(sorted(self.found)),
+        }
+    }
+
+    /// Puts back what was taken and is nobody's.
+    pub fn extend(&mut self, found: Vec<Diagnostic>) {
+        self.found.extend(found);
     }
 
     pub fn error(&mut self, node: &Node<'_>, message: impl Into<String>, hint: impl Into<String>) {
@@ -85,7 +112,7 @@ impl<'d> Report<'d> {
     /// An error at a pointer.
     pub fn at(&mut self, pointer: &str, message: String, hint: Option<String>) {
         let position = self.document.position(pointer);
-        let mut diagnostic = Diagnostic::new(&self.document.file, position, message);
+        let mut diagnostic = Diagnostic::new(&self.document.file, position, message).at(pointer);
         diagnostic.hint = hint;
         self.found.push(diagnostic);
     }
@@ -192,6 +219,13 @@ impl<'d> Report<'d> {
             })
             .ok()
     }
+}
+
+/// In the order of the file. Parameters of a path are read once for each of its operations.
+pub fn sorted(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
+    found.dedup();
+    found
 }
 
 /// What `#/...` names: a JSON pointer in a URI fragment (RFC 6901 section 6).

@@ -4,7 +4,8 @@ use ahash::AHashMap;
 
 use crate::diagnostic::Diagnostic;
 use crate::policy::contract::Contract;
-use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::lint::Found;
+use crate::policy::contract::openapi::node::{Node, Report, sorted};
 use crate::policy::contract::openapi::{
     DeclaredParameter, Document, Operation, content, parameter, response, security, server,
 };
@@ -124,7 +125,12 @@ pub fn read(document: &Document, base: Option<&str>) -> Result<Vec<Operation>, V
         ..
     } = reader;
     operations.sort_by_key(|operation| operation.position);
-    report.settle(operations)
+    let faults = operations.iter().flat_map(|each| each.faults.clone());
+    let faults: Vec<Diagnostic> = faults.collect();
+    report.settle(operations).map_err(|mut found| {
+        found.extend(faults);
+        sorted(found)
+    })
 }
 
 struct Reader<'d> {
@@ -135,6 +141,9 @@ struct Reader<'d> {
     routes: Routes,
     operations: Vec<Operation>,
 }
+
+/// Responses, or what is wrong with them.
+type Declared = Result<Responses, Vec<Diagnostic>>;
 
 /// What the operations of one path share.
 struct Shared<'d> {
@@ -150,6 +159,8 @@ impl<'d> Reader<'d> {
         };
         let base = server::base_path(&mut self.report, root, "");
         for (path, item) in paths.declared() {
+            let before = self.report.len();
+            let first = self.operations.len();
             if !path.starts_with('/') {
                 let message = format!("the path `{path}` does not begin with `/`");
                 self.report.error(&item, message, "add the slash");
@@ -164,10 +175,18 @@ impl<'d> Reader<'d> {
             }
             let base = server::base_path(&mut self.report, &item, &base);
             let shared = Shared { item, path, base };
+            // What is wrong with the path is wrong with each of its operations.
+            let (faults, _) = self.report.take(before);
             for method in METHODS {
                 if let Some(operation) = shared.item.member(method) {
                     self.operation(root, &shared, method, &operation);
                 }
+            }
+            match self.operations.get_mut(first..) {
+                Some([]) | None => self.report.extend(faults),
+                Some(own) => own
+                    .iter_mut()
+                    .for_each(|own| own.faults.extend(faults.clone())),
             }
         }
         if self.operations.is_empty() {
@@ -178,6 +197,7 @@ impl<'d> Reader<'d> {
     }
 
     fn operation(&mut self, root: &Node<'d>, shared: &Shared<'d>, method: &str, at: &Node<'d>) {
+        let before = self.report.len();
         if !self.report.mapping(at, "an operation", &OPERATION) {
             return;
         }
@@ -192,9 +212,14 @@ impl<'d> Reader<'d> {
         let parameters = parameter::read(&mut self.report, &shared.item, at, template.as_deref());
         let template = template.unwrap_or_default();
         let body = content::read(&mut self.report, at, method);
-        let responses = self.responses(at);
+        let (responses, mut notes) = self.responses(at);
+        let (faults, own) = self.report.take(before);
+        notes.extend(own);
         self.operations.push(Operation {
             id: id.unwrap_or_default().to_owned(),
+            pointer: at.pointer.clone(),
+            faults,
+            notes,
             method: method.to_ascii_uppercase(),
             path,
             position: self.report.document.position(&at.pointer),
@@ -207,10 +232,11 @@ impl<'d> Reader<'d> {
     }
 
     /// With a report of their own: they are no fault where responses are not checked.
-    fn responses(&self, at: &Node<'d>) -> Option<Result<Responses, Vec<Diagnostic>>> {
+    fn responses(&self, at: &Node<'d>) -> (Option<Declared>, Vec<Found>) {
         let mut report = Report::new(self.report.document);
         let read = response::read(&mut report, at);
-        report.settle(read).transpose()
+        let (_, notes) = report.take(report.len());
+        (report.settle(read).transpose(), notes)
     }
 
     fn id(&mut self, operation: &Node<'d>) -> Option<&'d str> {

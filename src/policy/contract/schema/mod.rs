@@ -26,6 +26,8 @@ mod tests;
 
 use serde_json::Value;
 
+use crate::policy::contract::lint::Lint;
+
 pub use check::{Edited, Scratch, Violation, Wanted};
 pub use mask::{Mask, MaskKey};
 pub use resource::Documents;
@@ -51,12 +53,19 @@ pub struct SchemaError {
     pub hint: Option<String>,
 }
 
+/// What a schema says without effect, or with less than it seems to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaLint {
+    pub lint: Lint,
+    pub said: SchemaError,
+}
+
 /// A compiled schema.
 #[derive(Debug)]
 pub struct Schema {
     program: Program,
     root: RuleId,
-    lints: Vec<SchemaError>,
+    lints: Vec<SchemaLint>,
 }
 
 /// Which way a value goes: `readOnly` members are refused in requests and not required there,
@@ -74,6 +83,8 @@ pub enum Direction {
 pub enum Formats {
     /// Checked, and an error at load where there is no check.
     Enforced,
+    /// Checked where there is a check, and notes elsewhere.
+    Known,
     /// Notes for readers.
     Noted,
 }
@@ -162,7 +173,7 @@ impl Schema {
     }
 
     /// What has less effect than it seems to have; nothing that makes a schema unusable.
-    pub fn lints(&self) -> &[SchemaError] {
+    pub fn lints(&self) -> &[SchemaLint] {
         &self.lints
     }
 }

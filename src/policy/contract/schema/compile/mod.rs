@@ -17,7 +17,10 @@ use super::program::{
     ArrayRule, Branches, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
 };
 use super::resource::{Place, Resources};
-use super::{Compiler, Dialect, Direction, Formats, Schema, SchemaError, Unknown, fuse};
+use super::{
+    Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint, Unknown, fuse,
+};
+use crate::policy::contract::lint::Lint;
 
 /// Deepest nesting of schemas, references not counted.
 const DEPTH: usize = 128;
@@ -159,7 +162,7 @@ struct Compilation<'d> {
     /// Rules with a `$dynamicRef`, and the name of its anchor.
     dynamics: Vec<(RuleId, String)>,
     errors: Vec<SchemaError>,
-    lints: Vec<SchemaError>,
+    lints: Vec<SchemaLint>,
     depth: usize,
 }
 
@@ -182,14 +185,25 @@ impl<'d> Compilation<'d> {
         self.errors.push(error);
     }
 
+    /// A keyword that has less effect than it seems to have.
     pub(super) fn lint(
         &mut self,
         place: &Place,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let lint = self.said(place, message.into(), hint.into());
-        self.lints.push(lint);
+        self.lint_as(Lint::IneffectiveKeyword, place, message, hint);
+    }
+
+    pub(super) fn lint_as(
+        &mut self,
+        lint: Lint,
+        place: &Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let said = self.said(place, message.into(), hint.into());
+        self.lints.push(SchemaLint { lint, said });
     }
 
     pub(super) fn resource(&mut self, place: &Place) -> u32 {
@@ -287,7 +301,8 @@ impl<'d> Compilation<'d> {
                 }
             };
             if !known && self.unknown == Unknown::Noted {
-                self.lint(&at, format!("the keyword `{key}` is a note"), "remove it");
+                let message = format!("the keyword `{key}` is not enforced");
+                self.lint_as(Lint::UnknownKeyword, &at, message, "remove it");
             } else if !known {
                 let hint = match key.as_str() {
                     "nullable" => "in OpenAPI 3.1 write type: [string, \"null\"]",

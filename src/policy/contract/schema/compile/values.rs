@@ -9,6 +9,7 @@ use super::super::resource::Place;
 use super::super::{Dialect, Formats, Unknown};
 use super::bounds::range;
 use super::{Compilation, whole};
+use crate::policy::contract::lint::Lint;
 
 /// Keywords of single values and arrays in the vocabulary of validation, and of `format`.
 const VALIDATION: [&str; 16] = [
@@ -184,7 +185,11 @@ impl<'d> Compilation<'d> {
                 Format::NAMES.join(", "),
                 NUMBER_FORMATS.join(", ")
             );
-            self.error(at, format!("the format {value} is not enforced"), hint);
+            let message = format!("the format {value} is not enforced");
+            match self.formats {
+                Formats::Known => self.lint_as(Lint::UnknownFormat, at, message, hint),
+                Formats::Enforced | Formats::Noted => self.error(at, message, hint),
+            }
         }
     }
 }

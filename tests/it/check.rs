@@ -1,0 +1,298 @@
+//! `portcullis check`: what documents leave open, by kind and level, for people and programs.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::process::{Directory, run};
+
+const CONFIG: &str = r#"
+[[listener]]
+address = "127.0.0.1:0"
+[upstream.app]
+address = "127.0.0.1:9"
+[api.app]
+openapi = "api.yaml"
+authentication = "none"
+upstream = "app"
+owner = "team"
+"#;
+
+/// Runs `check` on a document; the exit code and all that is said.
+fn check(name: &str, api: &str, more: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let directory = Directory::new(name);
+    directory.write("api.yaml", api);
+    directory.write("gateway.toml", &format!("{CONFIG}{more}"));
+    let config = directory.path("gateway.toml");
+    let mut all = vec!["check", "--config", &config];
+    all.extend(arguments);
+    let output = run(&all);
+    let text = match arguments.contains(&"json") {
+        true => output.stdout,
+        false => [output.stdout, output.stderr].concat(),
+    };
+    let text = String::from_utf8(text)
+        .unwrap()
+        .replace(&directory.path(""), "");
+    (output.status.code(), text)
+}
+
+fn json(name: &str, api: &str, more: &str) -> (Option<i32>, Value) {
+    let (code, text) = check(name, api, more, &["--format", "json"]);
+    (
+        code,
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")),
+    )
+}
+
+/// One operation whose body has this schema, in the flow style.
+fn with_body(schema: &str) -> String {
+    format!(
+        r#"openapi: 3.1.0
+info: {{ title: T, version: "1" }}
+paths:
+  /a:
+    post:
+      operationId: a
+      requestBody: {{ content: {{ application/json: {{ schema: {schema} }} }} }}
+      responses: {{ "204": {{ description: ok }}, "4XX": {{ description: bad }} }}
+"#
+    )
+}
+
+/// The kinds of findings and their pointers below the schema.
+fn found(schema: &str) -> Vec<(String, String)> {
+    let (code, told) = json("check-found", &with_body(schema), "");
+    assert_eq!(code, Some(0), "{told}");
+    let root = "/paths/~1a/post/requestBody/content/application~1json/schema";
+    let each = told["warnings"].as_array().unwrap().iter().map(|each| {
+        assert!(each["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
+        assert_eq!(each["line"], 7);
+        let pointer = each["pointer"].as_str().unwrap();
+        let below = pointer
+            .strip_prefix(root)
+            .unwrap_or_else(|| panic!("{pointer}"));
+        (each["kind"].as_str().unwrap().to_owned(), below.to_owned())
+    });
+    let mut found: Vec<_> = each.collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_a_schema_leaves_open_is_told_and_what_it_bounds_is_not() {
+    let closed = |members: &str| {
+        format!("{{ type: object, additionalProperties: false, properties: {{ {members} }} }}")
+    };
+    for (schema, expected) in [
+        ("{}".to_owned(), &[("open_schema", "")][..]),
+        ("true".to_owned(), &[("open_schema", "")]),
+        ("{ maxLength: 3 }".to_owned(), &[("open_schema", "")]),
+        ("{ enum: [1, 2] }".to_owned(), &[]),
+        ("{ type: object }".to_owned(), &[("open_object", "")]),
+        ("{ type: object, additionalProperties: { type: boolean } }".to_owned(), &[]),
+        (closed("a: { type: string }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: string, maxLength: 9 }, b: { type: string, format: date }, c: { type: string, enum: [x] }, d: { const: x }, e: { type: string, pattern: '^a$' }"), &[]),
+        (closed("a: { type: [string, 'null'] }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: string, format: byte }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: number, minimum: 0 }"), &[("unbounded_number", "/properties/a")]),
+        (closed("a: { type: number, minimum: 0, exclusiveMaximum: 9 }, b: { type: integer, format: int32 }"), &[]),
+        (closed("a: { type: array, maxItems: 3 }"), &[("open_schema", "/properties/a")]),
+        (closed("a: { type: array, items: { type: boolean } }"), &[("unbounded_array", "/properties/a")]),
+        (closed("a: { type: string, readOnly: true }"), &[]),
+        (closed("a: { type: boolean, minContains: 1 }"), &[("ineffective_keyword", "/properties/a/minContains")]),
+        ("{ type: string, minLength: 3, maxLength: 2 }".to_owned(), &[("impossible_schema", "")]),
+        ("{ type: object, additionalProperties: false, required: [b], properties: { a: { type: boolean } } }".to_owned(), &[("impossible_schema", "")]),
+        ("{ additionalProperties: false, type: object, properties: { a: { type: boolean } }, allOf: [{ properties: { b: { type: boolean } } }] }".to_owned(), &[("closed_beside_all_of", "")]),
+        ("{ type: object, unevaluatedProperties: false, allOf: [{ properties: { b: { type: string } } }] }".to_owned(), &[("unbounded_string", "/allOf/0/properties/b")]),
+        ("{ oneOf: [{ type: string }, { type: 'null' }] }".to_owned(), &[("unbounded_string", "/oneOf/0")]),
+        ("{ type: string, maxLength: 3, anyOf: [{ pattern: '^a' }, { minLength: 2 }] }".to_owned(), &[]),
+    ] {
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(kind, at)| ((*kind).to_owned(), (*at).to_owned()))
+            .collect();
+        assert_eq!(found(&schema), expected, "{schema}");
+    }
+}
+
+const SHARED: &str = r##"openapi: 3.1.0
+info: { title: T, version: "1" }
+paths:
+  /a/{kind}:
+    parameters:
+      - { name: kind, in: path, required: true, schema: { type: string, enum: [x, y] } }
+    get:
+      operationId: getKind
+      parameters: [{ name: Connection, in: header, required: true, schema: { type: string, maxLength: 3 } }]
+      responses: { "200": { description: ok, content: { application/json: { schema: { $ref: "#/components/schemas/A" } } } } }
+  /a/x:
+    get:
+      operationId: getX
+      responses: { default: { description: ok, content: { application/json: {} } } }
+  /a/y:
+    get:
+      operationId: getY
+      responses: { "200": { description: ok, content: { image/png: {} } }, "4XX": { description: bad } }
+  /b:
+    post: { operationId: b, requestBody: { $ref: "#/components/requestBodies/A" }, responses: { default: { description: ok } } }
+    put: { operationId: c, requestBody: { $ref: "#/components/requestBodies/A" }, responses: { default: { description: ok } } }
+components:
+  requestBodies: { A: { content: { application/json: { schema: { $ref: "#/components/schemas/A" } } } } }
+  schemas:
+    A: { type: object, properties: { name: { type: string } } }
+"##;
+
+#[test]
+fn shared_schemas_are_told_once_and_counted_by_kind() {
+    let (code, told) = json("check-shared", SHARED, "");
+    assert_eq!((code, &told["loads"]), (Some(0), &Value::Bool(true)));
+    let summary: BTreeMap<&str, u64> = told["summary"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(kind, count)| (kind.as_str(), count.as_u64().unwrap()))
+        .collect();
+    let expected = [
+        ("open_object", 1),
+        ("open_schema", 1),
+        ("unbounded_string", 1),
+        ("unchecked_content", 1),
+        ("undeclared_response", 1),
+        ("unreachable_operation", 1),
+    ];
+    assert_eq!(summary, expected.into(), "{told:#}");
+    assert_eq!(told["operations"].as_array().unwrap().len(), 5);
+    let open = &told["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|each| each["kind"] == "open_object");
+    let open = open.unwrap();
+    assert_eq!(open["pointer"], "/components/schemas/A");
+    assert_eq!((&open["line"], &open["column"]), (&25.into(), &5.into()));
+
+    let (code, text) = check("check-shared-text", SHARED, "", &[]);
+    assert_eq!(code, Some(0));
+    for words in [
+        "api.yaml:25:5: members of any name pass",
+        "hint: add `additionalProperties: false`",
+        "at /components/schemas/A",
+        "unbounded_string",
+        "6 warnings: it loads all the same",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let (code, text) = check("check-strict", SHARED, "", &["--strict"]);
+    assert!(code == Some(1) && text.contains("--strict"), "{text}");
+}
+
+#[test]
+fn levels_decide_what_loads() {
+    let api = with_body(
+        "{ type: object, properties: { a: { type: string, format: made-up }, b: { type: string, x-y: 1, minLenght: 3 } } }",
+    );
+    // As it stands, what would not be enforced is an error.
+    let (code, told) = json("check-levels", &api, "");
+    let kinds = |told: &Value, list: &str| {
+        let each = told[list].as_array().unwrap().iter();
+        let mut kinds: Vec<String> = each
+            .map(|each| each["kind"].as_str().unwrap().to_owned())
+            .collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds.join(" ")
+    };
+    assert_eq!((code, kinds(&told, "errors").as_str()), (Some(1), "error"));
+    assert!(told.to_string().contains("made-up") && told.to_string().contains("minLenght"));
+
+    let tolerant = "[lint]\nunknown_format = \"warn\"\nunknown_keyword = \"warn\"\nunbounded_string = \"off\"\n";
+    let (code, told) = json("check-levels", &api, tolerant);
+    assert_eq!(code, Some(0), "{told:#}");
+    assert_eq!(
+        kinds(&told, "warnings"),
+        "open_object unknown_format unknown_keyword"
+    );
+
+    let strict = format!("{tolerant}open_object = \"error\"\n");
+    let (code, told) = json("check-levels", &api, &strict);
+    assert_eq!(
+        (code, kinds(&told, "errors").as_str()),
+        (Some(1), "open_object")
+    );
+    // One API may differ.
+    let (code, _) = json(
+        "check-levels",
+        &api,
+        &format!("{strict}[api.app.lint]\nopen_object = \"off\"\n"),
+    );
+    assert_eq!(code, Some(0));
+
+    let (code, text) = check(
+        "check-levels",
+        &api,
+        "[lint]\nopen_objects = \"warn\"\n",
+        &[],
+    );
+    assert!(
+        code == Some(1) && text.contains("did you mean `open_object`"),
+        "{text}"
+    );
+    let (code, text) = check(
+        "check-levels",
+        &api,
+        "[lint]\nopen_object = \"loud\"\n",
+        &[],
+    );
+    assert!(
+        code == Some(1) && text.contains("write off or warn or error"),
+        "{text}"
+    );
+}
+
+#[test]
+fn operations_that_cannot_be_enforced_are_left_out_where_that_is_said() {
+    let api = r#"openapi: 3.1.0
+info: { title: T, version: "1" }
+paths:
+  /a:
+    get: { operationId: a, responses: { default: { description: ok } } }
+    put: { operationId: b, responses: { "200": { description: ok, content: { "text/*": {} } } } }
+  /c/{x}.{y}:
+    get: { operationId: c, responses: { default: { description: ok } } }
+  /d:
+    get: { operationId: d, security: [{ made_up: [] }], responses: { default: { description: ok } } }
+  /e:
+    unknown: 1
+    get: { operationId: e, responses: { default: { description: ok } } }
+"#;
+    let (code, text) = check("check-left-out", api, "", &[]);
+    assert!(code == Some(1) && text.contains("5 errors"), "{text}");
+    let (code, told) = json("check-left-out", api, "[lint]\nleft_out = \"warn\"\n");
+    assert_eq!(code, Some(0), "{told:#}");
+    assert_eq!(told["operations"].as_array().unwrap().len(), 1);
+    let left: Vec<&str> = told["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|each| each["kind"] == "left_out")
+        .map(|each| each["message"].as_str().unwrap())
+        .collect();
+    for name in [
+        "PUT /a is left out",
+        "GET /c/{x}.{y} is",
+        "GET /d is",
+        "GET /e is",
+    ] {
+        assert!(
+            left.iter().any(|each| each.contains(name)),
+            "{name}: {left:?}"
+        );
+    }
+    let none = api.replace("operationId: a,", "operationId: a, wrong: 1,");
+    let (code, text) = check("check-left-out", &none, "[lint]\nleft_out = \"off\"\n", &[]);
+    assert!(
+        code == Some(1) && text.contains("no operation is left"),
+        "{text}"
+    );
+}

@@ -37,7 +37,7 @@ fn main() {
             loading.as_millis()
         );
         benign(&rules);
-        if level != "4" {
+        if level != "4" && std::env::var_os("RULES_ONLY").is_none() {
             adversarial(&rules);
         }
     }

@@ -22,6 +22,7 @@ pub struct File {
     pub upstreams: Vec<(At<String>, Upstream)>,
     pub waf: Vec<(At<String>, Waf)>,
     pub lint: Lints,
+    pub inspectors: Vec<(At<String>, Inspector)>,
     pub apis: Vec<(At<String>, Api)>,
 }
 
@@ -181,6 +182,17 @@ pub struct Waf {
     pub exclusions: Vec<Exclusion>,
 }
 
+/// A service outside that is asked about requests.
+pub struct Inspector {
+    pub upstream: Option<At<String>>,
+    pub path: Option<At<String>>,
+    pub timeout: Option<At<Duration>>,
+    pub on_failure: Option<At<String>>,
+    pub mode: Option<At<String>>,
+    pub max_body: Option<At<Size>>,
+    pub threshold: Option<At<usize>>,
+}
+
 /// What an API or an operation says about its responses.
 pub struct Answers {
     pub responses: Option<At<String>>,
@@ -194,6 +206,7 @@ pub struct Inspected {
     pub mode: Option<At<String>>,
     pub threshold: Option<At<usize>>,
     pub exclusions: Vec<Exclusion>,
+    pub inspector: Option<At<String>>,
 }
 
 /// Rules that are not run, or that do not look at something.
@@ -245,6 +258,7 @@ pub fn file(root: &Table<'_, '_>) -> File {
         upstreams: root.named("upstream", upstream),
         waf: root.named("waf", waf),
         lint: root.table("lint", lints).unwrap_or_default(),
+        inspectors: root.named("inspector", inspector),
         apis: root.named("api", api),
     }
 }
@@ -424,6 +438,18 @@ fn waf(table: &Table<'_, '_>) -> Waf {
     }
 }
 
+fn inspector(table: &Table<'_, '_>) -> Inspector {
+    Inspector {
+        upstream: table.required("upstream"),
+        path: table.required("path"),
+        timeout: table.optional("timeout"),
+        on_failure: table.required("on_failure"),
+        mode: table.optional("mode"),
+        max_body: table.optional("max_body"),
+        threshold: table.optional("threshold"),
+    }
+}
+
 fn answers(table: &Table<'_, '_>) -> Answers {
     Answers {
         responses: table.optional("responses"),
@@ -438,6 +464,7 @@ fn inspected(table: &Table<'_, '_>) -> Inspected {
         mode: table.optional("waf_mode"),
         threshold: table.optional("waf_threshold"),
         exclusions: table.tables("waf_exclusions", exclusion),
+        inspector: table.optional("inspector"),
     }
 }
 

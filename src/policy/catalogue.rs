@@ -1,6 +1,7 @@
 //! Every operation that exists, with all that is known of it. Deny-all: what is not here does not
 //! exist.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -8,6 +9,7 @@ use ahash::AHashMap;
 use crate::policy::authz::Requirement;
 use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::identity::Principal;
+use crate::policy::inspector::Inspector;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
 use crate::policy::waf::stage::Protection;
@@ -49,6 +51,8 @@ pub struct Operation {
     pub is_covered: bool,
     /// None: requests are not inspected by the WAF.
     pub waf: Option<Protection>,
+    /// None: nobody outside is asked about requests.
+    pub inspector: Option<Arc<Inspector>>,
     /// Longest body in bytes.
     pub max_body: usize,
     pub identity: Box<[IdentityField]>,
@@ -69,8 +73,16 @@ pub struct Timeouts {
 impl Operation {
     /// Whether a stage has to see the whole body before anything is sent on.
     pub fn reads_body(&self) -> bool {
-        let inspects = self.waf.as_ref().is_some_and(|waf| waf.reads_body);
-        self.contract.reads_body() || self.requirement.reads_body() || inspects
+        self.contract.reads_body() || self.requirement.reads_body() || self.inspects_body()
+    }
+
+    /// Whether rules or somebody outside look at bodies.
+    pub fn inspects_body(&self) -> bool {
+        let waf = self.waf.as_ref().is_some_and(|waf| waf.reads_body);
+        waf || self
+            .inspector
+            .as_ref()
+            .is_some_and(|inspector| inspector.max_body > 0)
     }
 
     /// Whether every identity header that the token has a claim for can be written.
@@ -201,6 +213,7 @@ mod tests {
                 path: path.into(),
                 upstream: 0,
                 waf: None,
+                inspector: None,
                 authentication: Authentication::None,
                 requirement: Requirement::default(),
                 limits: Limits::default(),

@@ -98,6 +98,10 @@ pub enum Denial {
     UninspectableBody,
     /// More values or bytes than may be inspected.
     TooMuchToInspect,
+    /// The inspector outside says no.
+    InspectorRefused,
+    /// It says nothing, and what it does not say is a no.
+    InspectorFailed,
 
     /// The backend answered with a status or media type that is not declared.
     UndeclaredResponse,
@@ -140,6 +144,8 @@ impl Denial {
             Denial::AttackDetected,
             Denial::UninspectableBody,
             Denial::TooMuchToInspect,
+            Denial::InspectorRefused,
+            Denial::InspectorFailed,
             Denial::UndeclaredResponse,
             Denial::InvalidResponse,
             Denial::ResponseTooLarge,
@@ -172,9 +178,11 @@ impl Denial {
             | Denial::GraphqlLimit
             | Denial::GraphqlNotAllowed
             | Denial::UnknownGraphqlQuery => Stage::Contract,
-            Denial::AttackDetected | Denial::UninspectableBody | Denial::TooMuchToInspect => {
-                Stage::Waf
-            }
+            Denial::AttackDetected
+            | Denial::UninspectableBody
+            | Denial::TooMuchToInspect
+            | Denial::InspectorRefused
+            | Denial::InspectorFailed => Stage::Waf,
             Denial::UndeclaredResponse | Denial::InvalidResponse | Denial::ResponseTooLarge => {
                 Stage::Response
             }
@@ -246,6 +254,16 @@ impl Denial {
                 413,
                 "too-much-to-inspect",
                 "The request holds too much to inspect",
+            ),
+            Denial::InspectorRefused => (
+                403,
+                "refused-by-inspection",
+                "The request did not pass inspection",
+            ),
+            Denial::InspectorFailed => (
+                503,
+                "inspection-unavailable",
+                "The request cannot be inspected now",
             ),
             Denial::UndeclaredResponse => (
                 502,

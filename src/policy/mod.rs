@@ -8,6 +8,7 @@ pub mod contract;
 pub mod denial;
 pub mod egress;
 pub mod identity;
+pub mod inspector;
 pub mod pipeline;
 pub mod ratelimit;
 pub mod route;

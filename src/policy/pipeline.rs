@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
@@ -10,10 +11,12 @@ use crate::policy::contract::body::is_announced;
 use crate::policy::contract::{Body, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
+use crate::policy::inspector::{Asked, Inspector, OnFailure, Verdict};
 use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::waf;
+use crate::policy::waf::hit::Hit;
 use crate::policy::waf::stage::{Progress, Workspace};
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
@@ -62,6 +65,8 @@ pub enum Step {
     Cleared(Cleared),
     /// Others get their turn first.
     Pause(Inspection),
+    /// Somebody outside has to be [asked](Inspection::question) first.
+    Ask(Inspection),
 }
 
 /// A request that passed every stage that could decide at once, on its way through the others.
@@ -73,6 +78,9 @@ pub struct Inspection {
     reads_body: bool,
     /// The contract and the owner have had their say.
     is_agreed: bool,
+    /// The score that the service outside gives the request, once it was asked.
+    said: Option<u32>,
+    findings: Vec<Hit>,
     waf: Option<waf::stage::Running>,
 }
 
@@ -125,8 +133,8 @@ pub fn decide(
     limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
 
     let has_body = is_announced(request.head.framing);
-    let waf_reads = has_body && operation.waf.as_ref().is_some_and(|waf| waf.reads_body);
-    let reads_body = body.is_read() || operation.requirement.reads_body() || waf_reads;
+    let is_inspected = has_body && operation.inspects_body();
+    let reads_body = body.is_read() || operation.requirement.reads_body() || is_inspected;
     let inspection = Inspection {
         cleared: Cleared {
             operation: index,
@@ -136,6 +144,8 @@ pub fn decide(
         body,
         reads_body,
         is_agreed: !reads_body,
+        said: None,
+        findings: Vec::new(),
         waf: None,
     };
     // Head and body are inspected together.
@@ -144,7 +154,7 @@ pub fn decide(
     }
     Ok(match inspection.advance(snapshot, state, request, None)? {
         Step::Cleared(cleared) => Next::Forward(cleared),
-        Step::Pause(inspection) => Next::Inspect(inspection),
+        Step::Pause(inspection) | Step::Ask(inspection) => Next::Inspect(inspection),
     })
 }
 
@@ -259,20 +269,79 @@ impl Inspection {
                 Err(denial) => return Err(self.refuse(denial)),
             }
         }
+        if operation.inspector.is_some() && self.said.is_none() {
+            return Ok(Step::Ask(self));
+        }
         let Some(waf) = &operation.waf else {
+            state.waf.found(&mut self.findings);
             return Ok(Step::Cleared(self.cleared));
         };
         let sets = &snapshot.waf;
         let running = self.waf.take();
-        let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request));
+        let said = self.said.unwrap_or_default();
+        let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request, said));
         let body = body.filter(|_| waf.reads_body);
         match state.waf.advance(sets, waf, running, body) {
             Progress::Paused(running) => {
                 self.waf = Some(running);
                 Ok(Step::Pause(self))
             }
-            Progress::Done(Ok(())) => Ok(Step::Cleared(self.cleared)),
-            Progress::Done(Err(denial)) => Err(self.refuse(denial)),
+            Progress::Done(outcome) => {
+                state.waf.found(&mut self.findings);
+                match outcome {
+                    Ok(()) => Ok(Step::Cleared(self.cleared)),
+                    Err(denial) => Err(self.refuse(denial)),
+                }
+            }
+        }
+    }
+
+    /// What the service outside is to be asked, of a request that is known as `id`.
+    pub fn question(
+        &self,
+        snapshot: &Snapshot,
+        (request, id): (Request<'_>, &str),
+        body: Option<&[u8]>,
+    ) -> Option<(Arc<Inspector>, Vec<u8>)> {
+        let operation = &snapshot.catalogue.operations()[self.cleared.operation];
+        let inspector = operation.inspector.as_ref()?;
+        let asked = Asked {
+            id,
+            api: &operation.api,
+            operation: &operation.id,
+        };
+        let authority = &snapshot.upstreams[inspector.upstream].settings.authority;
+        let question = inspector.question(authority, asked, request, body);
+        Some((inspector.clone(), question))
+    }
+
+    /// Takes what the service said, or why it said nothing.
+    pub fn answered(
+        mut self,
+        state: &mut State,
+        inspector: &Inspector,
+        outcome: Result<Verdict, &str>,
+    ) -> Result<Inspection, Refusal> {
+        self.findings.extend(inspector.finding(&outcome));
+        let (score, denial) = match outcome {
+            Ok(Verdict::Allow) => (0, None),
+            Ok(Verdict::Deny { .. }) => (0, Some(Denial::InspectorRefused)),
+            Ok(Verdict::Score { score, .. }) => {
+                let is_enough = score >= inspector.threshold;
+                (score, is_enough.then_some(Denial::InspectorRefused))
+            }
+            Err(_) if inspector.on_failure == OnFailure::Open => (0, None),
+            Err(_) => (0, Some(Denial::InspectorFailed)),
+        };
+        match denial.filter(|_| inspector.blocks) {
+            Some(denial) => {
+                state.waf.found(&mut self.findings);
+                Err(self.refuse(denial))
+            }
+            None => {
+                self.said = Some(if inspector.blocks { score } else { 0 });
+                Ok(self)
+            }
         }
     }
 

@@ -126,7 +126,9 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::TooMuchToInspect
         | Denial::UndeclaredResponse
         | Denial::InvalidResponse
-        | Denial::ResponseTooLarge => return None,
+        | Denial::ResponseTooLarge
+        | Denial::InspectorRefused
+        | Denial::InspectorFailed => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

@@ -30,8 +30,8 @@ use crate::shard::exchange::forward::forward;
 use crate::shard::exchange::refuse::refuse;
 use crate::shard::load::Held;
 use crate::shard::trace::Trace;
-use crate::shard::upstream::affinity;
 use crate::shard::upstream::send::Outgoing;
+use crate::shard::upstream::{self, affinity, inspect};
 use crate::shard::{Shard, View};
 
 pub use refuse::refuse_unread;
@@ -143,7 +143,8 @@ where
             if inspection.reads_body() {
                 return inspect(shard, view, client, account, inspection).await;
             }
-            let cleared = conclude(shard, view, client, inspection, Collected::Nothing).await?;
+            let inspected = (inspection, Collected::Nothing);
+            let cleared = conclude(shard, view, client, account, inspected).await?;
             pass_on(shard, view, client, account, cleared).await
         }
     }
@@ -205,8 +206,8 @@ async fn conclude<S: AsyncWriteRent>(
     shard: &Shard,
     view: &View,
     client: &Client<S>,
-    inspection: Inspection,
-    collected: Collected<'_>,
+    account: &Account,
+    (inspection, collected): (Inspection, Collected<'_>),
 ) -> Result<Cleared, Refusal> {
     let head = client.head.length;
     let body = match collected {
@@ -225,6 +226,16 @@ async fn conclude<S: AsyncWriteRent>(
             Step::Pause(inspection) => {
                 shard.give_way().await;
                 inspection
+            }
+            Step::Ask(inspection) => {
+                let known = (client.as_request(), account.trace.id());
+                let Some((inspector, question)) = inspection.question(&view.snapshot, known, body)
+                else {
+                    return Err(inspection.refuse(Denial::InspectorFailed));
+                };
+                let outcome = inspect::ask(shard, view, &inspector, &question).await;
+                let state = &mut shard.state.borrow_mut();
+                inspection.answered(state, &inspector, outcome.map_err(upstream::Error::name))?
             }
         };
     }
@@ -307,7 +318,7 @@ where
                 account.waited = started.elapsed();
             }
             let body = Collected::Here(length as usize);
-            let cleared = conclude(shard, view, client, inspection, body).await?;
+            let cleared = conclude(shard, view, client, account, (inspection, body)).await?;
             let key = write_request(view, client, account, (&cleared, framing, false));
             take_whole(client, account);
             Ok(Ready {
@@ -325,8 +336,8 @@ where
                 Err(denial) => return Err(inspection.refuse(denial)),
             };
             account.waited = started.elapsed();
-            let collected = Collected::Decoded(&body);
-            let cleared = conclude(shard, view, client, inspection, collected).await?;
+            let inspected = (inspection, Collected::Decoded(&body));
+            let cleared = conclude(shard, view, client, account, inspected).await?;
             // Its length is known now, which spares the backend the chunks.
             let framing = match framing {
                 Framing::None => Framing::None,

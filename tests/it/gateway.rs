@@ -45,6 +45,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             path: path.into(),
             upstream: 0,
             waf: None,
+            inspector: None,
             authentication: Authentication::None,
             requirement: Requirement::default(),
             limits: Limits::default(),

@@ -95,6 +95,7 @@ pub fn decide(
             match inspection.advance(snapshot, state, request, body)? {
                 Step::Cleared(cleared) => break cleared,
                 Step::Pause(paused) => inspection = paused,
+                Step::Ask(_) => panic!("there is nobody to ask"),
             }
         },
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::compile::inspector::Inspectors;
 use crate::config::compile::response::Described;
 use crate::config::compile::{graphql, issuer, one_of, read_text, response, upstream, waf};
 use crate::config::file::{self, File};
@@ -63,6 +64,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         .collect();
     let upstreams = upstream::compile(reader, file);
     let waf = waf::Sets::compile(reader, file);
+    let inspectors = Inspectors::compile(reader, file);
     let names = Names {
         issuers: file
             .issuers
@@ -91,6 +93,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             names: &names,
             waf: &waf,
             lint: &file.lint,
+            inspectors: &inspectors,
         };
         placed.extend(compiler.declarations());
     }
@@ -142,6 +145,7 @@ struct Compiler<'c, 't> {
     names: &'c Names<'c>,
     waf: &'c waf::Sets,
     lint: &'c file::Lints,
+    inspectors: &'c Inspectors,
 }
 
 impl Compiler<'_, '_> {
@@ -553,6 +557,7 @@ impl Compiler<'_, '_> {
                 response: outline.response,
                 is_covered: outline.is_covered,
                 waf,
+                inspector: self.inspectors.of(self.reader, &api.inspected, own),
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
                 websocket: self.websocket(extra, outline.method),

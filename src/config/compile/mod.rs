@@ -3,6 +3,7 @@
 
 mod api;
 mod graphql;
+mod inspector;
 mod issuer;
 mod listener;
 mod persisted;

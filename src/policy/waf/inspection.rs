@@ -22,6 +22,7 @@ use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::schedule::Due;
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
+use crate::policy::waf::tx::Place;
 use crate::policy::waf::values::Budget;
 
 /// So many hits of one message are kept.
@@ -29,6 +30,15 @@ const HITS: usize = 256;
 
 /// The variable that the rule set compares the sum of scores with.
 pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
+
+/// The variables that rule sets sum the score of the lowest paranoia level in: of version 4, of
+/// version 3, of others. The first that is there counts.
+const SCORES: [&str; 4] = [
+    "inbound_anomaly_score_pl1",
+    "anomaly_score_pl1",
+    "anomaly_score",
+    "score",
+];
 
 /// How an operation wants its messages inspected.
 #[derive(Clone, Copy, Debug, Default)]
@@ -209,6 +219,16 @@ impl Inspection {
     /// Reads the body in another way than its content type says.
     pub fn read_as(&mut self, processor: Processor) {
         self.state.processor = processor;
+    }
+
+    /// Adds to what the rules sum up, between the head, which sets it to nothing, and the body.
+    pub fn add_score(&mut self, rules: &RuleSet, score: u32) {
+        let mut names = SCORES.iter();
+        if let Some(slot) = names.find_map(|name| rules.slots.find(name))
+            && score > 0
+        {
+            self.state.tx.add_at(Place::Slot(slot), i64::from(score));
+        }
     }
 
     /// The rule of its kind that the body breaks.

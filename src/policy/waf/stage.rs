@@ -54,6 +54,8 @@ pub struct Running {
     inspection: Whole,
     stage: Stage,
     verdict: Verdict,
+    /// What others than the rules think of the request.
+    score: u32,
 }
 
 /// Which part of the message is looked at.
@@ -78,12 +80,18 @@ impl Workspace {
         std::mem::take(&mut self.findings)
     }
 
-    /// Begins with a request.
+    /// Adds what others than the rules have found.
+    pub fn found(&mut self, findings: &mut Vec<Hit>) {
+        self.findings.append(findings);
+    }
+
+    /// Begins with a request that comes with a score from elsewhere.
     pub fn begin(
         &mut self,
         sets: &[Named],
         protection: &Protection,
         request: pipeline::Request<'_>,
+        score: u32,
     ) -> Running {
         let rules = &sets[protection.set].rules;
         let mut inspection = self.idle.pop().unwrap_or_default();
@@ -94,6 +102,7 @@ impl Workspace {
             inspection,
             stage: Stage::Head,
             verdict: Verdict::Pass,
+            score,
         }
     }
 
@@ -121,6 +130,7 @@ impl Workspace {
                     if protection.is_graphql {
                         inspection.read_as(Processor::Graphql);
                     }
+                    inspection.add_score(rules, running.score);
                     // Most rules wait for the body, also where there is none.
                     let body = body.unwrap_or_default();
                     fuel.spend(body.len());
@@ -140,7 +150,7 @@ impl Workspace {
     fn end(&mut self, mut running: Running, protection: &Protection) -> Result<(), Denial> {
         let inspection = &mut running.inspection;
         if !inspection.hits().is_empty() {
-            self.findings = inspection.take_hits();
+            self.findings.append(&mut inspection.take_hits());
         }
         let is_odd = inspection.body_fault().is_some();
         if self.idle.len() < IDLE {

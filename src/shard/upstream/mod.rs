@@ -4,6 +4,7 @@ pub mod affinity;
 pub mod balance;
 mod budget;
 pub mod ejection;
+pub mod inspect;
 pub mod pool;
 pub mod relay;
 mod release;

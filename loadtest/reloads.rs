@@ -16,6 +16,9 @@ use crate::workload::Kind;
 /// Requests a second of the steady load.
 const RATE: f64 = 4000.0;
 
+/// Between two reloads: some twenty a second.
+const BETWEEN: Duration = Duration::from_millis(40);
+
 /// For one reload.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -91,6 +94,7 @@ fn reload(pid: u32, admin: SocketAddr, count: u64) -> Result<[u64; 2], String> {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+        std::thread::sleep(BETWEEN);
         if number == count / 10 {
             settled = memory::resident(pid).map_err(text)?;
         }

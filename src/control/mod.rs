@@ -7,12 +7,13 @@ mod service;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::policy::snapshot::Published;
@@ -29,11 +30,20 @@ pub struct Control {
     pub published: Arc<Published>,
     pub is_draining: Arc<AtomicBool>,
     pub drain_timeout: Duration,
-    /// Carries an order out. `Ok` says what is so now, `Err` why all stays as it was.
-    pub obey: Box<dyn FnMut(Order) -> Result<String, String> + Send>,
+    pub obey: Obey,
     /// What is called once the process serves.
     pub serving: Box<dyn FnOnce() + Send>,
 }
+
+/// Carries an order out. `Ok` says what is so now, `Err` why all stays as it was.
+pub type Obey = Box<dyn FnMut(Order) -> Result<String, String> + Send>;
+
+/// A reload that is being carried out.
+type UnderWay = oneshot::Receiver<Result<String, String>>;
+
+/// How far a reload stands back for the shards where there are not cores enough for all: it gets a
+/// tenth of what each of them gets.
+const STAND_BACK: i32 = 10;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +86,20 @@ impl Control {
         service::ready();
         let registry = self.registry.clone();
         let mut watchdog = std::pin::pin!(service::keep_watchdog(&registry));
+        let nobody: Obey = Box::new(|_| Err("the process ends".to_owned()));
+        let obey = Arc::new(Mutex::new(std::mem::replace(&mut self.obey, nobody)));
+        let mut reload: Option<UnderWay> = None;
         loop {
             tokio::select! {
-                _ = hangup.recv() => {
-                    self.reload_now();
+                // One that comes meanwhile waits, and stands for all that come with it.
+                _ = hangup.recv(), if reload.is_none() => reload = self.begin_reload(&obey),
+                Some(outcome) = ended(&mut reload) => {
+                    reload = None;
+                    self.report_reload(outcome);
                     watchers.shutdown().await;
                     watchers = watch(&self.published);
                 }
-                _ = upgrade.recv() => self.upgrade_now(),
+                _ = upgrade.recv(), if reload.is_none() => upgrade_now(&obey),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 () = &mut watchdog => {}
@@ -98,10 +114,26 @@ impl Control {
         Ok(self.drained(&mut terminate, &mut interrupt).await)
     }
 
-    /// The admin plane waits meanwhile: nothing else has to be fast here.
-    fn reload_now(&mut self) {
+    /// In a thread of its own, so that the admin plane and the watchdog need not wait for it.
+    fn begin_reload(&self, obey: &Arc<Mutex<Obey>>) -> Option<UnderWay> {
         service::reloading();
-        let outcome = (self.obey)(Order::Reload);
+        let (sender, receiver) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("reload".to_owned());
+        let obey = obey.clone();
+        let started = thread.spawn(move || {
+            // Linux counts it by thread. Without it a reload is dearer to the others, not wrong.
+            let _ = rustix::process::nice(STAND_BACK);
+            // Nobody waits any more if the process has been told to end.
+            let _ = sender.send(carry_out(&obey, Order::Reload));
+        });
+        if let Err(error) = started {
+            self.report_reload(Err(format!("no thread for it: {error}")));
+            return None;
+        }
+        Some(receiver)
+    }
+
+    fn report_reload(&self, outcome: Result<String, String>) {
         service::reloaded();
         match outcome {
             Ok(told) => {
@@ -114,13 +146,6 @@ impl Control {
                     "portcullis: reload refused, the old configuration stays in force:\n{told}"
                 );
             }
-        }
-    }
-
-    fn upgrade_now(&mut self) {
-        match (self.obey)(Order::Upgrade) {
-            Ok(told) => eprintln!("portcullis: {told}"),
-            Err(told) => eprintln!("portcullis: no successor, this process goes on: {told}"),
         }
     }
 
@@ -141,6 +166,26 @@ impl Control {
             _ = interrupt.recv() => End::CutShort,
         }
     }
+}
+
+/// In the thread that asks: a process that is started inherits how far that one stands back.
+fn upgrade_now(obey: &Mutex<Obey>) {
+    match carry_out(obey, Order::Upgrade) {
+        Ok(told) => eprintln!("portcullis: {told}"),
+        Err(told) => eprintln!("portcullis: no successor, this process goes on: {told}"),
+    }
+}
+
+fn carry_out(obey: &Mutex<Obey>, order: Order) -> Result<String, String> {
+    // One that broke off has changed nothing: what is in force is replaced in its last steps.
+    let mut obey = obey.lock().unwrap_or_else(PoisonError::into_inner);
+    (*obey)(order)
+}
+
+/// What a reload has come to. None: there is none under way.
+async fn ended(reload: &mut Option<UnderWay>) -> Option<Result<String, String>> {
+    let outcome = reload.as_mut()?.await;
+    Some(outcome.unwrap_or_else(|_| Err("it broke off".to_owned())))
 }
 
 /// Looks after the endpoints of the published upstreams for as long as the set lives.

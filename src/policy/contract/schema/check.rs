@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::direct::{self, Direct};
 use super::mask::{Mask, MaskKey};
 use super::program::{Program, RuleId};
-use super::walk::{Fault, Memory, Pointer, Undeclared, Walk};
+use super::walk::{self, Fault, Pointer, Undeclared, Walk};
 use super::{Schema, text};
 
 /// What a check reuses; one per shard.
@@ -45,6 +46,13 @@ pub struct Edited {
     pub undeclared: Option<Violation>,
     /// How many items the array has.
     pub items: Option<usize>,
+}
+
+/// What the walks fill anew each time.
+#[derive(Default)]
+struct Memory {
+    walk: walk::Memory,
+    direct: direct::Memory,
 }
 
 /// Where and by which keyword a value was refused; never the value itself.
@@ -97,6 +105,11 @@ impl Schema {
     ) -> Result<Edited, Violation> {
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
         let mut edited = Edited::default();
+        if self.has_nothing_to_edit(text, &wanted, &mut scratch.memory.direct) {
+            scratch.original.clear();
+            scratch.original.extend_from_slice(body);
+            return Ok(edited);
+        }
         for _ in 0..ROUNDS {
             let is_final = self.round(text, wanted, &mut edited, scratch)?;
             if is_final {
@@ -113,6 +126,21 @@ impl Schema {
             keyword: "complexity",
             ..no_json()
         })
+    }
+
+    /// Whether a body is seen at once to be valid and to hold nothing that is taken out or masked.
+    fn has_nothing_to_edit(
+        &self,
+        text: &str,
+        wanted: &Wanted<'_>,
+        memory: &mut direct::Memory,
+    ) -> bool {
+        if self.has_views() || !wanted.masks.is_empty() || wanted.count.is_some() {
+            return false;
+        }
+        let mut direct = Direct::new(&self.plan, text, memory);
+        direct.accepts(self.root)
+            && (wanted.undeclared == Undeclared::Refused || !direct.has_undeclared())
     }
 
     /// One walk, and the rewrite that it asks for. False: the result has to be looked at.
@@ -132,7 +160,7 @@ impl Schema {
         let is_first = !edited.is_changed;
         std::mem::swap(rewritten, previous);
         let text: &str = if is_first { text } else { previous.as_str() };
-        let mut walk = Walk::new(&self.program, text, memory).ok_or_else(no_json)?;
+        let mut walk = Walk::new(&self.program, text, &mut memory.walk).ok_or_else(no_json)?;
         walk.edit(wanted.undeclared != Undeclared::Refused, wanted.sees);
         walk.run(self.root)
             .map_err(|fault| told(&self.program, &walk, &fault))?;
@@ -170,7 +198,7 @@ impl Schema {
         let Ok(text) = simdutf8::basic::from_utf8(body) else {
             return vec![no_json()];
         };
-        let Some(mut walk) = Walk::new(&self.program, text, &mut scratch.memory) else {
+        let Some(mut walk) = Walk::new(&self.program, text, &mut scratch.memory.walk) else {
             return vec![no_json()];
         };
         let faults = walk.run_all(self.root, limit.max(1));
@@ -236,7 +264,10 @@ impl Schema {
     }
 
     fn run(&self, rule: RuleId, text: &str, memory: &mut Memory) -> Result<(), Violation> {
-        let Some(mut walk) = Walk::new(&self.program, text, memory) else {
+        if Direct::new(&self.plan, text, &mut memory.direct).accepts(rule) {
+            return Ok(());
+        }
+        let Some(mut walk) = Walk::new(&self.program, text, &mut memory.walk) else {
             return Err(no_json());
         };
         let outcome = walk.run(rule);

@@ -7,14 +7,18 @@
 
 mod check;
 mod compile;
+mod direct;
 mod format;
 mod fuse;
 mod index;
+mod leaf;
 mod mask;
+mod names;
 mod number;
 mod pattern;
 mod program;
 mod resource;
+mod sequence;
 mod text;
 mod uri;
 mod vector;
@@ -64,6 +68,7 @@ pub struct SchemaLint {
 #[derive(Debug)]
 pub struct Schema {
     program: Program,
+    plan: direct::Plan,
     root: RuleId,
     lints: Vec<SchemaLint>,
 }

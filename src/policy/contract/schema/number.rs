@@ -95,6 +95,11 @@ impl<'t> Number<'t> {
         }
     }
 
+    /// The value of a whole number below 10^18 that is written without an exponent.
+    pub fn as_whole(&self) -> Option<i64> {
+        self.floor.filter(|_| !self.has_fraction)
+    }
+
     pub fn compare(&self, other: &Number<'_>) -> Ordering {
         if let (Some(a), Some(b)) = (self.floor, other.floor)
             && (a != b || !self.has_fraction || !other.has_fraction)

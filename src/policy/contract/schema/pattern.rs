@@ -5,6 +5,8 @@
 
 use regex::{Regex, RegexBuilder};
 
+use super::sequence::Sequence;
+
 /// Bytes that a compiled pattern may take.
 const SIZE: usize = 1 << 20;
 
@@ -16,16 +18,37 @@ const SPACE: &str = "\\t\\n\\x0B\\x0C\\r \\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{
 /// What `.` does not match.
 const LINE_END: &str = "\\n\\r\\x{2028}\\x{2029}";
 
-/// Compiles a pattern; it may match anywhere in a text unless it is anchored.
-pub fn compile(pattern: &str) -> Result<Regex, String> {
-    let translated = Translation::new(pattern).run()?;
-    RegexBuilder::new(&translated)
-        .size_limit(SIZE)
-        .build()
-        .map_err(|error| match error {
+/// A pattern of a schema.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    automaton: Regex,
+    /// The same by a table, where that is possible.
+    sequence: Option<Sequence>,
+}
+
+impl Pattern {
+    /// Compiles a pattern; it may match anywhere in a text unless it is anchored.
+    pub fn new(pattern: &str) -> Result<Pattern, String> {
+        let translated = Translation::new(pattern).run()?;
+        let automaton = RegexBuilder::new(&translated).size_limit(SIZE).build();
+        let automaton = automaton.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
             _ => "the pattern is not a regular expression that is supported".to_owned(),
+        })?;
+        let tree = regex_syntax::parse(&translated).ok();
+        Ok(Pattern {
+            automaton,
+            sequence: tree.and_then(|tree| Sequence::new(&tree)),
         })
+    }
+
+    #[inline]
+    pub fn is_match(&self, text: &str) -> bool {
+        match &self.sequence {
+            Some(sequence) => sequence.is_match(text.as_bytes()),
+            None => self.automaton.is_match(text),
+        }
+    }
 }
 
 struct Translation<'p> {
@@ -215,7 +238,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        compile(pattern).unwrap().is_match(text)
+        Pattern::new(pattern).unwrap().is_match(text)
     }
 
     #[test]
@@ -272,7 +295,7 @@ mod tests {
             "(?P<a>b)",
             "((a{1000}){1000}){1000}",
         ] {
-            assert!(compile(pattern).is_err(), "{pattern}");
+            assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! A schema as rules in one vector; they refer to each other by index.
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::format::Format;
 use super::number::Exact;
+use super::pattern::Pattern;
 use super::view::Views;
 
 pub type RuleId = usize;
@@ -154,7 +154,7 @@ pub struct Switch {
     pub cases: Box<[(Box<str>, RuleId)]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct NumberRule {
     /// Bound and whether the bound itself is outside.
     pub minimum: Option<(Exact, bool)>,
@@ -164,12 +164,12 @@ pub struct NumberRule {
     pub format: Option<(Exact, Exact)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StringRule {
     /// In code points.
     pub min_length: Option<usize>,
     pub max_length: Option<usize>,
-    pub pattern: Option<Regex>,
+    pub pattern: Option<Pattern>,
     pub format: Option<Format>,
 }
 
@@ -196,7 +196,7 @@ pub struct ObjectRule {
     pub members: Members,
     pub min_properties: Option<usize>,
     pub max_properties: Option<usize>,
-    pub patterns: Box<[(Regex, RuleId)]>,
+    pub patterns: Box<[(Pattern, RuleId)]>,
     pub additional: Additional,
     pub rare: Option<Box<RareObject>>,
 }
@@ -223,7 +223,7 @@ pub enum Additional {
 }
 
 /// One named member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Member {
     pub name: Box<str>,
     /// None: only its presence is asked for.
@@ -251,7 +251,7 @@ impl Member {
 pub const BITS: usize = 64;
 
 /// Named members, found by the length of the name first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Members {
     /// Sorted by the length of the name.
     pub list: Box<[Member]>,

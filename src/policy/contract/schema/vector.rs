@@ -145,6 +145,53 @@ fn avx2(block: &[u8; BLOCK]) -> Masks {
     }
 }
 
+/// The first quote, backslash or control character of sixteen bytes; sixteen if there is none.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn string_end(block: &[u8; 16]) -> usize {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    #[expect(
+        unsafe_code,
+        reason = "these instructions are part of the architecture"
+    )]
+    // SAFETY: every processor of this architecture has SSE2; a block is 16 bytes long, which is
+    // what is read, and no alignment is asked for.
+    let found = unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(is(b'"'), is(b'\\'))))
+    };
+    (found as u32 | 1 << 16).trailing_zeros() as usize
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub fn string_end(block: &[u8; 16]) -> usize {
+    string_end_of_words(block)
+}
+
+/// The same in two words of eight bytes, the first byte of each lowest.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn string_end_of_words(block: &[u8; 16]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (halves, _) = block.as_chunks::<8>();
+    let end = |half: &[u8; 8]| {
+        let word = u64::from_le_bytes(*half);
+        // Only the lowest bit that is set is sure to be right: above it there may be a borrow.
+        let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word & (0x80 * ONES);
+        let is = |byte: u8| below(word ^ u64::from(byte) * ONES, 1);
+        (below(word, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() as usize / 8
+    };
+    match end(&halves[0]) {
+        8 => 8 + end(&halves[1]),
+        at => at,
+    }
+}
+
 fn plain(block: &[u8; BLOCK]) -> Masks {
     let gather = |test: fn(u8) -> bool| {
         let bytes = block.iter().enumerate();
@@ -165,6 +212,14 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn strings_end_at_the_same_byte(block in proptest::array::uniform16(prop_oneof![any::<u8>(), proptest::sample::select(&b" !\"#[\\\x1f\x7f\x80\xff"[..])])) {
+            let is_end = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+            let expected = block.iter().position(is_end).unwrap_or(16);
+            prop_assert_eq!(string_end(&block), expected);
+            prop_assert_eq!(string_end_of_words(&block), expected);
+        }
+
         #[test]
         fn both_ways_find_the_same(text in proptest::collection::vec(prop_oneof![any::<u8>(), proptest::sample::select(&b"{}[]:,\"\\ \n"[..])], 0..300)) {
             let (mut with, mut without) = (Index::default(), Index::default());

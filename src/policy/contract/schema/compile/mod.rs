@@ -13,6 +13,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::direct::Plan;
 use super::program::{
     ArrayRule, Branches, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
 };
@@ -111,6 +112,7 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         .any(|rule| rule.in_place().next().is_some());
     program.strips_safely = !program.looks_twice && program.rules.iter().all(strips_safely);
     Ok(Schema {
+        plan: Plan::new(&program),
         program,
         root,
         lints: compilation.lints,

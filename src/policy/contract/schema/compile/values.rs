@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::format::Format;
-use super::super::pattern;
+use super::super::pattern::Pattern;
 use super::super::program::{Contains, Rule, Values, types};
 use super::super::resource::Place;
 use super::super::{Dialect, Formats, Unknown};
@@ -134,7 +134,7 @@ impl<'d> Compilation<'d> {
         }
     }
 
-    pub(super) fn pattern(&mut self, at: &Place, value: &Value) -> Option<regex::Regex> {
+    pub(super) fn pattern(&mut self, at: &Place, value: &Value) -> Option<Pattern> {
         let Some(text) = value.as_str() else {
             self.error(
                 at,
@@ -146,8 +146,8 @@ impl<'d> Compilation<'d> {
         self.regex(at, text)
     }
 
-    pub(super) fn regex(&mut self, at: &Place, text: &str) -> Option<regex::Regex> {
-        pattern::compile(text)
+    pub(super) fn regex(&mut self, at: &Place, text: &str) -> Option<Pattern> {
+        Pattern::new(text)
             .map_err(|reason| {
                 let hint = "patterns run in linear time, without look-around and back-references";
                 self.error(at, reason, hint);

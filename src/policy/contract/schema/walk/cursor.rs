@@ -209,4 +209,20 @@ impl<'w> Walk<'w> {
     pub(super) fn is_text(&mut self, token: usize, wanted: &str) -> bool {
         self.with_text(token, |_, text| Some(text == wanted)) == Some(true)
     }
+
+    #[inline]
+    pub(super) fn keep_name(&mut self, token: usize) {
+        if !self.is_proved {
+            self.memory.names.push(self.span(token));
+        }
+    }
+
+    /// The names kept from `first` on belong to one object.
+    pub(super) fn unique_names(&mut self, first: usize, token: usize) -> Option<()> {
+        let has_escapes = self.memory.index.has_escapes();
+        match self.memory.names.are_unique(first, self.text, has_escapes) {
+            true => Some(()),
+            false => self.broken(token, "unique names"),
+        }
+    }
 }

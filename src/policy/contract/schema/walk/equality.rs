@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::names;
 use super::super::number::Exact;
 use super::Walk;
 
@@ -80,7 +81,7 @@ impl<'w> Walk<'w> {
         match first {
             b'"' => {
                 state.write_u8(first);
-                state.write_u64(self.hash_text(self.span(token)));
+                state.write_u64(self.hash_text(token));
             }
             b'[' => {
                 state.write_u8(first);
@@ -92,7 +93,7 @@ impl<'w> Walk<'w> {
             b'{' => {
                 let (mut next, mut sum) = (token + 1, 0_u64);
                 while let Some((name, value)) = self.member(&mut next) {
-                    let pair = (self.hash_text(self.span(name)), self.hash(value)?);
+                    let pair = (self.hash_text(name), self.hash(value)?);
                     sum = sum.wrapping_add(self.memory.hasher.hash_one(pair));
                 }
                 state.write_u8(first);
@@ -105,5 +106,10 @@ impl<'w> Walk<'w> {
             }
         }
         Some(state.finish())
+    }
+
+    fn hash_text(&self, token: usize) -> u64 {
+        let has_escapes = self.memory.index.has_escapes();
+        names::hash(&self.memory.hasher, self.raw(self.span(token)), has_escapes)
     }
 }

@@ -10,12 +10,10 @@ mod branches;
 mod cursor;
 mod edits;
 mod equality;
-mod names;
 mod object;
 mod place;
 mod pointer;
 mod rewrite;
-mod scalar;
 mod unevaluated;
 
 use ahash::RandomState;
@@ -26,6 +24,7 @@ pub use place::Pointer;
 use edits::Edits;
 
 use super::index::Index;
+use super::names::Names;
 use super::program::{Program, Rule, RuleId, types};
 
 /// Deepest nesting of a body.
@@ -39,9 +38,6 @@ const NESTING: usize = 320;
 const STEPS: usize = 1 << 20;
 const STEPS_PER_TOKEN: usize = 16;
 
-/// Objects up to here have their names compared one with another, larger ones by their hashes.
-const FEW: usize = 12;
-
 /// Longest pointer that is kept for the log.
 const POINTER: usize = 256;
 
@@ -51,8 +47,7 @@ pub struct Memory {
     pub index: Index,
     /// For `{` and `[` the position in the index of what follows the value.
     ends: Vec<u32>,
-    /// Names of the objects that are open, as places in the text.
-    names: Vec<(u32, u32)>,
+    names: Names,
     hashes: Vec<u64>,
     /// What has been evaluated, member by member or item by item.
     marks: Vec<bool>,
@@ -277,7 +272,9 @@ impl<'w> Walk<'w> {
                 self.expect(rule.types & types::STRING != 0, token, id, "type")?;
                 let next = self.string(token)?;
                 if let Some(string) = &rule.string {
-                    self.with_text(token, |walk, text| walk.text(string, text, (id, token)))?;
+                    self.with_text(token, |walk, text| {
+                        string.check(text, |keyword| walk.fails(token, id, keyword))
+                    })?;
                 }
                 Some(next)
             }
@@ -311,7 +308,7 @@ impl<'w> Walk<'w> {
                     || rule.types & types::INTEGER != 0 && number.is_whole();
                 self.expect(fits, token, id, "type")?;
                 if let Some(own) = &rule.number {
-                    self.in_range(own, &number, (id, token))?;
+                    own.check(&number, |keyword| self.fails(token, id, keyword))?;
                 }
                 Some(next)
             }

@@ -1,0 +1,283 @@
+//! Rules laid out for the direct walk: of each what most bodies need, ready to be compared.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde_json::Value;
+
+use super::super::program::{
+    Additional, ArrayRule, BITS, Members, NumberRule, ObjectRule, Program, Rule, RuleId,
+    StringRule, types,
+};
+
+/// Longest name, with quotes and colon, that is compared as one word.
+const WORD: usize = 16;
+
+/// One node for each rule, under the same number, and one more that accepts anything.
+#[derive(Debug)]
+pub struct Plan {
+    pub nodes: Box<[Node]>,
+    /// An array and an object of which nothing is asked.
+    pub anything: Array,
+    pub open: Object,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub types: u8,
+    pub text: Option<Box<StringRule>>,
+    pub number: Range,
+    pub object: Option<Box<Object>>,
+    pub array: Option<Box<Array>>,
+    /// `enum` and `const`.
+    pub allowed: Option<Box<Allowed>>,
+    /// Whether this node and all below it say everything that their rules do.
+    pub is_whole: bool,
+}
+
+/// Bounds of numbers with few digits: twice the next whole number towards the negative, and one
+/// more for any fraction.
+#[derive(Debug)]
+pub struct Range {
+    pub least: i64,
+    pub most: i64,
+    /// What the bounds above leave open, for all numbers.
+    pub exact: Option<Box<NumberRule>>,
+    /// For numbers with many digits.
+    pub long: Option<Box<NumberRule>>,
+}
+
+#[derive(Debug)]
+pub struct Allowed {
+    pub texts: Box<[Box<str>]>,
+    /// The literals, as bits of their types; booleans by their first letter.
+    pub literals: Box<[u8]>,
+    /// Twice the value, as in [`Range`].
+    pub whole: Box<[i64]>,
+}
+
+#[derive(Debug)]
+pub struct Array {
+    pub prefix: Box<[RuleId]>,
+    pub items: RuleId,
+    pub least: usize,
+    pub most: usize,
+}
+
+#[derive(Debug)]
+pub struct Object {
+    /// For names that do not stand where they are expected.
+    pub members: Members,
+    /// In the same order.
+    pub expected: Box<[Expected]>,
+    /// For members that are not declared; none are taken without.
+    pub additional: Option<RuleId>,
+    pub least: usize,
+    pub most: usize,
+    /// Whether the two bounds above are any.
+    pub is_counted: bool,
+    /// Where guesses of the order begin, the same for every load of the schema.
+    pub guesses: usize,
+}
+
+/// A name as it stands in most texts: quotes around it and a colon behind.
+#[derive(Debug)]
+pub struct Expected {
+    word: u128,
+    mask: u128,
+    pub length: usize,
+    rest: Box<[u8]>,
+    pub node: RuleId,
+}
+
+impl Expected {
+    fn new(name: &str, node: RuleId) -> Expected {
+        let quoted = format!("\"{name}\":");
+        let (first, rest) = quoted.as_bytes().split_at(quoted.len().min(WORD));
+        let mut word = [0; WORD];
+        word[..first.len()].copy_from_slice(first);
+        let unused = 8 * (WORD - first.len()) as u32;
+        Expected {
+            word: u128::from_le_bytes(word),
+            mask: u128::MAX.checked_shr(unused).unwrap_or(0),
+            length: quoted.len(),
+            rest: rest.into(),
+            node,
+        }
+    }
+
+    /// Whether the name stands here; false also near the end of the text.
+    #[inline(always)]
+    pub fn stands_at(&self, text: &[u8], at: usize) -> bool {
+        let word = text.get(at..).and_then(|rest| rest.first_chunk::<WORD>());
+        let Some(word) = word else {
+            return false;
+        };
+        (u128::from_le_bytes(*word) ^ self.word) & self.mask == 0
+            && (self.rest.is_empty() || text.get(at + WORD..at + self.length) == Some(&*self.rest))
+    }
+}
+
+impl Plan {
+    pub fn new(program: &Program) -> Plan {
+        let any = program.rules.len();
+        let open = object(&ObjectRule::default(), any);
+        let anything = array(&ArrayRule::default(), any);
+        let mut nodes: Vec<Node> = program.rules.iter().map(|rule| node(rule, any)).collect();
+        nodes.push(node(&Rule::default(), any));
+        spread(&mut nodes);
+        Plan {
+            nodes: nodes.into(),
+            anything: anything.expect("nothing is asked of it"),
+            open: open.expect("nothing is asked of it"),
+        }
+    }
+}
+
+/// What has a part that is not whole is not whole either.
+fn spread(nodes: &mut [Node]) {
+    loop {
+        let broken: Vec<usize> = (0..nodes.len())
+            .filter(|&id| nodes[id].is_whole)
+            .filter(|&id| nodes[id].below().any(|next| !nodes[next].is_whole))
+            .collect();
+        if broken.is_empty() {
+            return;
+        }
+        broken.into_iter().for_each(|id| nodes[id].is_whole = false);
+    }
+}
+
+impl Node {
+    fn below(&self) -> impl Iterator<Item = RuleId> {
+        let array = self.array.iter().flat_map(|array| {
+            let prefix = array.prefix.iter().copied();
+            prefix.chain([array.items])
+        });
+        let object = self.object.iter().flat_map(|object| {
+            let members = object.expected.iter().map(|expected| expected.node);
+            members.chain(object.additional)
+        });
+        array.chain(object)
+    }
+}
+
+fn node(rule: &Rule, any: RuleId) -> Node {
+    let object = rule.object.as_ref().map(|own| object(own, any));
+    let array = rule.array.as_ref().map(|own| array(own, any));
+    let allowed = match &rule.values[..] {
+        [] => Some(None),
+        [values] => allowed(&values.texts, &values.others).map(Some),
+        _ => None,
+    };
+    let is_whole = rule.branches.is_none()
+        && allowed.is_some()
+        && !matches!(object, Some(None))
+        && !matches!(array, Some(None));
+    Node {
+        types: if rule.never.is_some() { 0 } else { rule.types },
+        text: rule.string.clone(),
+        number: range(rule.number.as_deref()),
+        object: object.flatten().map(Box::new),
+        array: array.flatten().map(Box::new),
+        allowed: allowed.flatten().map(Box::new),
+        is_whole,
+    }
+}
+
+fn array(rule: &ArrayRule, any: RuleId) -> Option<Array> {
+    let is_plain = !rule.is_unique && rule.contains.is_none();
+    is_plain.then(|| Array {
+        prefix: rule.prefix.clone(),
+        items: rule.items.unwrap_or(any),
+        least: rule.min_items.unwrap_or(0),
+        most: rule.max_items.unwrap_or(usize::MAX),
+    })
+}
+
+fn object(rule: &ObjectRule, any: RuleId) -> Option<Object> {
+    let is_plain =
+        rule.patterns.is_empty() && rule.rare.is_none() && rule.members.list.len() <= BITS;
+    let additional = match rule.additional {
+        Additional::Open | Additional::Allowed => Some(any),
+        Additional::Refused => None,
+        Additional::Checked(next) => Some(next),
+    };
+    let expected = rule.members.list.iter().map(|member| {
+        // Only required, so no member of its own.
+        let node = member.rule.or(additional);
+        node.map(|node| Expected::new(&member.name, node))
+    });
+    let mut hasher = DefaultHasher::new();
+    let names = rule.members.list.iter().map(|member| &member.name);
+    names.for_each(|name| name.hash(&mut hasher));
+    is_plain.then_some(())?;
+    Some(Object {
+        members: rule.members.clone(),
+        expected: expected.collect::<Option<_>>()?,
+        additional,
+        least: rule.min_properties.unwrap_or(0),
+        most: rule.max_properties.unwrap_or(usize::MAX),
+        is_counted: rule.min_properties.or(rule.max_properties).is_some(),
+        guesses: hasher.finish() as usize,
+    })
+}
+
+fn range(rule: Option<&NumberRule>) -> Range {
+    let mut range = Range {
+        least: i64::MIN,
+        most: i64::MAX,
+        exact: None,
+        long: rule.cloned().map(Box::new),
+    };
+    let Some(rule) = rule else {
+        return range;
+    };
+    let (minimum, maximum) = (rule.minimum.as_ref(), rule.maximum.as_ref());
+    let twice = |bound: Option<&(super::super::number::Exact, bool)>| match bound {
+        None => Some(None),
+        Some((exact, is_open)) => {
+            let whole = exact.number().as_whole()?;
+            Some(Some((whole.saturating_mul(2), i64::from(*is_open))))
+        }
+    };
+    match (twice(minimum), twice(maximum)) {
+        (Some(least), Some(most)) if rule.multiple_of.is_none() => {
+            range.least = least.map_or(i64::MIN, |(bound, open)| bound.saturating_add(open));
+            range.most = most.map_or(i64::MAX, |(bound, open)| bound.saturating_sub(open));
+        }
+        _ => range.exact = range.long.clone(),
+    }
+    // Numbers with few digits are within the range of every format.
+    range
+}
+
+/// None: there are values that only the other walk compares.
+fn allowed(texts: &[Box<str>], others: &[Value]) -> Option<Allowed> {
+    let (mut literals, mut whole) = (Vec::new(), Vec::new());
+    for other in others {
+        match other {
+            Value::Null => literals.push(b'n'),
+            Value::Bool(true) => literals.push(b't'),
+            Value::Bool(false) => literals.push(b'f'),
+            Value::Number(number) => {
+                let exact = super::super::number::Exact::from_json(number);
+                let value = exact.number().as_whole()?;
+                whole.push(value.checked_mul(2)?);
+            }
+            Value::String(_) | Value::Array(_) | Value::Object(_) => return None,
+        }
+    }
+    Some(Allowed {
+        texts: texts.into(),
+        literals: literals.into(),
+        whole: whole.into(),
+    })
+}
+
+/// The type of a literal by its first letter.
+pub const fn literal(first: u8) -> u8 {
+    match first {
+        b'n' => types::NULL,
+        _ => types::BOOLEAN,
+    }
+}

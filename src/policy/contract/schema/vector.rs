@@ -183,7 +183,7 @@ fn string_end_of_words(block: &[u8; 16]) -> usize {
         let word = u64::from_le_bytes(*half);
         // Only the lowest bit that is set is sure to be right: above it there may be a borrow.
         let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word & (0x80 * ONES);
-        let is = |byte: u8| below(word ^ u64::from(byte) * ONES, 1);
+        let is = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
         (below(word, 0x20) | is(b'"') | is(b'\\')).trailing_zeros() as usize / 8
     };
     match end(&halves[0]) {

@@ -174,7 +174,12 @@ fn node(rule: &Rule, any: RuleId) -> Node {
         && !matches!(object, Some(None))
         && !matches!(array, Some(None));
     Node {
-        types: if rule.never.is_some() { 0 } else { rule.types },
+        types: match (&rule.never, &rule.values[..]) {
+            (Some(_), _) => 0,
+            (None, []) => rule.types,
+            // Lists with these among them are not compared here.
+            (None, _) => rule.types & !(types::OBJECT | types::ARRAY),
+        },
         text: rule.string.clone(),
         number: range(rule.number.as_deref()),
         object: object.flatten().map(Box::new),

@@ -330,6 +330,8 @@ fn head_rewrite() -> Stage {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: false,
+            added_pair: None,
+            is_rewritten: false,
             unwanted: None,
         };
         encode::request(&mut out, forwarded);

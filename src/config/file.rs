@@ -36,6 +36,7 @@ pub struct Server {
     pub max_connections_per_source: Option<At<usize>>,
     pub max_in_flight: Option<At<usize>>,
     pub max_buffered: Option<At<Size>>,
+    pub mask_key: Option<At<String>>,
 }
 
 pub struct Listener {
@@ -134,6 +135,7 @@ pub struct Api {
     pub source_prefix_v4: Option<At<usize>>,
     pub source_prefix_v6: Option<At<usize>>,
     pub max_body: Option<At<Size>>,
+    pub requests: Requests,
     pub answers: Answers,
     pub inspected: Inspected,
     pub graphql: Option<Graphql>,
@@ -193,11 +195,34 @@ pub struct Inspector {
     pub threshold: Option<At<usize>>,
 }
 
+/// What an API or an operation says about its requests, beside their description.
+pub struct Requests {
+    pub unknown_fields: Option<At<String>>,
+}
+
 /// What an API or an operation says about its responses.
 pub struct Answers {
     pub responses: Option<At<String>>,
     pub headers: Vec<At<String>>,
     pub max_body: Option<At<Size>>,
+    pub masks: Vec<Mask>,
+}
+
+/// Values that are not shown as they are.
+pub struct Mask {
+    pub position: Position,
+    pub pointer: Option<At<String>>,
+    pub format: Option<At<String>>,
+    pub how: Option<At<String>>,
+}
+
+/// How much of a collection may be asked for and answered at once.
+pub struct Collection {
+    pub position: Position,
+    pub size: Option<At<String>>,
+    pub max: Option<At<usize>>,
+    pub default: Option<At<usize>>,
+    pub items: Option<At<String>>,
 }
 
 /// What an API or an operation says about its inspection.
@@ -230,7 +255,9 @@ pub struct Operation {
     pub ownership: Vec<Ownership>,
     pub limits: Vec<Limit>,
     pub max_body: Option<At<Size>>,
+    pub requests: Requests,
     pub answers: Answers,
+    pub collection: Option<Collection>,
     pub inspected: Inspected,
     pub graphql: Option<Graphql>,
     pub response_timeout: Option<Duration>,
@@ -273,6 +300,7 @@ fn server(table: &Table<'_, '_>) -> Server {
         max_connections_per_source: table.optional("max_connections_per_source"),
         max_in_flight: table.optional("max_in_flight"),
         max_buffered: table.optional("max_buffered"),
+        mask_key: table.optional("mask_key"),
     }
 }
 
@@ -386,6 +414,7 @@ fn api(table: &Table<'_, '_>) -> Api {
         source_prefix_v4: table.optional("source_prefix_v4"),
         source_prefix_v6: table.optional("source_prefix_v6"),
         max_body: table.optional("max_body"),
+        requests: requests(table),
         answers: answers(table),
         inspected: inspected(table),
         graphql: table.table("graphql", graphql),
@@ -450,11 +479,37 @@ fn inspector(table: &Table<'_, '_>) -> Inspector {
     }
 }
 
+fn requests(table: &Table<'_, '_>) -> Requests {
+    Requests {
+        unknown_fields: table.optional("unknown_fields"),
+    }
+}
+
 fn answers(table: &Table<'_, '_>) -> Answers {
     Answers {
         responses: table.optional("responses"),
         headers: table.list("response_headers"),
         max_body: table.optional("max_response_body"),
+        masks: table.tables("mask", mask),
+    }
+}
+
+fn mask(table: &Table<'_, '_>) -> Mask {
+    Mask {
+        position: table.position,
+        pointer: table.optional("pointer"),
+        format: table.optional("format"),
+        how: table.required("how"),
+    }
+}
+
+fn collection(table: &Table<'_, '_>) -> Collection {
+    Collection {
+        position: table.position,
+        size: table.optional("size"),
+        max: table.required("max"),
+        default: table.optional("default"),
+        items: table.optional("items"),
     }
 }
 
@@ -496,7 +551,9 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         }),
         limits: table.tables("limits", limit),
         max_body: table.optional("max_body"),
+        requests: requests(table),
         answers: answers(table),
+        collection: table.table("collection", collection),
         inspected: inspected(table),
         graphql: table.table("graphql", graphql),
         response_timeout: table.optional("response_timeout").map(|found| found.value),

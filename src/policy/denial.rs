@@ -109,6 +109,8 @@ pub enum Denial {
     InvalidResponse,
     /// The answer is longer than may be read for its check.
     ResponseTooLarge,
+    /// The answer holds more items than may leave at once.
+    TooManyItems,
 }
 
 impl Denial {
@@ -149,6 +151,7 @@ impl Denial {
             Denial::UndeclaredResponse,
             Denial::InvalidResponse,
             Denial::ResponseTooLarge,
+            Denial::TooManyItems,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
@@ -183,9 +186,10 @@ impl Denial {
             | Denial::TooMuchToInspect
             | Denial::InspectorRefused
             | Denial::InspectorFailed => Stage::Waf,
-            Denial::UndeclaredResponse | Denial::InvalidResponse | Denial::ResponseTooLarge => {
-                Stage::Response
-            }
+            Denial::UndeclaredResponse
+            | Denial::InvalidResponse
+            | Denial::ResponseTooLarge
+            | Denial::TooManyItems => Stage::Response,
         }
     }
 
@@ -274,6 +278,11 @@ impl Denial {
                 502,
                 "invalid-response",
                 "The backend's answer does not match the contract",
+            ),
+            Denial::TooManyItems => (
+                502,
+                "too-many-items",
+                "The backend's answer holds too many items",
             ),
             Denial::ResponseTooLarge => (
                 502,

@@ -7,6 +7,7 @@ use crate::policy::catalogue::Operation;
 use crate::policy::contract::Detail;
 use crate::policy::contract::response::Expected;
 use crate::policy::denial::Denial;
+use crate::policy::identity::Principal;
 use crate::policy::pipeline::State;
 use crate::proto::head::{Field, ResponseHead};
 
@@ -32,7 +33,7 @@ pub struct Fault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     expected: Expected,
-    /// A fault that is let pass.
+    /// A fault that is let pass, or what was taken out.
     pub reported: Option<Fault>,
 }
 
@@ -51,10 +52,15 @@ pub fn check_head(
         to_head,
     } = answer;
     let outcome = contract.check_head(head, bytes, to_head, &mut state.scratch);
-    judged(outcome, state)
+    judged(outcome, None, state)
 }
 
-fn judged(outcome: Result<Expected, Denial>, state: &State) -> Result<Passed, Fault> {
+/// `earlier`: what has been let pass before.
+fn judged(
+    outcome: Result<Expected, Denial>,
+    earlier: Option<Fault>,
+    state: &State,
+) -> Result<Passed, Fault> {
     let fault = |denial| Fault {
         denial,
         detail: state
@@ -65,7 +71,7 @@ fn judged(outcome: Result<Expected, Denial>, state: &State) -> Result<Passed, Fa
     let expected = outcome.map_err(fault)?;
     Ok(Passed {
         expected,
-        reported: expected.reported.map(fault),
+        reported: earlier.or_else(|| expected.reported.map(fault)),
     })
 }
 
@@ -84,18 +90,27 @@ impl Passed {
             .is_none_or(|contract| contract.keeps(self.expected, field.kind, field.name.of(bytes)))
     }
 
-    /// Judges the body: the whole content without its framing.
+    /// Judges the body: the whole content without its framing. `reader` gets it.
     pub fn check_body(
         self,
         operation: &Operation,
         state: &mut State,
         body: &[u8],
+        reader: Option<&Principal>,
     ) -> Result<Passed, Fault> {
         let Some(contract) = &operation.response else {
             return Ok(self);
         };
-        let outcome = contract.check_body(self.expected, body, &mut state.scratch);
-        judged(outcome, state)
+        let sees = |names: &[Box<str>]| reader.is_some_and(|reader| reader.is_any_of(names));
+        let outcome = contract.check_body(self.expected, body, &sees, &mut state.scratch);
+        judged(outcome, self.reported, state)
+    }
+
+    /// Whether the body that leaves is that of [`Scratch::rewritten`], and not the one that came.
+    ///
+    /// [`Scratch::rewritten`]: crate::policy::contract::Scratch::rewritten
+    pub fn is_changed(&self) -> bool {
+        self.expected.is_changed
     }
 
     /// Judges a body that is longer than [`longest`](Passed::longest). What passes may leave as it
@@ -105,6 +120,6 @@ impl Passed {
             return Ok(self);
         };
         let outcome = contract.too_long(self.expected, &mut state.scratch);
-        judged(outcome, state)
+        judged(outcome, self.reported, state)
     }
 }

@@ -40,6 +40,18 @@ impl Principal {
         }
     }
 
+    /// Whether one of the names is a scope of the token, or one of its `roles` (RFC 9068 section
+    /// 2.2.3.1).
+    pub fn is_any_of(&self, names: &[Box<str>]) -> bool {
+        let roles = self.claims.get("roles").and_then(Value::as_array);
+        let has_role = |name: &str| {
+            let mut roles = roles.into_iter().flatten();
+            roles.any(|role| role.as_str() == Some(name))
+        };
+        let mut names = names.iter();
+        names.any(|name| self.has_scope(name) || has_role(name))
+    }
+
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|held| &**held == scope)
     }
@@ -53,6 +65,35 @@ pub struct Unsendable;
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn scopes_and_roles_are_held_by_their_whole_names() {
+        let claims = json!({"roles": ["risk", 7, {"value": "x"}], "groups": ["g"]});
+        let principal = Principal {
+            subject: "s".into(),
+            client: None,
+            scopes: ["read:all".into()].into(),
+            claims: claims.as_object().unwrap().clone(),
+        };
+        let holds = |names: &[&str]| {
+            let names: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
+            principal.is_any_of(&names)
+        };
+        for held in [&["risk"][..], &["read:all"], &["other", "risk"]] {
+            assert!(holds(held), "{held:?}");
+        }
+        for other in [
+            &[][..],
+            &["ris"],
+            &["Risk"],
+            &["7"],
+            &["x"],
+            &["g"],
+            &["read"],
+        ] {
+            assert!(!holds(other), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_header_carries_what_it_can_carry_unchanged() {
@@ -73,6 +114,7 @@ mod tests {
         assert_eq!(value("n"), Ok(Some("42".to_owned())));
         assert_eq!(value("null"), Ok(None));
         assert_eq!(value("absent"), Ok(None));
+        assert!(!principal.is_any_of(&["a".into()]));
         for claim in ["f", "crlf", "empty", "space", "latin", "list"] {
             assert_eq!(value(claim), Err(Unsendable), "{claim}");
         }

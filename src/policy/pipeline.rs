@@ -8,7 +8,7 @@ use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
 use crate::policy::contract::body::is_announced;
-use crate::policy::contract::{Body, Scratch};
+use crate::policy::contract::{Body, Detail, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::inspector::{Asked, Inspector, OnFailure, Verdict};
@@ -48,7 +48,14 @@ pub struct Cleared {
     operation: usize,
     principal: Option<Rc<Principal>>,
     remaining: Option<Remaining>,
+    /// The body that goes on in place of the one that came.
+    instead: Option<Rc<[u8]>>,
+    /// What the contract let pass to be noted only.
+    noted: Option<Noted>,
 }
+
+/// What was let pass although it is not as agreed; for the log.
+pub type Noted = (Denial, Detail);
 
 /// What has to happen before a request may go on.
 #[derive(Debug)]
@@ -140,6 +147,8 @@ pub fn decide(
             operation: index,
             principal: refusal.principal,
             remaining,
+            instead: None,
+            noted: state.scratch.take_noted(),
         },
         body,
         reads_body,
@@ -265,7 +274,13 @@ impl Inspection {
         let operation = &snapshot.catalogue.operations()[self.cleared.operation];
         if !self.is_agreed {
             match self.agree(operation, state, body.unwrap_or_default()) {
-                Ok(()) => self.is_agreed = true,
+                Ok(()) => {
+                    // Before anybody else has their turn and uses the same memory.
+                    self.is_agreed = true;
+                    self.cleared.instead = state.scratch.instead().map(Into::into);
+                    let noted = state.scratch.take_noted();
+                    self.cleared.noted = self.cleared.noted.take().or(noted);
+                }
                 Err(denial) => return Err(self.refuse(denial)),
             }
         }
@@ -280,6 +295,8 @@ impl Inspection {
         let running = self.waf.take();
         let said = self.said.unwrap_or_default();
         let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request, said));
+        // What goes on is what is inspected.
+        let body = self.cleared.instead.as_deref().or(body);
         let body = body.filter(|_| waf.reads_body);
         match state.waf.advance(sets, waf, running, body) {
             Progress::Paused(running) => {
@@ -304,6 +321,7 @@ impl Inspection {
         body: Option<&[u8]>,
     ) -> Option<(Arc<Inspector>, Vec<u8>)> {
         let operation = &snapshot.catalogue.operations()[self.cleared.operation];
+        let body = self.cleared.instead.as_deref().or(body);
         let inspector = operation.inspector.as_ref()?;
         let asked = Asked {
             id,
@@ -374,6 +392,16 @@ impl Cleared {
 
     pub fn principal(&self) -> Option<&Rc<Principal>> {
         self.principal.as_ref()
+    }
+
+    /// The body that goes on in place of the one that came.
+    pub fn instead(&self) -> Option<&[u8]> {
+        self.instead.as_deref()
+    }
+
+    /// What the contract let pass to be noted only.
+    pub fn noted(&self) -> Option<&Noted> {
+        self.noted.as_ref()
     }
 
     /// The tightest quota, for the `RateLimit` field.

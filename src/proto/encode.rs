@@ -9,6 +9,8 @@ use super::head::{Field, RequestHead, ResponseHead};
 use super::header::{Kind, SealedNames};
 use super::target::Path;
 
+const DIGESTS: [&str; 4] = ["Content-Digest", "Repr-Digest", "Digest", "Content-MD5"];
+
 /// A request on its way to a backend.
 #[derive(Clone, Copy)]
 pub struct Forwarded<'a> {
@@ -22,6 +24,10 @@ pub struct Forwarded<'a> {
     pub default_host: &'a str,
     /// Whether the trace goes on, so that its `tracestate` still belongs to it.
     pub keeps_tracestate: bool,
+    /// A pair of the query that the client left out, encoded.
+    pub added_pair: Option<&'a [u8]>,
+    /// The body is not the one that came: what describes its bytes would be wrong.
+    pub is_rewritten: bool,
     /// What the client asks of the response that is not asked of the backend.
     pub unwanted: Option<&'a SealedNames>,
 }
@@ -37,6 +43,10 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         out.push(b'?');
         out.extend_from_slice(query.of(bytes));
     }
+    if let Some(pair) = request.added_pair {
+        out.push(if head.query.is_some() { b'&' } else { b'?' });
+        out.extend_from_slice(pair);
+    }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if head.fields.iter().all(|field| field.kind != Kind::Host) {
         write(out, b"Host", request.default_host.as_bytes());
@@ -45,6 +55,7 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         is_end_to_end(field)
             && (field.kind != Kind::Tracestate || request.keeps_tracestate)
             && !request.sealed.cover(field.name.of(bytes))
+            && !(request.is_rewritten && is_digest(field.name.of(bytes)))
             && request
                 .unwanted
                 .is_none_or(|unwanted| !unwanted.cover(field.name.of(bytes)))
@@ -74,6 +85,12 @@ pub fn response(
 
 fn is_end_to_end(field: &Field) -> bool {
     !field.hop_by_hop && field.kind != Kind::ContentLength
+}
+
+/// Whether a field describes the bytes of a body (RFC 9530, RFC 3230, RFC 1864).
+pub fn is_digest(name: &[u8]) -> bool {
+    let mut names = DIGESTS.iter();
+    names.any(|digest| name.eq_ignore_ascii_case(digest.as_bytes()))
 }
 
 /// Writes the fields that `keep` accepts, in their order. Neighbours that are spelled as they
@@ -142,6 +159,8 @@ mod tests {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: false,
+            added_pair: None,
+            is_rewritten: false,
             unwanted: None,
         };
         request(&mut out, forwarded);

@@ -40,6 +40,17 @@ pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, Error> {
     plain(Cow::Owned(text))
 }
 
+/// Writes a name or value as every decoder reads it.
+pub fn encode(text: &str, out: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+}
+
 fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, Error> {
     match text.bytes().any(|byte| byte == 0) {
         true => Err(Error::MalformedTarget),

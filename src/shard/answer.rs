@@ -128,7 +128,8 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::InvalidResponse
         | Denial::ResponseTooLarge
         | Denial::InspectorRefused
-        | Denial::InspectorFailed => return None,
+        | Denial::InspectorFailed
+        | Denial::TooManyItems => return None,
     };
     Some(format!("Bearer realm=\"{realm}\"{error}"))
 }

@@ -76,7 +76,13 @@ where
     };
     account.hits = shard.state.borrow_mut().waf.take_findings();
     let after = match outcome {
-        Ok(ready) => forward(shard, &view, client, &mut account, ready).await,
+        Ok(ready) => {
+            if let Some((denial, detail)) = ready.cleared.noted() {
+                account.reported = Some(*denial);
+                account.detail = detail.to_string();
+            }
+            forward(shard, &view, client, &mut account, ready).await
+        }
         Err(refusal) => {
             account.detail = detail(shard, &refusal);
             refuse(&view, client, &mut account, &refusal).await
@@ -319,8 +325,18 @@ where
             }
             let body = Collected::Here(length as usize);
             let cleared = conclude(shard, view, client, account, (inspection, body)).await?;
-            let key = write_request(view, client, account, (&cleared, framing, false));
-            take_whole(client, account);
+            let instead = cleared.instead();
+            let sent = instead.map_or(framing, |body| Framing::Length(body.len() as u64));
+            let key = write_request(view, client, account, (&cleared, sent, false));
+            match instead {
+                None => take_whole(client, account),
+                Some(body) => {
+                    client.request.extend_from_slice(body);
+                    let came = client.head.length + length as usize;
+                    client.inbound.consume(came);
+                    account.bytes_in = length;
+                }
+            }
             Ok(Ready {
                 cleared,
                 body: Body::Whole,
@@ -338,13 +354,14 @@ where
             account.waited = started.elapsed();
             let inspected = (inspection, Collected::Decoded(&body));
             let cleared = conclude(shard, view, client, account, inspected).await?;
+            let sent = cleared.instead().unwrap_or(&body);
             // Its length is known now, which spares the backend the chunks.
             let framing = match framing {
                 Framing::None => Framing::None,
-                _ => Framing::Length(body.len() as u64),
+                _ => Framing::Length(sent.len() as u64),
             };
             let key = write_request(view, client, account, (&cleared, framing, false));
-            client.request.extend_from_slice(&body);
+            client.request.extend_from_slice(sent);
             client.inbound.consume(used);
             account.bytes_in = body.len() as u64;
             Ok(Ready {

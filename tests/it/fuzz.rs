@@ -96,6 +96,8 @@ fn request_heads() {
             sealed: &sealed,
             default_host: "backend.example",
             keeps_tracestate: true,
+            added_pair: None,
+            is_rewritten: false,
             unwanted: None,
         };
         encode::request(&mut out, forwarded);

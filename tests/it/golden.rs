@@ -4,7 +4,7 @@
 //! repeat: 3                  how often it is asked; the last decision counts
 //! --- request                lines end as HTTP wants them, {{token {...}}} is minted
 //! --- decision               status, stage, reason; or 200, forward, operation
-//! --- upstream               lines that the backend gets
+//! --- upstream               lines that the backend gets; those of the body where it is another one
 //! --- absent                 texts that it does not get
 //! ```
 
@@ -20,6 +20,7 @@ use portcullis::policy::pipeline::{self, Cleared, Next, Refusal, Request, State,
 use portcullis::policy::ratelimit::{Cells, Leases, Tuning};
 use portcullis::policy::snapshot::Snapshot;
 use portcullis::policy::waf::stage::Workspace;
+use portcullis::proto::body::Framing;
 use portcullis::proto::forwarded::Chain;
 use portcullis::proto::head::RequestHead;
 use portcullis::proto::target::Path as Target;
@@ -107,7 +108,10 @@ pub fn decide(
         request,
         chain: &chain,
         trace: &Trace::new(&mut fastrand::Rng::with_seed(1), 0, None),
-        framing: head.framing,
+        framing: match cleared.instead() {
+            Some(body) => Framing::Length(body.len() as u64),
+            None => head.framing,
+        },
         upgrades: false,
     };
     outgoing.write(&cleared, &mut out);
@@ -201,10 +205,11 @@ fn every_case_is_decided_as_written() {
             if got != expected {
                 wrong.push(format!("{}: {got} instead of {expected}", path.display()));
             }
-            let Ok((_, sent)) = &outcome else {
+            let Ok((cleared, sent)) = &outcome else {
                 continue;
             };
-            let sent = String::from_utf8_lossy(sent);
+            let sent = [sent, cleared.instead().unwrap_or_default()].concat();
+            let sent = String::from_utf8_lossy(&sent);
             for line in section("upstream").unwrap_or_default().trim().lines() {
                 if sent.split("\r\n").filter(|each| *each == line).count() != 1 {
                     wrong.push(format!("{}: not once {line} in {sent}", path.display()));

@@ -12,6 +12,7 @@ mod graphql;
 mod inspector;
 mod json_schema;
 mod layers;
+mod leaving;
 mod listener;
 mod operation;
 mod process;

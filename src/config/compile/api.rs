@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::config::compile::inspector::Inspectors;
 use crate::config::compile::response::Described;
-use crate::config::compile::{graphql, issuer, one_of, read_text, response, upstream, waf};
+use crate::config::compile::{
+    collection, graphql, issuer, mask, one_of, read_text, request, response, upstream, waf,
+};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, Warning, nearest};
 use crate::diagnostic::{Diagnostic, Position};
@@ -15,8 +17,10 @@ use crate::policy::catalogue::{
 };
 use crate::policy::contract::lint::{Level, Levels, Lint};
 use crate::policy::contract::openapi::{self, Document, Found, Security};
+use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::Location;
-use crate::policy::contract::response::Responses;
+use crate::policy::contract::response::{Items, Responses};
+use crate::policy::contract::schema::MaskKey;
 use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
@@ -65,6 +69,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
     let upstreams = upstream::compile(reader, file);
     let waf = waf::Sets::compile(reader, file);
     let inspectors = Inspectors::compile(reader, file);
+    let mask_key = mask::key(reader, &file.server);
     let names = Names {
         issuers: file
             .issuers
@@ -94,6 +99,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             waf: &waf,
             lint: &file.lint,
             inspectors: &inspectors,
+            mask_key: &mask_key,
         };
         placed.extend(compiler.declarations());
     }
@@ -146,6 +152,7 @@ struct Compiler<'c, 't> {
     waf: &'c waf::Sets,
     lint: &'c file::Lints,
     inspectors: &'c Inspectors,
+    mask_key: &'c MaskKey,
 }
 
 impl Compiler<'_, '_> {
@@ -288,13 +295,24 @@ impl Compiler<'_, '_> {
                 ownership: self.ownership(extra, &places, authentication),
             };
             let contract = self.graphql(extra, &operation.method, operation.contract);
+            let requests = extra.map(|extra| &extra.requests);
+            let contract = request::compile(self.reader, &self.api.requests, requests, contract);
+            let (page, items) = self.collection(extra, &operation.parameters);
             let declaration = self.declaration(Outline {
                 template: operation.template,
                 id: &operation.id,
                 method: &operation.method,
                 path: &operation.path,
-                contract,
-                response: self.response(extra, operation.position, &file, operation.responses),
+                contract: match page {
+                    Some(page) => contract.with_page(page),
+                    None => contract,
+                },
+                response: self.response(
+                    extra,
+                    (operation.position, &file),
+                    operation.responses,
+                    items,
+                ),
                 is_covered: true,
                 authentication,
                 requirement,
@@ -361,18 +379,36 @@ impl Compiler<'_, '_> {
         sound
     }
 
+    /// The limits of pages: of the request, and of the response.
+    fn collection(
+        &self,
+        extra: Option<&file::Operation>,
+        parameters: &[openapi::DeclaredParameter],
+    ) -> (Option<Page>, Option<Items>) {
+        let declared = extra.and_then(|extra| extra.collection.as_ref());
+        let names = parameters
+            .iter()
+            .map(|each| (each.location, each.name.as_str()));
+        let pages = declared.and_then(|declared| collection::compile(self.reader, declared, names));
+        let (page, items) = pages.unzip();
+        (page.flatten(), items)
+    }
+
     fn response(
         &self,
         extra: Option<&file::Operation>,
-        position: Position,
-        file: &std::path::Path,
+        (position, file): (Position, &std::path::Path),
         responses: Option<Result<Responses, Vec<Diagnostic>>>,
+        items: Option<Items>,
     ) -> Option<ResponseContract> {
         let own = extra.map(|extra| &extra.answers);
+        let collection = extra.and_then(|extra| extra.collection.as_ref());
         let described = Described {
             file,
             position,
             responses,
+            items: items.zip(collection),
+            mask_key: self.mask_key,
         };
         response::compile(self.reader, &self.api.answers, own, described)
     }
@@ -382,6 +418,15 @@ impl Compiler<'_, '_> {
         let own = api.operations.iter().map(|(_, own)| &own.answers);
         for answers in own.chain([&api.answers]) {
             response::refuse(self.reader, answers);
+        }
+        let own = api.operations.iter().map(|(_, own)| &own.requests);
+        for requests in own.chain([&api.requests]) {
+            request::refuse(self.reader, requests);
+        }
+        let own = api.operations.iter().map(|(_, own)| &own.collection);
+        for declared in own.flatten() {
+            let reason = "collections are counted by a description only";
+            collection::refuse(self.reader, declared, reason);
         }
         match &api.contract {
             Some(word) if matches!(word.value.as_str(), "none" | "graphql") => {}

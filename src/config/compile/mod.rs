@@ -2,11 +2,14 @@
 //! is wrong is told at once; nothing is half loaded.
 
 mod api;
+mod collection;
 mod graphql;
 mod inspector;
 mod issuer;
 mod listener;
+mod mask;
 mod persisted;
+mod request;
 mod response;
 mod server;
 mod tls;

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use crate::config::compile::{collection, mask};
 use crate::config::file;
 use crate::config::reader::{At, Reader};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::ResponseContract;
-use crate::policy::contract::response::{Enforcement, Responses};
+use crate::policy::contract::response::{Enforcement, Items, Responses};
+use crate::policy::contract::schema::MaskKey;
 
 /// Longest body that is read when nothing else is said.
 const BODY: usize = 1024 * 1024;
@@ -17,6 +19,9 @@ pub struct Described<'d> {
     /// Where the operation stands.
     pub position: Position,
     pub responses: Option<Result<Responses, Vec<Diagnostic>>>,
+    /// How many items may leave at once, and where that is said.
+    pub items: Option<(Items, &'d file::Collection)>,
+    pub mask_key: &'d MaskKey,
 }
 
 /// None: the responses of the operation are not checked.
@@ -28,7 +33,13 @@ pub fn compile(
 ) -> Option<ResponseContract> {
     let word = own.and_then(|own| own.responses.as_ref());
     let enforcement = match word.or(api.responses.as_ref()) {
-        Some(word) => enforcement(reader, word)?,
+        Some(word) => match enforcement(reader, word) {
+            Some(enforcement) => enforcement,
+            None => {
+                refuse_unread(reader, (api, own), &described);
+                return None;
+            }
+        },
         None => Enforcement::default(),
     };
     let responses = match described.responses {
@@ -51,7 +62,48 @@ pub fn compile(
     let names = api.headers.iter();
     let names = names.chain(own.into_iter().flat_map(|own| &own.headers));
     let names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
-    Some(ResponseContract::new(responses, enforcement, most, &names))
+    let masks = mask::compile(reader, api, own, described.mask_key);
+    let is_read = responses.is_read();
+    let contract = ResponseContract::new(responses, enforcement, most, &names).with_masks(masks);
+    Some(match described.items {
+        Some((items, declared)) => {
+            if !is_read {
+                let reason = "items of a response without a schema are not counted";
+                collection::refuse(reader, declared, reason);
+            }
+            contract.with_items(items)
+        }
+        None => contract,
+    })
+}
+
+/// What is hidden or counted only where responses are checked.
+fn refuse_unread(
+    reader: &Reader<'_>,
+    (api, own): (&file::Answers, Option<&file::Answers>),
+    described: &Described<'_>,
+) {
+    let own = own.into_iter().flat_map(|own| &own.masks);
+    for declared in api.masks.iter().chain(own) {
+        let message = "responses that are not checked are not masked";
+        reader.error(
+            declared.position,
+            message,
+            "write responses = \"report\" at least",
+        );
+    }
+    if let Some(Ok(responses)) = &described.responses
+        && responses.hide()
+    {
+        let message = "the document hides or masks values of responses that are not checked";
+        let hint = "write responses = \"report\" at least, or remove x-visible-to and x-mask";
+        let diagnostic = Diagnostic::new(described.file, described.position, message);
+        reader.extend(vec![diagnostic.with_hint(hint)]);
+    }
+    if let Some((_, declared)) = &described.items {
+        let reason = "items of responses that are not checked are not counted";
+        collection::refuse(reader, declared, reason);
+    }
 }
 
 /// None: not at all.
@@ -74,7 +126,8 @@ fn enforcement(reader: &Reader<'_>, word: &At<String>) -> Option<Enforcement> {
 pub fn refuse(reader: &Reader<'_>, answers: &file::Answers) {
     let words = answers.responses.iter().chain(&answers.headers);
     let sizes = answers.max_body.iter().map(|at| at.position);
-    for position in words.map(|at| at.position).chain(sizes) {
+    let masks = answers.masks.iter().map(|mask| mask.position);
+    for position in words.map(|at| at.position).chain(sizes).chain(masks) {
         let message = "responses are checked by a description only";
         reader.error(position, message, "add `openapi`, or remove the key");
     }

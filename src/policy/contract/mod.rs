@@ -10,6 +10,7 @@ pub mod graphql;
 pub mod lint;
 pub mod media_type;
 pub mod openapi;
+pub mod page;
 pub mod parameters;
 pub mod response;
 pub mod schema;

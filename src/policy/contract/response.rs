@@ -2,16 +2,19 @@
 //!
 //! Deny-all as on the way in: a status, a media type or a header field that is not declared does
 //! not leave, and a body leaves only after its schema has seen it. A fault is refused, or, where
-//! the configuration says `report`, noted; but what the description hides (`writeOnly`, and the
-//! like) is never let out with a body that could not be read.
+//! the configuration says `report`, noted; but where something is hidden, masked or counted, a
+//! body that could not be read is never let out.
+
+mod body;
+mod declared;
 
 use crate::policy::contract::Scratch;
 use crate::policy::contract::body::Accepted;
 use crate::policy::contract::field_names::FieldNames;
-use crate::policy::contract::media_type::MediaType;
-use crate::policy::contract::schema::Schema;
+use crate::policy::contract::schema::{Mask, MaskKey, Pointer, Schema};
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
+use crate::proto::encode;
 use crate::proto::head::ResponseHead;
 use crate::proto::header::{Kind, SealedNames};
 
@@ -102,6 +105,24 @@ pub struct ResponseContract {
     names: Box<[FieldNames]>,
     other_names: FieldNames,
     unwanted: SealedNames,
+    masks: Masks,
+    items: Option<Items>,
+}
+
+/// Values that are masked wherever they leave, beside those that schemas name.
+#[derive(Clone, Default)]
+pub struct Masks {
+    pub pointers: Box<[(Pointer, Mask)]>,
+    /// Names of formats.
+    pub formats: Box<[(Box<str>, Mask)]>,
+    pub key: Option<MaskKey>,
+}
+
+/// How many items may leave at once.
+#[derive(Clone)]
+pub struct Items {
+    pub pointer: Pointer,
+    pub most: usize,
 }
 
 /// What a head says of a response; goes on to the check of the body.
@@ -110,8 +131,10 @@ pub struct Expected {
     declared: Option<usize>,
     /// The index of the media type whose schema has to see the body.
     media_type: Option<usize>,
-    /// The fault that is let pass.
+    /// The fault that is let pass, or what was taken out.
     pub reported: Option<Denial>,
+    /// Whether another body takes the place of the one that came.
+    pub is_changed: bool,
 }
 
 impl Responses {
@@ -136,6 +159,28 @@ impl Responses {
     fn find_for(&self, status: u16) -> Option<usize> {
         let found = self.find(status);
         found.or_else(|| (status == 304).then(|| self.find(200)).flatten())
+    }
+
+    /// Whether all responses of success that have a body have a schema that reads it.
+    pub fn is_read(&self) -> bool {
+        let successes = self.declared.iter().filter(|each| match each.status {
+            Status::Exact(status) => status / 100 == 2,
+            Status::Class(class) => class == 2,
+            Status::Default => true,
+        });
+        let mut accepted = successes.flat_map(|each| &each.accepted);
+        accepted.all(|each| each.schema.is_some())
+    }
+
+    /// Whether a schema says that values are hidden or masked.
+    pub fn hide(&self) -> bool {
+        let mut accepted = self.declared.iter().flat_map(|each| &each.accepted);
+        accepted.any(|each| each.schema.as_ref().is_some_and(Schema::hides))
+    }
+
+    fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
+        let accepted = self.declared.iter_mut().flat_map(|each| &mut each.accepted);
+        accepted.filter_map(|each| each.schema.as_mut())
     }
 
     fn has_schema(&self) -> bool {
@@ -172,7 +217,35 @@ impl ResponseContract {
             responses,
             enforcement,
             max_body,
+            masks: Masks::default(),
+            items: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_masks(mut self, masks: Masks) -> ResponseContract {
+        for schema in self.responses.schemas() {
+            for (format, mask) in &masks.formats {
+                schema.mask_format(format, *mask);
+            }
+        }
+        self.masks = masks;
+        self
+    }
+
+    #[must_use]
+    pub fn with_items(mut self, items: Items) -> ResponseContract {
+        self.items = Some(items);
+        self
+    }
+
+    /// Whether a body that nobody has read could show what it must not.
+    fn hides(&self) -> bool {
+        let accepted = self.responses.declared.iter();
+        let mut accepted = accepted.flat_map(|each| &each.accepted);
+        self.items.is_some()
+            || !self.masks.pointers.is_empty()
+            || accepted.any(|each| each.schema.as_ref().is_some_and(Schema::has_views))
     }
 
     /// Fields of a request that ask for a part of a response or for an encoded one, where bodies
@@ -194,185 +267,65 @@ impl ResponseContract {
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
         scratch.begin();
+        let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
         let Some(index) = self.responses.find_for(head.status) else {
             let status = head.status.to_string();
             let fault = refused(Denial::UndeclaredResponse, &status, "status");
-            return self.fault(None, fault, scratch);
+            return self.fault((None, None), has_body, fault, scratch);
         };
         let declared = &self.responses.declared[index];
-        let media_type = declared
-            .check_fields(head, bytes, scratch)
-            .and_then(|()| declared.media_type(head, bytes, to_head));
-        match media_type {
-            Ok(media_type) => Ok(Expected {
+        let fields = declared.check_fields(head, bytes, scratch);
+        let media_type = declared.media_type(head, bytes, to_head);
+        match (fields, media_type) {
+            (Ok(()), Ok(media_type)) => Ok(Expected {
                 declared: Some(index),
                 media_type,
-                reported: None,
+                ..Expected::default()
             }),
-            Err(fault) => self.fault(Some(index), fault, scratch),
-        }
-    }
-
-    /// `body` is the whole content without its framing.
-    pub fn check_body(
-        &self,
-        expected: Expected,
-        body: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<Expected, Denial> {
-        scratch.begin();
-        let schema = expected.declared.zip(expected.media_type);
-        let schema = schema.and_then(|(declared, media_type)| {
-            let accepted = &self.responses.declared[declared].accepted;
-            accepted.get(media_type)?.schema.as_ref()
-        });
-        let Some(schema) = schema else {
-            return Ok(expected);
-        };
-        match schema.check(body, &mut scratch.schema) {
-            Ok(()) => Ok(expected),
-            Err(violation) => {
-                let fault = (
-                    Denial::InvalidResponse,
-                    violation.pointer,
-                    violation.keyword,
-                );
-                self.fault(expected.declared, fault, scratch)
+            // The body is read all the same where the fault is only noted.
+            (Err(fault), Ok(media_type)) => {
+                self.fault((Some(index), media_type), false, fault, scratch)
             }
+            (_, Err(fault)) => self.fault((Some(index), None), has_body, fault, scratch),
         }
     }
 
     /// A body longer than may be read.
     pub fn too_long(&self, expected: Expected, scratch: &mut Scratch) -> Result<Expected, Denial> {
         let fault = refused(Denial::ResponseTooLarge, "", "max_response_body");
-        self.fault(expected.declared, fault, scratch)
+        self.fault((expected.declared, None), true, fault, scratch)
     }
 
+    /// `is_unread`: a body would leave that nobody has read.
     fn fault(
         &self,
-        declared: Option<usize>,
+        (declared, media_type): (Option<usize>, Option<usize>),
+        is_unread: bool,
         (denial, name, rule): Refused,
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
         scratch.refuse(denial, "response", &name, rule);
         match self.enforcement {
-            Enforcement::Report => Ok(Expected {
+            Enforcement::Report if !(is_unread && self.hides()) => Ok(Expected {
                 declared,
-                media_type: None,
+                media_type,
                 reported: Some(denial),
+                is_changed: false,
             }),
-            Enforcement::Reject | Enforcement::Strip => Err(denial),
+            Enforcement::Reject | Enforcement::Strip | Enforcement::Report => Err(denial),
         }
     }
 
     /// Whether a field may leave with a response; those that end at this hop are not asked about.
     pub fn keeps(&self, expected: Expected, kind: Kind, name: &[u8]) -> bool {
+        if expected.is_changed && encode::is_digest(name) {
+            return false;
+        }
         if kind == Kind::ContentType || self.enforcement == Enforcement::Report {
             return true;
         }
         let names = expected.declared.map(|index| &self.names[index]);
         names.unwrap_or(&self.other_names).contain(name)
-    }
-}
-
-impl Declared {
-    fn check_fields(
-        &self,
-        head: &ResponseHead,
-        bytes: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<(), Refused> {
-        for header in &self.headers {
-            let mut is_there = false;
-            for field in &head.fields {
-                if !field
-                    .name
-                    .of(bytes)
-                    .eq_ignore_ascii_case(header.name.as_bytes())
-                {
-                    continue;
-                }
-                is_there = true;
-                let value = std::str::from_utf8(field.value.of(bytes));
-                let value = value
-                    .map_err(|_| refused(Denial::InvalidResponse, &header.name, "encoding"))?;
-                header.check(value, scratch)?;
-            }
-            if header.required && !is_there && head.status != 304 {
-                return Err(refused(Denial::InvalidResponse, &header.name, "required"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The media type whose schema has to see the body; none where nothing has to.
-    fn media_type(
-        &self,
-        head: &ResponseHead,
-        bytes: &[u8],
-        to_head: bool,
-    ) -> Result<Option<usize>, Refused> {
-        let has_body = head.framing != Framing::None;
-        if self.accepted.is_empty() {
-            return match head.framing {
-                Framing::None | Framing::Length(0) => Ok(None),
-                Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
-                    Err(refused(Denial::UndeclaredResponse, "", "content"))
-                }
-            };
-        }
-        let mut types = head.fields.iter();
-        let mut types = types
-            .by_ref()
-            .filter(|field| field.kind == Kind::ContentType);
-        let (first, second) = (types.next(), types.next());
-        let Some(first) = first else {
-            return match has_body && head.framing != Framing::Length(0) {
-                true => Err(refused(Denial::UndeclaredResponse, "", "content-type")),
-                false => Ok(None),
-            };
-        };
-        if second.is_some() {
-            return Err(refused(Denial::UndeclaredResponse, "", "repeated"));
-        }
-        let read = MediaType::read(first.value.of(bytes));
-        let read = read.ok_or_else(|| refused(Denial::UndeclaredResponse, "", "malformed"))?;
-        let mut accepted = self.accepted.iter();
-        let index = accepted.position(|each| read.is(&each.essence));
-        let index = index.ok_or_else(|| {
-            let essence = String::from_utf8_lossy(read.essence());
-            refused(Denial::UndeclaredResponse, &essence, "content")
-        })?;
-        let is_read = self.accepted[index].schema.is_some();
-        if !is_read || to_head || !has_body {
-            return Ok(None);
-        }
-        if read.is_json() && !read.is_utf8() {
-            return Err(refused(Denial::UndeclaredResponse, "", "charset"));
-        }
-        let is_encoded = head.fields.iter().any(|field| {
-            let name = field.name.of(bytes);
-            name.eq_ignore_ascii_case(b"content-encoding")
-                && !field.value.of(bytes).eq_ignore_ascii_case(b"identity")
-        });
-        match is_encoded {
-            // It was asked for without: nobody can say what is in it.
-            true => Err(refused(Denial::InvalidResponse, "", "content-encoding")),
-            false => Ok(Some(index)),
-        }
-    }
-}
-
-impl Header {
-    fn check(&self, value: &str, scratch: &mut Scratch) -> Result<(), Refused> {
-        let outcome = match self.is_list {
-            true => {
-                let items: Vec<&str> = value.split(',').map(str::trim).collect();
-                self.schema.check_texts(&items, &mut scratch.schema)
-            }
-            false => self.schema.check_text(value, &mut scratch.schema),
-        };
-        outcome.map_err(|violation| refused(Denial::InvalidResponse, &self.name, violation.keyword))
     }
 }
 

@@ -8,8 +8,9 @@ use std::fmt;
 
 use crate::policy::contract::body::{Accepted, RequestBody, is_announced};
 use crate::policy::contract::graphql::{self, Endpoint};
+use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::Parameters;
-use crate::policy::contract::schema;
+use crate::policy::contract::schema::{self, Schema, Undeclared, Wanted};
 use crate::policy::denial::Denial;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
@@ -24,7 +25,11 @@ pub struct Scratch {
     graphql: graphql::Memory,
     /// Whether `schema` holds the body of the request at hand.
     has_body: bool,
+    /// Whether the body that was checked last goes on as it was rewritten.
+    is_rewritten: bool,
     detail: Detail,
+    /// What was found and let pass; the first of a request.
+    noted: Option<(Denial, Detail)>,
 }
 
 /// What exactly a contract refused: for the log, never for the client. Holds no values.
@@ -60,6 +65,9 @@ pub struct Contract {
 
 struct Terms {
     parameters: Parameters,
+    page: Option<Page>,
+    /// Of bodies.
+    unknown: Undeclared,
     body: Option<RequestBody>,
     graphql: Option<GraphqlTerms>,
 }
@@ -81,6 +89,8 @@ impl Contract {
     pub fn new(parameters: Parameters, body: Option<RequestBody>) -> Contract {
         let terms = Terms {
             parameters,
+            page: None,
+            unknown: Undeclared::default(),
             body,
             graphql: None,
         };
@@ -103,6 +113,29 @@ impl Contract {
             .is_some_and(|terms| terms.graphql.is_some())
     }
 
+    /// How much of a collection may be asked for at once.
+    #[must_use]
+    pub fn with_page(mut self, page: Page) -> Contract {
+        if let Some(terms) = &mut self.terms {
+            terms.page = Some(page);
+        }
+        self
+    }
+
+    /// What becomes of members of bodies that are not declared.
+    #[must_use]
+    pub fn with_unknown_fields(mut self, unknown: Undeclared) -> Contract {
+        if let Some(terms) = &mut self.terms {
+            terms.unknown = unknown;
+        }
+        self
+    }
+
+    /// What a query lacks that is sent on nevertheless.
+    pub fn added_pair(&self, query: &[u8]) -> Option<&[u8]> {
+        self.terms.as_ref()?.page.as_ref()?.added(query)
+    }
+
     /// Whether there are requests whose body has to be seen.
     pub fn reads_body(&self) -> bool {
         self.terms.as_ref().is_some_and(|terms| {
@@ -119,11 +152,15 @@ impl Contract {
         scratch: &mut Scratch,
     ) -> Result<Body, Denial> {
         scratch.begin();
+        scratch.noted = None;
         let Some(terms) = &self.terms else {
             return Ok(Body::default());
         };
         terms.parameters.check(head, bytes, path, scratch)?;
         let query = head.query.map_or(&[][..], |query| query.of(bytes));
+        if let Some(page) = &terms.page {
+            page.check(query, scratch)?;
+        }
         terms.check_graphql_head(query, scratch)?;
         let is_announced = is_announced(head.framing);
         let outcome = match &terms.body {
@@ -161,11 +198,7 @@ impl Contract {
             };
         }
         let described = declared.schema(index);
-        let outcome = described.map_or(Ok(()), |schema| schema.check(body, &mut scratch.schema));
-        let outcome = outcome.map_err(|violation| {
-            let pointer = violation.pointer.to_string();
-            scratch.refuse(Denial::InvalidBody, "body", &pointer, violation.keyword)
-        });
+        let outcome = described.map_or(Ok(()), |schema| terms.check(schema, body, scratch));
         let outcome = outcome.and_then(|()| terms.check_graphql_body(body, scratch));
         scratch.has_body = outcome.is_ok();
         outcome
@@ -173,6 +206,29 @@ impl Contract {
 }
 
 impl Terms {
+    /// Checks a body by its schema, and takes out or notes what is not declared.
+    fn check(&self, schema: &Schema, body: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
+        let outcome = match self.unknown {
+            Undeclared::Refused => schema.check(body, &mut scratch.schema).map(|()| None),
+            undeclared @ (Undeclared::Stripped | Undeclared::Noted) => {
+                let edited = schema.edit(body, Wanted::of(undeclared), &mut scratch.schema);
+                edited.map(Some)
+            }
+        };
+        let edited = outcome.map_err(|violation| {
+            let (pointer, keyword) = (&violation.pointer, violation.keyword);
+            scratch.refuse(Denial::InvalidBody, "body", pointer, keyword)
+        })?;
+        let Some(edited) = edited else {
+            return Ok(());
+        };
+        scratch.is_rewritten = edited.is_changed;
+        if let Some(found) = &edited.undeclared {
+            scratch.note(Denial::InvalidBody, "body", &found.pointer, found.keyword);
+        }
+        Ok(())
+    }
+
     /// Whether the body holds a GraphQL request.
     fn reads_graphql(&self) -> bool {
         self.graphql.as_ref().is_some_and(|graphql| !graphql.is_get)
@@ -217,6 +273,8 @@ fn undescribed(is_get: bool) -> Terms {
             true => Parameters::new(graphql::parameters(), &[]),
             false => Parameters::new(Vec::new(), &[]),
         },
+        page: None,
+        unknown: Undeclared::default(),
         body: (!is_get).then(|| RequestBody::new(true, vec![json])),
         graphql: None,
     }
@@ -236,6 +294,17 @@ impl Scratch {
         self.schema.lookup(pointer).filter(|_| self.has_body)
     }
 
+    /// The body that takes the place of the one that was checked last, where that says so.
+    pub fn rewritten(&self) -> &[u8] {
+        self.schema.rewritten().as_bytes()
+    }
+
+    /// The body of a request that goes on in place of the one that was checked last, if another
+    /// one does.
+    pub fn instead(&self) -> Option<&[u8]> {
+        self.is_rewritten.then(|| self.rewritten())
+    }
+
     /// What the last check refused.
     pub fn detail(&self) -> Option<&Detail> {
         Some(&self.detail).filter(|detail| !detail.part.is_empty())
@@ -243,7 +312,27 @@ impl Scratch {
 
     pub(super) fn begin(&mut self) {
         self.has_body = false;
+        self.is_rewritten = false;
         self.detail.part = "";
+    }
+
+    /// Keeps what is wrong and passes all the same.
+    pub(super) fn note(
+        &mut self,
+        denial: Denial,
+        part: &'static str,
+        name: &str,
+        rule: &'static str,
+    ) {
+        if self.noted.is_none() {
+            self.refuse(denial, part, name, rule);
+            self.noted = Some((denial, std::mem::take(&mut self.detail)));
+        }
+    }
+
+    /// What passed although the contract does not let it, since the head was checked.
+    pub fn take_noted(&mut self) -> Option<(Denial, Detail)> {
+        self.noted.take()
     }
 
     pub(super) fn refuse(

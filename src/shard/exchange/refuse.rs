@@ -74,13 +74,17 @@ where
 {
     account.decision = Decision::Denied(denial);
     let problem = match denial {
-        Denial::UndeclaredResponse if status >= 400 => refused_by_backend(status),
+        Denial::UndeclaredResponse | Denial::InvalidResponse | Denial::ResponseTooLarge
+            if status >= 400 =>
+        {
+            refused_by_backend(status)
+        }
         _ => denial.problem(),
     };
     end(client, account, (problem, fields), has_unread).await
 }
 
-/// An error that is not declared keeps its status, but not its words.
+/// An error that is not as declared keeps its status, but not its words.
 fn refused_by_backend(status: u16) -> Problem {
     Problem {
         status,

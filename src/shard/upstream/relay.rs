@@ -10,7 +10,7 @@ use crate::policy::egress::{self, Answer, Fault, Passed};
 use crate::policy::pipeline::Cleared;
 use crate::policy::ratelimit::write_remaining;
 use crate::proto::body::Framing;
-use crate::proto::head::{RequestHead, ResponseHead, Version};
+use crate::proto::head::{Field, RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket::{self, Accept};
 use crate::proto::{encode, limits};
@@ -335,9 +335,18 @@ impl Relay<'_> {
         passed: &Passed,
     ) {
         let (out, bytes) = (&mut *self.out, buffer.bytes());
+        // RFC 9110 section 8.8.1: what names the bytes that came names others no longer.
+        let weakens = |field: &Field| passed.is_changed() && is_strong(field, bytes);
         encode::response(out, bytes, self.response, |field| {
-            passed.keeps(self.operation, field, bytes)
+            passed.keeps(self.operation, field, bytes) && !weakens(field)
         });
+        for field in self.response.fields.iter().filter(|field| weakens(field)) {
+            if passed.keeps(self.operation, field, bytes) {
+                for part in [b"ETag: W/", field.value.of(bytes), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
         for part in [b"X-Request-ID: ", self.trace.id().as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
         }
@@ -354,6 +363,13 @@ impl Relay<'_> {
         out.extend_from_slice(answer::connection(closes, confirms));
         encode::finish(out, framing);
     }
+}
+
+/// Whether a field is an entity tag that stands for the very bytes (RFC 9110 section 8.8.3).
+fn is_strong(field: &Field, bytes: &[u8]) -> bool {
+    !field.hop_by_hop
+        && field.name.of(bytes).eq_ignore_ascii_case(b"ETag")
+        && field.value.of(bytes).starts_with(b"\"")
 }
 
 pub(super) fn none(error: Error) -> Response {

@@ -96,14 +96,16 @@ impl Relay<'_> {
         let judged = {
             let state = &mut self.shard.state.borrow_mut();
             let body = content.of(buffer, head);
-            let judged = passed.check_body(self.operation, state, body);
+            let reader = self.cleared.principal().map(|principal| &**principal);
+            let judged = passed.check_body(self.operation, state, body, reader);
             if let Ok(passed) = &judged {
-                self.write_head(
-                    buffer,
-                    (Framing::Length(body.len() as u64), self.closes),
-                    passed,
-                );
-                self.out.extend_from_slice(content.of(buffer, head));
+                let body = match passed.is_changed() {
+                    true => state.scratch.rewritten(),
+                    false => body,
+                };
+                let framing = Framing::Length(body.len() as u64);
+                self.write_head(buffer, (framing, self.closes), passed);
+                self.out.extend_from_slice(body);
                 download.content = body.len() as u64;
             }
             judged

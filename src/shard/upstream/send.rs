@@ -50,7 +50,11 @@ impl Outgoing<'_> {
             sealed: &self.snapshot.sealed,
             default_host: self.default_host(cleared),
             keeps_tracestate: self.trace.is_continued,
+            added_pair: operation
+                .contract
+                .added_pair(head.query.map_or(&[][..], |query| query.of(bytes))),
             unwanted,
+            is_rewritten: cleared.instead().is_some(),
         };
         encode::request(out, forwarded);
         if unwanted.is_some() {

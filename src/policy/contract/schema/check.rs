@@ -37,6 +37,19 @@ pub struct Wanted<'a> {
     pub count: Option<&'a Pointer>,
 }
 
+impl Wanted<'_> {
+    /// Of a request: nothing is hidden from a backend.
+    pub fn of(undeclared: Undeclared) -> Wanted<'static> {
+        Wanted {
+            undeclared,
+            sees: &|_| true,
+            masks: &[],
+            key: None,
+            count: None,
+        }
+    }
+}
+
 /// What became of a body that is valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edited {

@@ -167,7 +167,12 @@ impl Schema {
         Compiler::new(document, dialect).compile(pointer)
     }
 
-    /// Whether it says of values that not everybody sees them, or not as they are.
+    /// Whether it names scopes or roles that see a value, or a mask.
+    pub fn hides(&self) -> bool {
+        self.program.views.is_said()
+    }
+
+    /// Whether there may be values that do not leave, or not as they are.
     pub fn has_views(&self) -> bool {
         self.program.views.is_any()
     }

@@ -40,6 +40,11 @@ impl Views {
         self.bars || !self.list.is_empty()
     }
 
+    /// Whether a rule names who sees a value, or a mask.
+    pub fn is_said(&self) -> bool {
+        !self.list.is_empty()
+    }
+
     pub fn show(&mut self, id: RuleId, names: Box<[Box<str>]>) {
         let known = self.audiences.iter().position(|each| *each == names);
         let index = known.unwrap_or_else(|| {

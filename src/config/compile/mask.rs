@@ -1,0 +1,85 @@
+//! What the configuration says of values that are masked.
+
+use std::sync::OnceLock;
+
+use crate::config::file;
+use crate::config::reader::Reader;
+use crate::config::secret;
+use crate::policy::contract::response::Masks;
+use crate::policy::contract::schema::{Mask, MaskKey, Pointer};
+
+/// Shorter keys could be found by trying them.
+const SHORTEST: usize = 16;
+
+/// The key of hashes where none is configured: the same through all reloads, gone with the process.
+static OWN: OnceLock<[u8; 32]> = OnceLock::new();
+
+/// The key that the hashes of masked values are made with.
+pub fn key(reader: &Reader<'_>, server: &file::Server) -> MaskKey {
+    let configured = server.mask_key.as_ref().and_then(|reference| {
+        let secret = secret::resolve(reader, reference.position, &reference.value)?;
+        if secret.reveal().len() < SHORTEST {
+            let message = "the `mask_key` is too short";
+            let hint = format!("use {SHORTEST} random bytes or more");
+            reader.error(reference.position, message, hint);
+        }
+        Some(MaskKey::new(secret.reveal()))
+    });
+    configured.unwrap_or_else(|| {
+        MaskKey::new(OWN.get_or_init(|| {
+            let mut key = [0; 32];
+            aws_lc_rs::rand::fill(&mut key).expect("the system has random numbers");
+            key
+        }))
+    })
+}
+
+/// The masks of an API and those of one of its operations.
+pub fn compile(
+    reader: &Reader<'_>,
+    api: &file::Answers,
+    own: Option<&file::Answers>,
+    key: &MaskKey,
+) -> Masks {
+    let (mut pointers, mut formats) = (Vec::new(), Vec::new());
+    for declared in api
+        .masks
+        .iter()
+        .chain(own.into_iter().flat_map(|own| &own.masks))
+    {
+        let Some(how) = &declared.how else {
+            continue;
+        };
+        let Some(mask) = Mask::named(&how.value) else {
+            let message = format!("there is no mask \"{}\"", how.value);
+            reader.error(
+                how.position,
+                message,
+                "write \"last4\", \"hash\" or \"fixed\"",
+            );
+            continue;
+        };
+        match (&declared.pointer, &declared.format) {
+            (Some(at), None) => match Pointer::read(&at.value) {
+                Some(pointer) => pointers.push((pointer, mask)),
+                None => {
+                    let message = format!("\"{}\" is no JSON pointer", at.value);
+                    let hint =
+                        "write it as in \"/items/*/iban\"; `*` stands for all members or items";
+                    reader.error(at.position, message, hint);
+                }
+            },
+            (None, Some(format)) => formats.push((format.value.as_str().into(), mask)),
+            (Some(_), Some(_)) | (None, None) => {
+                let message = "a mask needs either `pointer` or `format`";
+                let hint = "write { pointer = \"/items/*/iban\", how = \"last4\" }";
+                reader.error(declared.position, message, hint);
+            }
+        }
+    }
+    Masks {
+        pointers: pointers.into(),
+        formats: formats.into(),
+        key: Some(key.clone()),
+    }
+}

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod diagnose;
+mod import;
 mod inherited;
 mod listeners;
 mod process;
@@ -27,6 +28,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Begin here:
   portcullis demo                                  see every decision on a small banking API
+  portcullis import openapi.yaml -o gateway.toml   write a configuration for your own API
   portcullis check --config config/gateway.toml    what is wrong with a configuration, and where
   portcullis run --config config/gateway.toml      protect your own backend
 
@@ -48,6 +50,8 @@ enum Command {
     },
     /// Say everything that is wrong with a configuration; list what it opens when nothing is
     Check(check::Options),
+    /// Write a configuration to begin with from an OpenAPI document
+    Import(import::Options),
     /// Mint a signed token from a local key, for trying things out
     Token(Box<token::Options>),
     /// Start everything on loopback: the gateway, a small banking API behind it, an issuer of tokens
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check(options) => check::check(&options),
+        Command::Import(options) => import::import(&options),
         Command::Token(options) => token::token(&options),
         Command::Demo(options) => demo::demo(&options),
     };

@@ -9,6 +9,7 @@ mod fuzz;
 mod gateway;
 mod golden;
 mod graphql;
+mod import;
 mod inspector;
 mod json_schema;
 mod layers;

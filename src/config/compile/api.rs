@@ -33,6 +33,9 @@ const BODY: usize = 64 * 1024;
 /// How long both sides of a WebSocket may be silent when nothing else is said.
 const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
 
+/// What stands for an owner until somebody writes one.
+const UNOWNED: &str = "FILL IN";
+
 /// Most limits of one operation.
 const MOST_LIMITS: usize = 8;
 
@@ -205,6 +208,12 @@ impl Compiler<'_, '_> {
 
     /// Also where the operations do not load, so that one mistake does not hide the next.
     fn check_references(&self) {
+        let owner = self.api.owner.as_ref();
+        let is_open = |owner: &&At<String>| matches!(owner.value.trim(), "" | UNOWNED);
+        if let Some(owner) = owner.filter(is_open) {
+            let hint = "write who answers for it, as in owner = \"team-accounts\"";
+            self.error(owner.position, "the API has no owner yet", hint);
+        }
         self.upstream();
         self.prefix();
         self.hosts();

@@ -156,6 +156,11 @@ impl Document {
         }
     }
 
+    /// The document as one value.
+    pub fn value(&self) -> &Value {
+        &self.tree.root
+    }
+
     pub(super) fn root(&self) -> Node<'_> {
         Node {
             pointer: String::new(),

@@ -157,7 +157,7 @@ impl<'d> Reader<'d> {
         let Some(paths) = root.member("paths") else {
             return;
         };
-        let base = server::base_path(&mut self.report, root, "");
+        let base = self.base_path(root, "");
         for (path, item) in paths.declared() {
             let before = self.report.len();
             let first = self.operations.len();
@@ -173,7 +173,7 @@ impl<'d> Reader<'d> {
             if !self.report.mapping(&item, "a path item", &PATH_ITEM) {
                 continue;
             }
-            let base = server::base_path(&mut self.report, &item, &base);
+            let base = self.base_path(&item, &base);
             let shared = Shared { item, path, base };
             // What is wrong with the path is wrong with each of its operations.
             let (faults, _) = self.report.take(before);
@@ -201,11 +201,7 @@ impl<'d> Reader<'d> {
         if !self.report.mapping(at, "an operation", &OPERATION) {
             return;
         }
-        let base = server::base_path(&mut self.report, at, &shared.base);
-        let path = match self.base {
-            Some(base) => format!("{}{}", base.trim_end_matches('/'), shared.path),
-            None => format!("{base}{}", shared.path),
-        };
+        let path = format!("{}{}", self.base_path(at, &shared.base), shared.path);
         let id = self.id(at);
         let template = self.template(&path, method, at);
         let security = security::read(&mut self.report, root, at);
@@ -229,6 +225,14 @@ impl<'d> Reader<'d> {
             contract: Contract::new(Parameters::new(parameters, &template), body),
             template,
         });
+    }
+
+    /// Where the configuration says it, servers are not asked.
+    fn base_path(&mut self, node: &Node<'d>, inherited: &str) -> String {
+        match self.base {
+            Some(base) => base.trim_end_matches('/').to_owned(),
+            None => server::base_path(&mut self.report, node, inherited),
+        }
     }
 
     /// With a report of their own: they are no fault where responses are not checked.

@@ -27,7 +27,7 @@ pub struct Document {
 
 /// What a description says of one operation.
 pub struct Operation {
-    /// `operationId`, unique in the document: visible ASCII.
+    /// `operationId`, unique in the document: visible ASCII; or method and path, where there is none.
     pub id: String,
     /// The JSON pointer to it.
     pub pointer: String,

@@ -202,7 +202,7 @@ impl<'d> Reader<'d> {
             return;
         }
         let path = format!("{}{}", self.base_path(at, &shared.base), shared.path);
-        let id = self.id(at);
+        let id = self.id(method, shared.path, at);
         let template = self.template(&path, method, at);
         let security = security::read(&mut self.report, root, at);
         let parameters = parameter::read(&mut self.report, &shared.item, at, template.as_deref());
@@ -212,7 +212,7 @@ impl<'d> Reader<'d> {
         let (faults, own) = self.report.take(before);
         notes.extend(own);
         self.operations.push(Operation {
-            id: id.unwrap_or_default().to_owned(),
+            id: id.unwrap_or_default(),
             pointer: at.pointer.clone(),
             faults,
             notes,
@@ -243,11 +243,12 @@ impl<'d> Reader<'d> {
         (report.settle(read).transpose(), notes)
     }
 
-    fn id(&mut self, operation: &Node<'d>) -> Option<&'d str> {
-        let id = self
-            .report
-            .required_text(operation, "the operation", "operationId")?;
-        let node = operation.member("operationId")?;
+    /// Without an `operationId` the method and the path of the document, which no id can be.
+    fn id(&mut self, method: &str, path: &str, operation: &Node<'d>) -> Option<String> {
+        let Some(node) = operation.member("operationId") else {
+            return Some(format!("{} {path}", method.to_ascii_uppercase()));
+        };
+        let id = self.report.text(operation, "operationId")?;
         let is_plain = id
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"\"'\\`".contains(&byte));
@@ -261,7 +262,7 @@ impl<'d> Reader<'d> {
             let message = format!("the operationId `{id}` is already in line {first}");
             self.report.error(&node, message, "choose another name");
         }
-        Some(id)
+        Some(id.to_owned())
     }
 
     /// The path as segments, if requests can match it and no other operation has it.

@@ -355,6 +355,14 @@ fn looks_numeric(text: &str) -> bool {
         && exponent.is_none_or(|digits| !digits.is_empty() && is_digits(digits))
 }
 
+/// A whole number beyond 64 bits that a program has written which had rounded it before: it is
+/// held as it is written, for numbers are compared by their shortest decimal form.
+fn rounded(text: &str) -> Option<Number> {
+    let number: f64 = text.parse().ok()?;
+    let is_exact = number.to_string() == text;
+    Number::from_f64(number).filter(|_| is_exact)
+}
+
 fn number(text: &str) -> Result<Number, Unreadable> {
     const QUOTE: &str = "write a decimal number as JSON does, or quote it for a string";
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -372,7 +380,10 @@ fn number(text: &str) -> Result<Number, Unreadable> {
         let plain = text.strip_prefix('+').unwrap_or(text);
         let number = plain.parse::<u64>().map(Number::from);
         let number = number.or_else(|_| plain.parse::<i64>().map(Number::from));
-        return number.map_err(|_| unreadable(text, "does not fit into 64 bits", QUOTE));
+        return number.or_else(|_| {
+            let held = rounded(plain);
+            held.ok_or_else(|| unreadable(text, "does not fit into 64 bits", QUOTE))
+        });
     }
     let inexact = || unreadable(text, "cannot be held exactly", "use fewer digits");
     let value: f64 = text.parse().map_err(|_| inexact())?;
@@ -461,6 +472,18 @@ mod tests {
         assert_eq!(root("200: a\ntrue: b\n"), json!({"200": "a", "true": "b"}));
         assert!(refused("? [a]\n: b\n").contains("not a plain text"));
         assert!(refused("{[a]: b}").contains("not a plain text"));
+    }
+
+    #[test]
+    fn numbers_that_were_rounded_before_are_held_as_written() {
+        for text in [
+            "18446744073709552000",
+            "-9223372036854776000",
+            "100000000000000000000",
+        ] {
+            let number = root(&format!("a: {text}\n"))["a"].as_f64().unwrap();
+            assert_eq!(number.to_string(), text);
+        }
     }
 
     #[test]

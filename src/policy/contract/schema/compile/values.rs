@@ -117,11 +117,11 @@ impl<'d> Compilation<'d> {
                 "write nullable: true",
             );
         } else if !schema.contains_key("type") {
-            self.error(
-                at,
-                "`nullable` has no effect without `type`",
-                "add the `type`",
-            );
+            let message = "`nullable` has no effect without `type`";
+            match self.unknown {
+                Unknown::Refused => self.error(at, message, "add the `type`"),
+                Unknown::Noted => self.lint(at, message, "add the `type`"),
+            }
         }
     }
 

@@ -332,6 +332,7 @@ fn head_rewrite() -> Stage {
             keeps_tracestate: false,
             added_pair: None,
             is_rewritten: false,
+            keeps_pair: None,
             unwanted: None,
         };
         encode::request(&mut out, forwarded);

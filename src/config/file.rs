@@ -198,6 +198,7 @@ pub struct Inspector {
 /// What an API or an operation says about its requests, beside their description.
 pub struct Requests {
     pub unknown_fields: Option<At<String>>,
+    pub unknown_query: Option<At<String>>,
 }
 
 /// What an API or an operation says about its responses.
@@ -482,6 +483,7 @@ fn inspector(table: &Table<'_, '_>) -> Inspector {
 fn requests(table: &Table<'_, '_>) -> Requests {
     Requests {
         unknown_fields: table.optional("unknown_fields"),
+        unknown_query: table.optional("unknown_query"),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::policy::snapshot::Snapshot;
 use crate::policy::waf;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::stage::{Progress, Workspace};
+use crate::proto;
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
@@ -179,10 +180,18 @@ fn route(snapshot: &Snapshot, request: Request<'_>) -> Result<usize, Refusal> {
     let Request {
         head, bytes, path, ..
     } = request;
-    match snapshot
+    let found = snapshot
         .catalogue
-        .find(head.host.of(bytes), path, head.method(bytes))
-    {
+        .find(head.host.of(bytes), path, head.method(bytes));
+    let matrix = match found {
+        Match::Found(index) => snapshot.catalogue.operations()[index].contract.matrix(),
+        Match::MethodNotDeclared(_) | Match::NotDeclared => 0,
+    };
+    if path.matrix() & !matrix != 0 {
+        let ambiguous = Denial::Malformed(proto::Error::AmbiguousPath);
+        return Err(Refusal::nowhere(ambiguous));
+    }
+    match found {
         Match::Found(index) => Ok(index),
         Match::MethodNotDeclared(_) => Err(Refusal::nowhere(Denial::UndeclaredMethod)),
         Match::NotDeclared => Err(Refusal::nowhere(Denial::UndeclaredOperation)),

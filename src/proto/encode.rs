@@ -10,6 +10,8 @@ use super::header::{Kind, SealedNames};
 use super::target::Path;
 
 const DIGESTS: [&str; 4] = ["Content-Digest", "Repr-Digest", "Digest", "Content-MD5"];
+/// Whether a pair of the query is sent on.
+pub type Keeps<'a> = dyn Fn(&[u8]) -> bool + 'a;
 
 /// A request on its way to a backend.
 #[derive(Clone, Copy)]
@@ -28,6 +30,8 @@ pub struct Forwarded<'a> {
     pub added_pair: Option<&'a [u8]>,
     /// The body is not the one that came: what describes its bytes would be wrong.
     pub is_rewritten: bool,
+    /// Which pairs of the query are sent on; none: all, byte by byte.
+    pub keeps_pair: Option<&'a Keeps<'a>>,
     /// What the client asks of the response that is not asked of the backend.
     pub unwanted: Option<&'a SealedNames>,
 }
@@ -39,12 +43,17 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
     out.extend_from_slice(head.method(bytes));
     out.push(b' ');
     out.extend_from_slice(request.path.wire().as_bytes());
-    if let Some(query) = head.query {
-        out.push(b'?');
-        out.extend_from_slice(query.of(bytes));
+    let path = out.len();
+    match (head.query, request.keeps_pair) {
+        (Some(query), None) => {
+            out.push(b'?');
+            out.extend_from_slice(query.of(bytes));
+        }
+        (Some(query), Some(keeps)) => kept_pairs(out, query.of(bytes), keeps),
+        (None, _) => {}
     }
     if let Some(pair) = request.added_pair {
-        out.push(if head.query.is_some() { b'&' } else { b'?' });
+        out.push(if out.len() > path { b'&' } else { b'?' });
         out.extend_from_slice(pair);
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
@@ -60,6 +69,15 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
                 .unwanted
                 .is_none_or(|unwanted| !unwanted.cover(field.name.of(bytes)))
     });
+}
+
+/// Writes the query with the pairs that `keep` accepts, each as it came; without any no query.
+fn kept_pairs(out: &mut Vec<u8>, query: &[u8], keep: impl Fn(&[u8]) -> bool) {
+    let pairs = query.split(|&byte| byte == b'&').filter(|pair| keep(pair));
+    for (index, pair) in pairs.enumerate() {
+        out.push(if index == 0 { b'?' } else { b'&' });
+        out.extend_from_slice(pair);
+    }
 }
 
 /// Begins the response head for a client, of end-to-end fields with those that `keep` accepts.
@@ -161,6 +179,7 @@ mod tests {
             keeps_tracestate: false,
             added_pair: None,
             is_rewritten: false,
+            keeps_pair: None,
             unwanted: None,
         };
         request(&mut out, forwarded);
@@ -180,6 +199,24 @@ mod tests {
             wire,
             "POST /a?b=c HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-User-ID: alice\r\nContent-Length: 3\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn pairs_of_a_query_are_left_out_and_the_others_stay_as_they_came() {
+        let strip = |query: &[u8]| {
+            let mut out = Vec::new();
+            kept_pairs(&mut out, query, |pair| !pair.starts_with(b"x"));
+            String::from_utf8(out).unwrap()
+        };
+        for (query, sent) in [
+            ("a=1&x=2&b=%41", "?a=1&b=%41"),
+            ("x&a=1", "?a=1"),
+            ("a=1&&x=1", "?a=1&"),
+            ("x=1&x=2", ""),
+            ("", "?"),
+        ] {
+            assert_eq!(strip(query.as_bytes()), sent, "{query}");
+        }
     }
 
     #[test]

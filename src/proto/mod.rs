@@ -6,12 +6,15 @@
 mod error;
 
 pub mod body;
+pub mod cookie;
 pub mod encode;
 pub mod forwarded;
 pub mod graphql;
 pub mod head;
 pub mod header;
 pub mod limits;
+pub mod multipart;
+pub mod percent;
 pub mod proxy_protocol;
 pub mod query;
 pub mod target;

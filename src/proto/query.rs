@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::Error;
+use super::{Error, percent};
 
 /// The pairs in their order, still encoded; empty ones are skipped. A name without `=` has an
 /// empty value.
@@ -18,26 +18,20 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         })
 }
 
-/// One name or value decoded: `+` is a space, `%XX` a byte, the result UTF-8 without controls.
+/// One name or value decoded: `+` is a space, `%XX` a byte, the result UTF-8 without NUL.
 pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, Error> {
-    if memchr::memchr2(b'%', b'+', encoded).is_none() {
+    if memchr::memchr3(b'%', b'+', 0, encoded).is_none() {
         let text = std::str::from_utf8(encoded).map_err(|_| Error::MalformedTarget)?;
-        return plain(Cow::Borrowed(text));
+        return Ok(Cow::Borrowed(text));
     }
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.iter();
-    while let Some(&byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => match (hex(rest.next()), hex(rest.next())) {
-                (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err(Error::MalformedTarget),
-            },
-            other => other,
-        });
-    }
-    let text = String::from_utf8(bytes).map_err(|_| Error::MalformedTarget)?;
-    plain(Cow::Owned(text))
+    let mut text = String::with_capacity(encoded.len());
+    decode_into(encoded, &mut text).ok_or(Error::MalformedTarget)?;
+    Ok(Cow::Owned(text))
+}
+
+/// Appends what [`decode`] reads.
+pub fn decode_into(encoded: &[u8], out: &mut String) -> Option<()> {
+    percent::decode_into(encoded, true, out)
 }
 
 /// Writes a name or value as every decoder reads it.
@@ -49,18 +43,6 @@ pub fn encode(text: &str, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());
         }
     }
-}
-
-fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, Error> {
-    match text.bytes().any(|byte| byte == 0) {
-        true => Err(Error::MalformedTarget),
-        false => Ok(text),
-    }
-}
-
-fn hex(digit: Option<&u8>) -> Option<u8> {
-    let value = char::from(*digit?).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! Each segment is decoded once. A path that two parties could read in two ways is refused, not
 //! repaired: dot segments, empty segments, encoded or literal backslashes and slashes inside a
-//! segment, path parameters (`;`), a second layer of encoding, NUL and other control bytes, and
-//! anything that is not UTF-8. What is forwarded is written from the decoded segments, so policy
-//! and backend see the same path.
+//! segment, path parameters (`;`) behind a segment, a second layer of encoding, NUL and other control
+//! bytes, and anything that is not UTF-8. A segment that begins with `;` is read and marked: it is
+//! for policy to say whether an operation has such a one. What is forwarded is written from the
+//! decoded segments, so policy and backend see the same path.
 
 use super::{Error, limits};
 
@@ -16,7 +17,12 @@ pub struct Path {
     decoded: String,
     ends: Vec<u16>,
     wire: String,
+    /// The segments that begin with a semicolon.
+    matrix: u32,
 }
+
+// One bit for each segment.
+const _: () = assert!(limits::SEGMENTS <= 32);
 
 impl Path {
     /// Replaces this path by the canonical form of `raw`, which must begin with `/` and hold
@@ -48,7 +54,13 @@ impl Path {
         &self.wire
     }
 
+    /// The segments that begin with a semicolon (OpenAPI "Style Values", `matrix`), as bits.
+    pub fn matrix(&self) -> u32 {
+        self.matrix
+    }
+
     fn clear(&mut self) {
+        self.matrix = 0;
         self.decoded.clear();
         self.ends.clear();
         self.wire.clear();
@@ -81,7 +93,15 @@ impl Path {
 
     fn segment(&mut self, raw: &[u8]) -> Result<(), Error> {
         let start = self.decoded.len();
-        if raw.iter().all(|&byte| is_plain(byte)) {
+        let is_matrix = raw.first() == Some(&b';');
+        if is_matrix {
+            self.matrix |= 1 << self.ends.len();
+            // Nothing of such a segment is a name that others could take for another.
+            for part in raw[1..].split(|&byte| byte == b';') {
+                self.decoded.push(';');
+                self.decoded.push_str(&decode(part)?);
+            }
+        } else if raw.iter().all(|&byte| is_plain(byte)) {
             // ASCII by the test above, so this cannot fail.
             let text = std::str::from_utf8(raw).map_err(|_| Error::MalformedTarget)?;
             self.decoded.push_str(text);
@@ -95,7 +115,10 @@ impl Path {
         }
         self.wire.push('/');
         for byte in segment.bytes() {
-            encode(byte, &mut self.wire);
+            match byte {
+                b';' => self.wire.push(';'),
+                other => encode(other, &mut self.wire),
+            }
         }
         // Decoding never lengthens, so the bound on `raw` in `fill` holds here too.
         self.ends
@@ -244,6 +267,21 @@ mod tests {
             "/%ff",
             "/%ed%a0%80",
         ] {
+            assert_eq!(read(raw), Err(Error::AmbiguousPath), "{raw}");
+        }
+    }
+
+    #[test]
+    fn segments_that_begin_with_a_semicolon_are_marked() {
+        let mut path = Path::default();
+        path.read(b"/a/;v=1;w=%C3%BC,x/;/b").unwrap();
+        assert_eq!(path.matrix(), 0b110);
+        let segments: Vec<_> = path.segments().collect();
+        assert_eq!(segments, ["a", ";v=1;w=\u{fc},x", ";", "b"]);
+        assert_eq!(path.wire(), "/a/;v=1;w=%C3%BC,x/;/b");
+        path.read(b"/a").unwrap();
+        assert_eq!(path.matrix(), 0);
+        for raw in ["/;a%3bb", "/;%2f", "/;a\\b", "/;%00"] {
             assert_eq!(read(raw), Err(Error::AmbiguousPath), "{raw}");
         }
     }

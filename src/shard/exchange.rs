@@ -75,6 +75,11 @@ where
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };
     account.hits = shard.state.borrow_mut().waf.take_findings();
+    let noted = shard.state.borrow_mut().scratch.take_noted();
+    if let Some((denial, detail)) = noted.filter(|_| outcome.is_ok()) {
+        account.reported = Some(denial);
+        account.detail = detail.to_string();
+    }
     let after = match outcome {
         Ok(ready) => {
             if let Some((denial, detail)) = ready.cleared.noted() {

@@ -15,6 +15,7 @@ use portcullis::proto::query;
 use portcullis::proto::target::Path as Target;
 use portcullis::proto::transcode::Transcoder;
 use portcullis::time::Now;
+use serde_json::Value;
 
 use crate::golden::{decide, policy, state};
 
@@ -98,6 +99,7 @@ fn request_heads() {
             keeps_tracestate: true,
             added_pair: None,
             is_rewritten: false,
+            keeps_pair: None,
             unwanted: None,
         };
         encode::request(&mut out, forwarded);
@@ -377,6 +379,159 @@ fn websocket() {
             assert_eq!(head.method(bytes), b"GET");
             assert_eq!(head.framing, Framing::None);
             assert_eq!(websocket::asked(&head, bytes), Ok(Some(accept)));
+        }
+    });
+}
+
+/// A document whose one operation has these parameters and this body.
+fn contract(inside: &str) -> portcullis::policy::contract::Contract {
+    let text = format!("openapi: 3.1.0\npaths:\n  /a:\n    post:\n      operationId: a\n{inside}");
+    let document = Document::read(Path::new("a.yaml"), &text).unwrap();
+    let mut operations = document
+        .operations()
+        .unwrap_or_else(|found| panic!("{found:#?}"));
+    operations.remove(0).contract
+}
+
+/// Checks a request for `target` with a body.
+fn checked(
+    contract: &portcullis::policy::contract::Contract,
+    (target, fields): (&[u8], &str),
+    body: &[u8],
+) -> Option<bool> {
+    let framing = format!("Content-Length: {}\r\n", body.len());
+    let parts = [
+        b"POST ",
+        target,
+        b" HTTP/1.1\r\nHost: h\r\n",
+        fields.as_bytes(),
+        framing.as_bytes(),
+        b"\r\n",
+    ];
+    let bytes = parts.concat();
+    let mut head = RequestHead::default();
+    if head.read(&bytes) != Ok(true) {
+        return None;
+    }
+    let mut path = Target::default();
+    path.read(head.path.of(&bytes)).ok()?;
+    let mut scratch = portcullis::policy::contract::Scratch::default();
+    let expected = contract.check_head(&head, &bytes, &path, &mut scratch);
+    let outcome = expected.and_then(|expected| contract.check_body(expected, body, &mut scratch));
+    Some(outcome.is_ok())
+}
+
+/// What is left of a query without what is undeclared passes where nothing undeclared does.
+#[test]
+fn parameters() {
+    use portcullis::policy::contract::parameters::Unknown;
+    let inside = r"      parameters:
+        - { name: id, in: query, explode: false, schema: { type: array, items: { type: integer } } }
+        - { name: filter, in: query, style: deepObject, schema: { type: object, properties: { state: { enum: [open, closed] }, after: { type: string, format: date } } } }
+        - { name: where, in: query, content: { application/json: {} } }
+        - { name: color, in: query, style: spaceDelimited, schema: { type: array, items: { type: string } } }
+        - { name: bar, in: query, style: pipeDelimited, schema: { type: array, items: { type: string } } }
+        - { name: rgb, in: query, schema: { type: object, properties: { R: { type: integer }, G: { type: integer }, B: {} } } }
+";
+    let (strict, lenient) = (
+        contract(inside),
+        contract(inside).with_unknown_query(Unknown::Strip),
+    );
+    fuzz("parameters", |query| {
+        let target = |query: &[u8]| [b"/a?", query].concat();
+        let passes = checked(&lenient, (&target(query), ""), b"") == Some(true);
+        let declared = lenient.strips_query().unwrap();
+        let kept: Vec<_> = query
+            .split(|&byte| byte == b'&')
+            .filter(|pair| declared.declares(pair))
+            .collect();
+        if passes {
+            let kept = kept.join(&b'&');
+            assert_eq!(checked(&strict, (&target(&kept), ""), b""), Some(true));
+        }
+        if checked(&strict, (&target(query), ""), b"") == Some(true) {
+            assert!(passes && kept.join(&b'&') == query);
+        }
+    });
+}
+
+/// A form that passes has declared fields only, by a reader of another kind.
+#[test]
+fn forms() {
+    let inside = r"      requestBody:
+        content:
+          application/x-www-form-urlencoded:
+            schema: { type: object, properties: { id: { type: integer }, name: { type: string }, tags: { type: array, items: { type: string } }, at: { type: object }, deep: { type: object, properties: { k: { type: boolean } } }, list: { type: array, items: { type: integer } } } }
+            encoding: { deep: { style: deepObject }, list: { style: form, explode: false } }
+";
+    let contract = contract(inside);
+    let fields = "Content-Type: application/x-www-form-urlencoded\r\n";
+    fuzz("form", |body| {
+        if body.is_empty() || checked(&contract, (b"/a", fields), body) != Some(true) {
+            return;
+        }
+        let text = std::str::from_utf8(body).unwrap();
+        let mut seen = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (plain(name), plain(value));
+            let is_known = ["id", "name", "tags", "at", "deep[k]", "list"].contains(&&*name);
+            assert!(is_known, "{name} in {text}");
+            assert!(
+                name == "tags" || !seen.contains(&name),
+                "{name} twice in {text}"
+            );
+            match &*name {
+                "id" => assert!(value.parse::<f64>().is_ok()),
+                "deep[k]" => assert!(value == "true" || value == "false"),
+                "at" => assert!(serde_json::from_str::<Value>(&value).unwrap().is_object()),
+                _ => {}
+            }
+            seen.push(name);
+        }
+    });
+}
+
+fn plain(encoded: &str) -> String {
+    query::decode(encoded.as_bytes()).unwrap().into_owned()
+}
+
+/// A multipart body that passes has the parts that a plain split at the delimiter finds.
+#[test]
+fn multipart() {
+    use portcullis::proto::multipart::Parts;
+    let inside = r"      requestBody:
+        content:
+          multipart/form-data:
+            schema: { type: object, properties: { note: { type: string }, count: { type: integer }, file: { type: string, format: binary }, meta: { type: object } } }
+";
+    let contract = contract(inside);
+    fuzz("multipart", |body| {
+        let Ok(parts) = Parts::new(body, b"b") else {
+            return;
+        };
+        let parts: Result<Vec<_>, _> = parts.collect();
+        let fields = "Content-Type: multipart/form-data; boundary=b\r\n";
+        let passes = checked(&contract, (b"/a", fields), body) == Some(true);
+        let Ok(parts) = parts else {
+            assert!(!passes);
+            return;
+        };
+        let mut again = Vec::new();
+        for part in &parts {
+            again.extend_from_slice(b"--b\r\n");
+            again.extend_from_slice(part.lines);
+            again.extend_from_slice(b"\r\n\r\n");
+            again.extend_from_slice(part.content);
+            again.extend_from_slice(b"\r\n");
+        }
+        again.extend_from_slice(b"--b--");
+        assert_eq!(body.strip_suffix(b"\r\n").unwrap_or(body), again);
+        if passes {
+            for part in parts {
+                let name = part.head().unwrap().name.unwrap();
+                assert!([&b"note"[..], b"count", b"file", b"meta"].contains(&name));
+            }
         }
     });
 }

@@ -303,9 +303,10 @@ impl Compiler<'_, '_> {
                 scopes: scopes(&operation.security),
                 ownership: self.ownership(extra, &places, authentication),
             };
-            let contract = self.graphql(extra, &operation.method, operation.contract);
             let requests = extra.map(|extra| &extra.requests);
+            let contract = operation.contract;
             let contract = request::compile(self.reader, &self.api.requests, requests, contract);
+            let contract = self.graphql(extra, &operation.method, contract);
             let (page, items) = self.collection(extra, &operation.parameters);
             let declaration = self.declaration(Outline {
                 template: operation.template,

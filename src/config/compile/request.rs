@@ -1,20 +1,28 @@
 //! What the configuration says about the requests of described operations.
 
-use crate::config::file;
+use crate::config::file::Requests;
 use crate::config::reader::{At, Reader};
 use crate::policy::contract::Contract;
+use crate::policy::contract::parameters::Unknown;
 use crate::policy::contract::schema::Undeclared;
 
 /// The contract of one operation, as strict as the configuration wants it.
 pub fn compile(
     reader: &Reader<'_>,
-    api: &file::Requests,
-    own: Option<&file::Requests>,
+    api: &Requests,
+    own: Option<&Requests>,
     contract: Contract,
 ) -> Contract {
     let fields = own.and_then(|own| own.unknown_fields.as_ref());
-    match fields.or(api.unknown_fields.as_ref()) {
+    let fields = fields.or(api.unknown_fields.as_ref());
+    let query = own.and_then(|own| own.unknown_query.as_ref());
+    let query = query.or(api.unknown_query.as_ref());
+    let contract = match fields {
         Some(word) => contract.with_unknown_fields(unknown_fields(reader, word)),
+        None => contract,
+    };
+    match query {
+        Some(word) => contract.with_unknown_query(unknown_query(reader, word)),
         None => contract,
     }
 }
@@ -24,19 +32,39 @@ fn unknown_fields(reader: &Reader<'_>, word: &At<String>) -> Undeclared {
         "reject" => Undeclared::Refused,
         "strip" => Undeclared::Stripped,
         "report" => Undeclared::Noted,
-        other => {
-            let message = format!("unknown_fields cannot be \"{other}\"");
-            let hint = "write \"reject\", \"strip\" or \"report\"";
-            reader.error(word.position, message, hint);
+        _ => {
+            no_such_word(reader, "unknown_fields", word);
             Undeclared::Refused
         }
     }
 }
 
-/// Where there is no description every field is unknown.
-pub fn refuse(reader: &Reader<'_>, requests: &file::Requests) {
+fn unknown_query(reader: &Reader<'_>, word: &At<String>) -> Unknown {
+    match word.value.as_str() {
+        "reject" => Unknown::Reject,
+        "strip" => Unknown::Strip,
+        "report" => Unknown::Report,
+        _ => {
+            no_such_word(reader, "unknown_query", word);
+            Unknown::Reject
+        }
+    }
+}
+
+fn no_such_word(reader: &Reader<'_>, key: &str, word: &At<String>) {
+    let message = format!("{key} cannot be \"{}\"", word.value);
+    let hint = "write \"reject\", \"strip\" or \"report\"";
+    reader.error(word.position, message, hint);
+}
+
+/// Where there is no description nothing is known that could be undeclared.
+pub fn refuse(reader: &Reader<'_>, requests: &Requests) {
     if let Some(word) = &requests.unknown_fields {
         let message = "fields are known by a description only";
+        reader.error(word.position, message, "add `openapi`, or remove the key");
+    }
+    if let Some(word) = &requests.unknown_query {
+        let message = "queries are checked by a description only";
         reader.error(word.position, message, "add `openapi`, or remove the key");
     }
 }

@@ -4,14 +4,16 @@
 //! its type is missing, malformed, given twice or under a spelling that a backend may fold into
 //! `Content-Type`. Encoded bodies are refused, as their content has not been seen.
 
-use crate::policy::contract::media_type::MediaType;
+use crate::policy::contract::forms::{Form, Memory, Text};
+use crate::policy::contract::media_type::{MediaRange, MediaType};
 use crate::policy::contract::schema::Schema;
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
 use crate::proto::header::{Kind, SealedNames};
+use crate::proto::multipart::{BOUNDARY, is_boundary};
 
-/// One declared media type.
+/// One declared media type of a response.
 pub struct Accepted {
     /// `type/subtype` in lower case.
     pub essence: Box<str>,
@@ -19,16 +21,59 @@ pub struct Accepted {
     pub schema: Option<Schema>,
 }
 
+/// One declared media type of a request.
+pub struct Media {
+    pub range: MediaRange,
+    pub content: Content,
+}
+
+/// What a body is read as.
+pub enum Content {
+    /// It passes unread.
+    Unread,
+    /// It passes unread, but for its length.
+    Bytes(Lengths),
+    Json(Schema),
+    /// `application/x-www-form-urlencoded`.
+    Form(Form),
+    /// `multipart/form-data`.
+    Parts(Form),
+    Text(Text),
+}
+
+/// How many bytes a body has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lengths {
+    pub least: Option<u64>,
+    pub most: Option<u64>,
+}
+
 /// The bodies of one operation.
 pub struct RequestBody {
     pub required: bool,
-    accepted: Box<[Accepted]>,
+    media: Box<[Media]>,
     /// `Content-Type` and `Content-Encoding` in all spellings that backends take for them.
     names: SealedNames,
 }
 
 /// A reason to refuse, with the name of the rule for the log.
 pub type Refused = (Denial, &'static str);
+
+/// What is known of a body from its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The index of its media type.
+    pub media: usize,
+    /// Between the parts of a multipart body.
+    pub boundary: Boundary,
+}
+
+/// The boundary of a multipart body; empty for every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    bytes: [u8; BOUNDARY],
+    length: u8,
+}
 
 /// Whether the head announces content. Chunked content may turn out to be empty.
 pub fn is_announced(framing: Framing) -> bool {
@@ -39,25 +84,47 @@ pub fn is_announced(framing: Framing) -> bool {
 }
 
 impl RequestBody {
-    pub fn new(required: bool, accepted: Vec<Accepted>) -> RequestBody {
+    pub fn new(required: bool, media: Vec<Media>) -> RequestBody {
         RequestBody {
             required,
-            accepted: accepted.into(),
+            media: media.into(),
             names: SealedNames::new(["Content-Type", "Content-Encoding"]),
         }
     }
 
-    /// The schema for the media type with this index.
-    pub fn schema(&self, index: usize) -> Option<&Schema> {
-        self.accepted.get(index)?.schema.as_ref()
+    /// Whether a body that was announced has to be seen.
+    pub fn reads(&self, announced: Announced, framing: Framing) -> bool {
+        match &self.media[announced.media].content {
+            Content::Unread => false,
+            // A length that is told was judged with the head.
+            Content::Bytes(_) => !matches!(framing, Framing::Length(_)),
+            Content::Json(_) | Content::Form(_) | Content::Parts(_) | Content::Text(_) => true,
+        }
     }
 
     pub fn has_schema(&self) -> bool {
-        self.accepted.iter().any(|each| each.schema.is_some())
+        let mut media = self.media.iter();
+        media.any(|each| !matches!(each.content, Content::Unread))
     }
 
-    /// The index of the declared media type of the body to come; none for no body.
-    pub fn check_head(&self, head: &RequestHead, bytes: &[u8]) -> Result<Option<usize>, Refused> {
+    /// The schema of a JSON body.
+    pub fn json(&self, announced: Announced) -> Option<&Schema> {
+        match &self.media[announced.media].content {
+            Content::Json(schema) => Some(schema),
+            Content::Unread
+            | Content::Bytes(_)
+            | Content::Form(_)
+            | Content::Parts(_)
+            | Content::Text(_) => None,
+        }
+    }
+
+    /// What is known of the body to come; none for no body.
+    pub fn check_head(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+    ) -> Result<Option<Announced>, Refused> {
         if !is_announced(head.framing) {
             return match self.required {
                 true => Err((Denial::MissingBody, "required")),
@@ -68,14 +135,54 @@ impl RequestBody {
         let value = value.ok_or((Denial::MissingMediaType, "content-type"))?;
         let media_type =
             MediaType::read(value).ok_or((Denial::UndeclaredMediaType, "malformed"))?;
-        let mut accepted = self.accepted.iter();
-        let index = accepted
-            .position(|each| media_type.is(&each.essence))
-            .ok_or((Denial::UndeclaredMediaType, "content"))?;
-        if media_type.is_json() && !media_type.is_utf8() {
-            return Err((Denial::UndeclaredMediaType, "charset"));
+        let found = self.find(&media_type);
+        let media = found.ok_or((Denial::UndeclaredMediaType, "content"))?;
+        let own = &self.media[media];
+        let boundary = own.check_type(&media_type)?;
+        if let (Content::Bytes(lengths), Framing::Length(length)) = (&own.content, head.framing) {
+            lengths
+                .check(length)
+                .map_err(|rule| (Denial::InvalidBody, rule))?;
         }
-        Ok(Some(index))
+        Ok(Some(Announced { media, boundary }))
+    }
+
+    /// The declared media type that names it most exactly.
+    fn find(&self, media_type: &MediaType<'_>) -> Option<usize> {
+        let fits = self.media.iter().enumerate().filter_map(|(index, media)| {
+            let exactness = media.range.matches(media_type)?;
+            Some((exactness, std::cmp::Reverse(index)))
+        });
+        fits.max().map(|(_, index)| index.0)
+    }
+
+    /// Checks a body that is no JSON: the whole content, without its framing. A JSON pointer with
+    /// the rule that it breaks.
+    pub fn check(
+        &self,
+        announced: Announced,
+        body: &[u8],
+        memory: &mut Memory<'_>,
+    ) -> Result<(), (String, &'static str)> {
+        match &self.media[announced.media].content {
+            // JSON is checked by what has asked for its schema.
+            Content::Unread | Content::Json(_) => Ok(()),
+            Content::Bytes(lengths) => {
+                let checked = lengths.check(body.len() as u64);
+                checked.map_err(|rule| (String::new(), rule))
+            }
+            Content::Form(form) => form.check_encoded(body, memory),
+            Content::Parts(form) => form.check_parts(body, announced.boundary.bytes(), memory),
+            Content::Text(text) => text.check(body, memory),
+        }
+    }
+
+    /// Whether the values of a body can be looked up after the check.
+    pub fn has_values(&self, announced: Announced) -> bool {
+        match self.media[announced.media].content {
+            Content::Json(_) | Content::Form(_) | Content::Parts(_) => true,
+            Content::Unread | Content::Bytes(_) | Content::Text(_) => false,
+        }
     }
 
     /// The one `Content-Type`; no content coding but `identity` (RFC 9110 section 8.4).
@@ -106,5 +213,71 @@ impl RequestBody {
             }
         }
         Ok(found)
+    }
+}
+
+impl Media {
+    /// What the type of a body says beside its name: nothing that changes how its bytes are read,
+    /// unless the description says so, too.
+    fn check_type(&self, media_type: &MediaType<'_>) -> Result<Boundary, Refused> {
+        let refused = |rule| (Denial::UndeclaredMediaType, rule);
+        match &self.content {
+            // A range that has a schema speaks of JSON.
+            Content::Json(_) if !media_type.is_json() => return Err(refused("content")),
+            Content::Unread | Content::Bytes(_) if !media_type.is_json() => {}
+            Content::Json(_) | Content::Unread | Content::Bytes(_) => {
+                let mut others = media_type
+                    .parameters()
+                    .filter(|(name, _)| !self.range.has_parameter(name));
+                if others.any(|(name, _)| !name.eq_ignore_ascii_case(b"charset")) {
+                    return Err(refused("charset"));
+                }
+                let charset = media_type.parameter("charset");
+                if charset.is_some_and(|name| !name.eq_ignore_ascii_case(b"utf-8")) {
+                    return Err(refused("charset"));
+                }
+            }
+            Content::Form(_) | Content::Text(_) | Content::Parts(_) if !media_type.has_utf8() => {
+                return Err(refused("charset"));
+            }
+            Content::Form(_) | Content::Text(_) => {}
+            Content::Parts(_) => {
+                let boundary = media_type.parameter("boundary");
+                let boundary = boundary.filter(|text| is_boundary(text));
+                return boundary.map(Boundary::of).ok_or(refused("boundary"));
+            }
+        }
+        Ok(Boundary::of(b""))
+    }
+}
+
+impl Lengths {
+    fn check(self, length: u64) -> Result<(), &'static str> {
+        match self {
+            Lengths {
+                least: Some(least), ..
+            } if length < least => Err("minLength"),
+            Lengths {
+                most: Some(most), ..
+            } if length > most => Err("maxLength"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Boundary {
+    /// Of at most [`BOUNDARY`] bytes.
+    fn of(text: &[u8]) -> Boundary {
+        let mut bytes = [0; BOUNDARY];
+        let length = text.len().min(BOUNDARY);
+        bytes[..length].copy_from_slice(&text[..length]);
+        Boundary {
+            bytes,
+            length: length as u8,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 }

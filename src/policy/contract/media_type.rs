@@ -27,13 +27,13 @@ impl<'a> MediaType<'a> {
         };
         let mut rest = &value[end..];
         while let Some(after) = rest.strip_prefix(b";") {
-            rest = media_type.parameter(after.trim_ascii_start())?;
+            rest = media_type.take_parameter(after.trim_ascii_start())?;
         }
         rest.is_empty().then_some(media_type)
     }
 
     /// Takes one parameter off the front and returns what follows it.
-    fn parameter(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
+    fn take_parameter(&mut self, text: &'a [u8]) -> Option<&'a [u8]> {
         let equals = text.iter().position(|byte| !is_token_byte(*byte));
         let (name, rest) = text.split_at(equals.unwrap_or(text.len()));
         if name.is_empty() {
@@ -82,12 +82,101 @@ impl<'a> MediaType<'a> {
         self.is("application/json") || self.essence[suffix..].eq_ignore_ascii_case(b"+json")
     }
 
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
+        let mut own = self.parameters();
+        own.find_map(|(each, value)| each.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
+    }
+
+    /// Whether nothing is said against the text being UTF-8.
+    pub fn has_utf8(&self) -> bool {
+        self.parameter("charset").is_none_or(|charset| {
+            let same: [&[u8]; 3] = [b"utf-8", b"utf8", b"us-ascii"];
+            same.iter().any(|name| charset.eq_ignore_ascii_case(name))
+        })
+    }
+
     /// Whether the text is UTF-8, and nothing else is said. JSON has no other encoding between
     /// systems (RFC 8259 section 8.1); a backend that obeys another charset reads other text.
     pub fn is_utf8(&self) -> bool {
         self.parameters().all(|(name, value)| {
             name.eq_ignore_ascii_case(b"charset") && value.eq_ignore_ascii_case(b"utf-8")
         })
+    }
+}
+
+type Text = Box<[u8]>;
+
+/// A media type as a description or an `Accept` field names it: `type/subtype`, `type/*`, `*/*`
+/// or `type/*+suffix`, and the parameters that it must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaRange {
+    /// In lower case.
+    essence: Box<str>,
+    parameters: Box<[(Text, Text)]>,
+}
+
+impl MediaRange {
+    pub fn read(text: &[u8]) -> Option<MediaRange> {
+        let read = MediaType::read(text)?;
+        let essence = std::str::from_utf8(read.essence())
+            .ok()?
+            .to_ascii_lowercase();
+        let (kind, subtype) = essence.split_once('/')?;
+        let is_range =
+            subtype == "*" || subtype.strip_prefix("*+").is_some_and(|it| !it.is_empty());
+        if kind.contains('*') && essence != "*/*" || subtype.contains('*') && !is_range {
+            return None;
+        }
+        let parameters = read
+            .parameters()
+            .map(|(name, value)| (name.to_ascii_lowercase().into(), value.into()));
+        Some(MediaRange {
+            parameters: parameters.collect(),
+            essence: essence.into(),
+        })
+    }
+
+    pub fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// Whether it names more than one type.
+    pub fn is_range(&self) -> bool {
+        self.essence.contains('*')
+    }
+
+    /// How exactly it names a type that it matches; none: it does not. Values of parameters are
+    /// compared without regard to letter case, which charsets ask for and no other minds.
+    pub fn matches(&self, media_type: &MediaType<'_>) -> Option<usize> {
+        let essence = media_type.essence();
+        let slash = memchr::memchr(b'/', essence)?;
+        let (kind, subtype) = self.essence.split_once('/')?;
+        let has_kind = kind == "*" || essence[..slash].eq_ignore_ascii_case(kind.as_bytes());
+        let exactness = match subtype.strip_prefix('*') {
+            None if essence[slash + 1..].eq_ignore_ascii_case(subtype.as_bytes()) => 3,
+            None => return None,
+            Some("") => usize::from(kind != "*"),
+            Some(suffix) => {
+                let start = essence.len().checked_sub(suffix.len())?;
+                let fits =
+                    start > slash && essence[start..].eq_ignore_ascii_case(suffix.as_bytes());
+                fits.then_some(2)?
+            }
+        };
+        let has_all = self.parameters.iter().all(|(name, value)| {
+            let same = |(own, is): (&[u8], &[u8])| {
+                own.eq_ignore_ascii_case(name) && is.eq_ignore_ascii_case(value)
+            };
+            media_type.parameters().any(same)
+        });
+        (has_kind && has_all).then_some(exactness * (PARAMETERS + 1) + self.parameters.len())
+    }
+
+    /// Whether a parameter of a body's type is one of those named here.
+    pub fn has_parameter(&self, name: &[u8]) -> bool {
+        let mut own = self.parameters.iter();
+        own.any(|(each, _)| each.eq_ignore_ascii_case(name))
     }
 }
 
@@ -149,6 +238,43 @@ mod tests {
             "application/json; charset=\"utf\\-8\"",
         ] {
             assert!(!is_json_in_utf8(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn ranges_match_by_how_exactly_they_name_a_type() {
+        let exactness = |range: &str, value: &str| {
+            let range = MediaRange::read(range.as_bytes()).unwrap();
+            range.matches(&MediaType::read(value.as_bytes()).unwrap())
+        };
+        let value = "Application/vnd.x+JSON; v=1";
+        let ranges = [
+            "*/*",
+            "application/*",
+            "application/*+json",
+            "application/vnd.x+json",
+            "application/vnd.x+json; V=1",
+        ];
+        let found: Vec<_> = ranges.iter().map(|range| exactness(range, value)).collect();
+        assert!(found.iter().all(Option::is_some) && found.is_sorted());
+        for range in [
+            "text/*",
+            "application/json",
+            "application/*+xml",
+            "application/*; v=2",
+        ] {
+            assert_eq!(exactness(range, value), None, "{range}");
+        }
+        assert_eq!(exactness("application/*+json", "application/json"), None);
+        for bad in [
+            "*/json",
+            "application/j*",
+            "application/*+",
+            "a*/b",
+            "application",
+            "*",
+        ] {
+            assert_eq!(MediaRange::read(bad.as_bytes()), None, "{bad}");
         }
     }
 

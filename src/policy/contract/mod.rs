@@ -6,15 +6,22 @@
 
 pub mod body;
 pub mod field_names;
+pub mod fields;
+pub mod forms;
 pub mod graphql;
 pub mod lint;
 pub mod media_type;
 pub mod openapi;
 pub mod page;
 pub mod parameters;
+pub mod reading;
 pub mod response;
 pub mod schema;
 
+#[cfg(test)]
+mod form_tests;
+#[cfg(test)]
+mod style_tests;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,28 @@
-//! Path, query and header values against their declaration (OpenAPI "Parameter Object").
+//! Path, query, header and cookie values against their declaration (OpenAPI "Parameter Object").
 //!
-//! What is not declared in the query does not pass, and what two readers could take for two values
-//! is refused: a repeated single value, `;` that old parsers take for `&`, an encoded comma inside
-//! a comma-separated list, a header under a spelling that backends fold into the declared one.
-//! Header fields that are not declared pass, as the gateway and every hop add some.
-
-use std::borrow::Cow;
+//! What is not declared in the query does not pass, unless the configuration has it stripped or
+//! reported, and what two readers could take for two values is refused: a repeated single value, `;`
+//! that old parsers take for `&`, a header under a spelling that backends fold into the declared
+//! one. Header fields and cookies that are not declared pass, as the gateway and every hop add some.
 
 use crate::policy::contract::Scratch;
+use crate::policy::contract::fields::{Field, Fields, Owner, Pieces, Style, Taken};
+use crate::policy::contract::reading::{Kinds, Pair, Reading, Rule, Texts, Writer};
 use crate::policy::contract::schema::Schema;
 use crate::policy::denial::Denial;
 use crate::policy::route::Segment;
-use crate::proto::head::{Field, RequestHead};
+use crate::proto::head::{self, RequestHead};
 use crate::proto::header::SealedNames;
-use crate::proto::query;
 use crate::proto::target::Path;
+use crate::proto::{cookie, query};
 
 /// Most `name=value` pairs of one query.
-pub const PAIRS: usize = 64;
+pub const PAIRS: usize = 256;
 
-/// Most items of one array.
-pub const ITEMS: usize = 64;
+/// Most items of one array, and most texts of all parameters of one place.
+pub const ITEMS: usize = 256;
 
-/// Most declared query parameters of one operation: one bit each.
+/// Most declared query parameters of one operation.
 pub const DECLARED: usize = 64;
 
 /// Where a parameter stands.
@@ -31,6 +31,7 @@ pub enum Location {
     Path,
     Query,
     Header,
+    Cookie,
 }
 
 impl Location {
@@ -40,75 +41,106 @@ impl Location {
             Location::Path => "path",
             Location::Query => "query",
             Location::Header => "header",
+            Location::Cookie => "cookie",
         }
     }
 }
 
-/// How the text of a parameter becomes values.
+/// How a value in the path begins (OpenAPI "Style Values").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// One value, given once.
-    One,
-    /// An array, one `name=value` pair for each item.
-    Repeated,
-    /// An array as one list with commas; in headers any number of lines.
-    Commas,
+pub enum Prefix {
+    /// `simple`: with nothing.
+    None,
+    /// `label`: with a dot.
+    Dot,
+    /// `matrix`: with a semicolon and the name.
+    Semicolon,
 }
 
 /// One declared parameter.
 pub struct Parameter {
     pub location: Location,
-    pub name: Box<str>,
     pub required: bool,
-    pub shape: Shape,
+    /// Of the path.
+    pub prefix: Prefix,
+    /// Of the path and headers.
+    pub explode: bool,
+    pub field: Field,
     pub schema: Schema,
+}
+
+/// What becomes of query parameters that are not declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// They are not sent on.
+    Strip,
+    /// They pass, and are noted.
+    Report,
 }
 
 /// All parameters of one operation.
 pub struct Parameters {
     /// With the index of their segment.
     path: Box<[(usize, Parameter)]>,
-    query: Box<[Parameter]>,
-    /// One bit for each of `query`.
-    required: u64,
+    query: Fields,
+    /// One for each of the fields of `query`.
+    query_rules: Box<[(bool, Schema)]>,
+    pub unknown: Unknown,
     /// With all names that a backend may fold into theirs.
     headers: Box<[(SealedNames, Parameter)]>,
+    cookies: Box<[Parameter]>,
+    /// The segments of the path that may begin with a semicolon.
+    matrix: u32,
 }
 
-/// The texts of one array, without an allocation where nothing was encoded.
-struct Items<'a> {
-    texts: [Cow<'a, str>; ITEMS],
-    count: usize,
-}
-
-/// Why a value has no reading; the name of the rule goes to the log.
-type Rule = &'static str;
+/// What parameter a check speaks of.
+struct Named<'p>(Location, &'p str);
 
 impl Parameters {
     /// `declared` holds at most [`DECLARED`] query parameters, and in the path those of `template`.
     pub fn new(declared: Vec<Parameter>, template: &[Segment]) -> Parameters {
-        let (mut path, mut query, mut headers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut path, mut query, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut headers, mut cookies) = (Vec::new(), Vec::new());
         for parameter in declared {
             match parameter.location {
                 Location::Path => {
-                    let own = Segment::Parameter(parameter.name.clone());
+                    let own = Segment::Parameter(parameter.field.name.clone());
                     let index = template.iter().position(|segment| *segment == own);
                     path.extend(index.map(|index| (index, parameter)));
                 }
-                Location::Query => query.push(parameter),
-                Location::Header => {
-                    headers.push((SealedNames::new([&*parameter.name]), parameter));
+                Location::Query => {
+                    query.push(parameter.field);
+                    rules.push((parameter.required, parameter.schema));
                 }
+                Location::Header => {
+                    headers.push((SealedNames::new([&*parameter.field.name]), parameter));
+                }
+                Location::Cookie => cookies.push(parameter),
             }
         }
-        let required = query.iter().take(DECLARED).enumerate();
-        let required = required.filter(|(_, parameter)| parameter.required);
+        let matrix = path
+            .iter()
+            .filter(|(_, own)| own.prefix == Prefix::Semicolon);
         Parameters {
-            required: required.fold(0, |bits, (index, _)| bits | 1 << index),
+            matrix: matrix.fold(0, |bits, (index, _)| bits | 1 << index),
             path: path.into(),
-            query: query.into(),
+            query: Fields {
+                named: query.into(),
+                others: None,
+            },
+            query_rules: rules.into(),
+            unknown: Unknown::default(),
             headers: headers.into(),
+            cookies: cookies.into(),
         }
+    }
+
+    /// The segments of the path that may begin with a semicolon, as bits.
+    pub fn matrix(&self) -> u32 {
+        self.matrix
     }
 
     pub fn check(
@@ -119,197 +151,334 @@ impl Parameters {
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
         for (index, parameter) in &self.path {
-            match path.segments().nth(*index) {
-                Some(text) => parameter.check_one(text, scratch)?,
-                None => return Err(parameter.missing(scratch)),
-            }
+            let text = path.segments().nth(*index);
+            let text = text.ok_or_else(|| parameter.named().missing(scratch))?;
+            parameter.check_segment(text, scratch)?;
         }
         let query = head.query.map_or(&[][..], |query| query.of(bytes));
         self.check_query(query, scratch)?;
         for (aliases, parameter) in &self.headers {
             parameter.check_header(aliases, &head.fields, bytes, scratch)?;
         }
-        Ok(())
+        self.check_cookies(&head.fields, bytes, scratch)
     }
 
     fn check_query(&self, query: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
-        if query.is_empty() && self.required == 0 {
-            return Ok(());
-        }
-        if memchr::memchr(b';', query).is_some() {
-            return Err(scratch.refuse(Denial::InvalidParameter, "query", "", "separator"));
-        }
-        let (mut seen, mut arrays) = (0_u64, 0_u64);
-        for (count, (raw, value)) in query::pairs(query).enumerate() {
-            let index = self.find(raw, scratch)?;
-            let (parameter, bit) = (&self.query[index], 1 << index);
-            if count >= PAIRS {
-                return Err(parameter.invalid("too-many", scratch));
-            }
-            if seen & bit != 0 && parameter.shape != Shape::Repeated {
-                return Err(parameter.invalid("repeated", scratch));
-            }
-            seen |= bit;
-            match parameter.shape {
-                Shape::One => match query::decode(value) {
-                    Ok(text) => parameter.check_one(&text, scratch)?,
-                    Err(_) => return Err(parameter.invalid("encoding", scratch)),
-                },
-                Shape::Repeated | Shape::Commas => arrays |= bit,
-            }
-        }
-        if let Some(index) = bits(self.required & !seen).next() {
-            return Err(self.query[index].missing(scratch));
-        }
-        bits(arrays).try_for_each(|index| self.query[index].check_array(query, scratch))
+        let mut texts = std::mem::take(&mut scratch.texts);
+        let mut name = std::mem::take(&mut scratch.name);
+        texts.clear();
+        let outcome = self
+            .gather(query, (&mut texts, &mut name), scratch)
+            .and_then(|()| self.judge(&mut texts, scratch));
+        (scratch.texts, scratch.name) = (texts, name);
+        outcome
     }
 
-    /// The index of the declaration for a name as it was sent.
-    fn find(&self, raw: &[u8], scratch: &mut Scratch) -> Result<usize, Denial> {
-        let Ok(name) = query::decode(raw) else {
-            return Err(scratch.refuse(Denial::InvalidParameter, "query", "", "encoding"));
-        };
-        let mut declared = self.query.iter().take(DECLARED);
-        declared
-            .position(|parameter| *parameter.name == *name)
-            .ok_or_else(|| scratch.refuse(Denial::UndeclaredParameter, "query", &name, "declared"))
+    /// Reads the pairs of a query and finds whose they are.
+    fn gather(
+        &self,
+        query: &[u8],
+        (texts, name): (&mut Texts, &mut String),
+        scratch: &mut Scratch,
+    ) -> Result<(), Denial> {
+        for (count, pair) in query::pairs(query).enumerate() {
+            let named = |field: Option<&'_ Field>, rule, scratch: &mut Scratch| {
+                let name = field.map_or("", |field| &field.name);
+                Named(Location::Query, name).invalid(rule, scratch)
+            };
+            let taken = self.query.take(pair, texts, name);
+            match taken.map_err(|(field, rule)| named(field, rule, scratch))? {
+                Taken::Field(field) if count >= PAIRS || texts.pairs.len() > ITEMS => {
+                    return Err(named(Some(field), "too-many", scratch));
+                }
+                Taken::Field(_) => {}
+                Taken::Others | Taken::Nobody if count >= PAIRS => {
+                    return Err(named(None, "too-many", scratch));
+                }
+                Taken::Others | Taken::Nobody => self.undeclared(name, scratch)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn undeclared(&self, name: &str, scratch: &mut Scratch) -> Result<(), Denial> {
+        match self.unknown {
+            Unknown::Reject => {
+                Err(scratch.refuse(Denial::UndeclaredParameter, "query", name, "declared"))
+            }
+            Unknown::Strip => Ok(()),
+            Unknown::Report => {
+                scratch.note(Denial::UndeclaredParameter, "query", name, "declared");
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks the values that were gathered, and that none is missing.
+    fn judge(&self, texts: &mut Texts, scratch: &mut Scratch) -> Result<(), Denial> {
+        let required = self.query_rules.iter().enumerate();
+        for (index, _) in required.filter(|(_, (required, _))| *required) {
+            if !texts
+                .pairs
+                .iter()
+                .any(|pair| usize::from(pair.owner) == index)
+            {
+                return Err(Named(Location::Query, &self.query.named[index].name).missing(scratch));
+            }
+        }
+        texts.sort();
+        for group in texts.groups() {
+            let index = usize::from(group[0].owner);
+            let (field, (_, schema)) = (&self.query.named[index], &self.query_rules[index]);
+            let named = Named(Location::Query, &field.name);
+            check(named, (field, schema), group, texts, scratch)?;
+        }
+        Ok(())
+    }
+
+    fn check_cookies(
+        &self,
+        fields: &[head::Field],
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), Denial> {
+        for parameter in &self.cookies {
+            let named = parameter.named();
+            let lines = fields.iter().filter(|field| !field.hop_by_hop);
+            let mut values = lines
+                .filter(|field| field.name.of(bytes).eq_ignore_ascii_case(b"cookie"))
+                .flat_map(|field| cookie::pairs(field.value.of(bytes)))
+                .filter(|(name, _)| *name == parameter.field.name.as_bytes())
+                .map(|(_, value)| value);
+            match (values.next(), values.next()) {
+                (None, _) if parameter.required => return Err(named.missing(scratch)),
+                (None, _) => {}
+                (Some(_), Some(_)) => return Err(named.invalid("repeated", scratch)),
+                // Some take the quotes for a part of the value, others do not.
+                (Some([b'"', ..]), None) => return Err(named.invalid("quotes", scratch)),
+                (Some(value), None) => parameter.check_with(scratch, |owner, texts| {
+                    parameter
+                        .field
+                        .take(owner, value, cookie::decode_into, texts)
+                })?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a part of a query that is sent on holds a declared name, as [`check`] reads it.
+    ///
+    /// [`check`]: Parameters::check
+    pub fn declares(&self, part: &[u8]) -> bool {
+        let mut name = String::new();
+        let mut pairs = query::pairs(part);
+        pairs.next().is_none_or(|(raw, _)| {
+            query::decode_into(raw, &mut name).is_some() && self.query.owner(&name).is_some()
+        })
     }
 }
 
-/// The indexes of the bits that are set, from the lowest.
-fn bits(mut set: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let lowest = set.trailing_zeros();
-        set &= set.checked_sub(1)?;
-        Some(lowest as usize)
-    })
+/// Checks the texts of one parameter: as what is written without quotes first, where its schema
+/// would have both.
+fn check(
+    named: Named<'_>,
+    (field, schema): (&Field, &Schema),
+    group: &[Pair],
+    texts: &Texts,
+    scratch: &mut Scratch,
+) -> Result<(), Denial> {
+    if field.empty && matches!(group, [pair] if pair.is_empty()) {
+        return Ok(());
+    }
+    let mut json = std::mem::take(&mut scratch.json);
+    let mut outcome = Ok(());
+    for prefers_strings in [false, true] {
+        let mut writer = Writer::new(&texts.text, &mut json, prefers_strings);
+        let written = writer.value(&field.reading, group);
+        let is_mixed = writer.is_mixed;
+        outcome = written.and_then(|()| {
+            let checked = schema.check_value(&json, &mut scratch.schema);
+            checked.map_err(|violation| violation.keyword)
+        });
+        if outcome.is_ok() || !is_mixed {
+            break;
+        }
+    }
+    scratch.json = json;
+    outcome.map_err(|rule| named.invalid(rule, scratch))
 }
 
 impl Parameter {
-    fn check_one(&self, text: &str, scratch: &mut Scratch) -> Result<(), Denial> {
-        let outcome = self.schema.check_text(text, &mut scratch.schema);
-        outcome.map_err(|violation| self.invalid(violation.keyword, scratch))
-    }
-
-    fn check_items(&self, items: &Items<'_>, scratch: &mut Scratch) -> Result<(), Denial> {
-        let mut texts = [""; ITEMS];
-        for (slot, text) in texts.iter_mut().zip(&items.texts) {
-            *slot = text;
+    /// An optional text.
+    pub fn text(location: Location, name: &str, schema: Schema) -> Parameter {
+        Parameter {
+            location,
+            required: false,
+            prefix: Prefix::None,
+            explode: false,
+            field: Field {
+                name: name.into(),
+                style: Style::Pairs,
+                reading: Reading::One(Kinds::STRING),
+                reserved: false,
+                empty: false,
+            },
+            schema,
         }
-        let texts = &texts[..items.count];
-        let outcome = self.schema.check_texts(texts, &mut scratch.schema);
-        outcome.map_err(|violation| self.invalid(violation.keyword, scratch))
     }
 
-    /// Gathers the items from a query that has been looked through once.
-    fn check_array(&self, query: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
-        let mut items = Items::default();
-        for (raw, value) in query::pairs(query) {
-            if query::decode(raw).is_ok_and(|name| *name == *self.name) {
-                let outcome = match self.shape {
-                    Shape::Commas => items.split(value),
-                    Shape::One | Shape::Repeated => items.decode(value),
-                };
-                outcome.map_err(|rule| self.invalid(rule, scratch))?;
+    fn named(&self) -> Named<'_> {
+        Named(self.location, &self.field.name)
+    }
+
+    /// Checks the one parameter whose pieces `take` puts into the texts.
+    fn check_with(
+        &self,
+        scratch: &mut Scratch,
+        take: impl FnOnce(Owner<'_>, &mut Texts) -> Result<(), Rule>,
+    ) -> Result<(), Denial> {
+        let mut texts = std::mem::take(&mut scratch.texts);
+        texts.clear();
+        let own = Owner {
+            index: 0,
+            member: "",
+        };
+        let taken = take(own, &mut texts);
+        let is_bounded = texts.pairs.len() <= ITEMS;
+        let taken = taken.and(is_bounded.then_some(()).ok_or("too-many"));
+        texts.sort();
+        let outcome = match taken {
+            Ok(()) => check(
+                self.named(),
+                (&self.field, &self.schema),
+                &texts.pairs,
+                &texts,
+                scratch,
+            ),
+            Err(rule) => Err(self.named().invalid(rule, scratch)),
+        };
+        scratch.texts = texts;
+        outcome
+    }
+
+    fn check_segment(&self, text: &str, scratch: &mut Scratch) -> Result<(), Denial> {
+        self.check_with(scratch, |_, texts| self.take_segment(text, texts))
+    }
+
+    fn take_segment(&self, text: &str, texts: &mut Texts) -> Result<(), Rule> {
+        let is_one = matches!(self.field.reading, Reading::One(_) | Reading::Json);
+        let rest = match self.prefix {
+            Prefix::None => text,
+            Prefix::Dot => text.strip_prefix('.').ok_or("style")?,
+            Prefix::Semicolon => return self.take_matrix(text, is_one, texts),
+        };
+        let whole = texts.push(rest);
+        let pieces = Pieces::new(0, &self.field.reading);
+        let separator = match self.prefix {
+            Prefix::Dot if self.explode => '.',
+            _ => ',',
+        };
+        match is_one {
+            true => texts.pair(0, 0..0, whole),
+            false if self.explode => pieces.assigning().split(whole, separator, texts)?,
+            false => {
+                let mut pieces = pieces;
+                pieces.split(whole, separator, texts)?;
+                pieces.finish()?;
             }
         }
-        self.check_items(&items, scratch)
+        Ok(())
+    }
+
+    /// `;name=value`, once for each item or member if they explode.
+    fn take_matrix(&self, text: &str, is_one: bool, texts: &mut Texts) -> Result<(), Rule> {
+        let rest = text.strip_prefix(';').ok_or("style")?;
+        if self.explode && !is_one {
+            let is_object = matches!(self.field.reading, Reading::Members(_));
+            for piece in rest.split(';') {
+                let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+                if !is_object && *name != *self.field.name {
+                    return Err("style");
+                }
+                let member = texts.push(if is_object { name } else { "" });
+                let value = texts.push(value);
+                texts.pair(0, member, value);
+            }
+            return Ok(());
+        }
+        let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+        if *name != *self.field.name || value.contains(';') {
+            return Err("style");
+        }
+        let whole = texts.push(value);
+        if is_one {
+            texts.pair(0, 0..0, whole);
+            return Ok(());
+        }
+        let mut pieces = Pieces::new(0, &self.field.reading);
+        pieces.split(whole, ',', texts)?;
+        pieces.finish()
     }
 
     fn check_header(
         &self,
         aliases: &SealedNames,
-        fields: &[Field],
+        fields: &[head::Field],
         bytes: &[u8],
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
         // A field that ends here never reaches the backend, so it gives no value.
         let mut fields = fields
             .iter()
-            .filter(|field| !field.hop_by_hop && aliases.cover(field.name.of(bytes)));
-        let Some(first) = fields.next() else {
+            .filter(|field| !field.hop_by_hop && aliases.cover(field.name.of(bytes)))
+            .peekable();
+        if fields.peek().is_none() {
             return match self.required {
-                true => Err(self.missing(scratch)),
+                true => Err(self.named().missing(scratch)),
                 false => Ok(()),
             };
-        };
-        if self.shape == Shape::One {
-            let text = self
-                .line(first, bytes)
-                .and_then(|text| match fields.next() {
-                    None => Ok(text),
-                    Some(_) => Err("repeated"),
-                });
-            return match text {
-                Ok(text) => self.check_one(text, scratch),
-                Err(rule) => Err(self.invalid(rule, scratch)),
-            };
         }
-        let mut items = Items::default();
-        for field in std::iter::once(first).chain(fields) {
-            // RFC 9110 section 5.3: lines of one name are one list.
-            let outcome = self.line(field, bytes).and_then(|line| items.list(line));
-            outcome.map_err(|rule| self.invalid(rule, scratch))?;
-        }
-        self.check_items(&items, scratch)
+        self.check_with(scratch, |_, texts| {
+            let mut pieces = Pieces::new(0, &self.field.reading);
+            if self.explode {
+                pieces = pieces.assigning();
+            }
+            for (count, field) in fields.enumerate() {
+                let line = self.line(field, bytes)?;
+                match self.field.style {
+                    Style::Separated(separator) => {
+                        // RFC 9110 section 5.3: lines of one name are one list.
+                        for part in line.split(separator) {
+                            let part = texts.push(part.trim_matches([' ', '\t']));
+                            pieces.member(part, texts)?;
+                        }
+                    }
+                    _ if count > 0 => return Err("repeated"),
+                    Style::Pairs | Style::Exploded | Style::Deep => {
+                        let value = texts.push(line);
+                        texts.pair(0, 0..0, value);
+                    }
+                }
+            }
+            pieces.finish()
+        })
     }
 
-    fn line<'a>(&self, field: &Field, bytes: &'a [u8]) -> Result<&'a str, Rule> {
+    fn line<'a>(&self, field: &head::Field, bytes: &'a [u8]) -> Result<&'a str, Rule> {
         let name = field.name.of(bytes);
-        if !name.eq_ignore_ascii_case(self.name.as_bytes()) {
+        if !name.eq_ignore_ascii_case(self.field.name.as_bytes()) {
             return Err("alias");
         }
         std::str::from_utf8(field.value.of(bytes)).map_err(|_| "encoding")
     }
+}
 
+impl Named<'_> {
     fn missing(&self, scratch: &mut Scratch) -> Denial {
-        let part = self.location.name();
-        scratch.refuse(Denial::MissingParameter, part, &self.name, "required")
+        scratch.refuse(Denial::MissingParameter, self.0.name(), self.1, "required")
     }
 
     fn invalid(&self, rule: Rule, scratch: &mut Scratch) -> Denial {
-        let part = self.location.name();
-        scratch.refuse(Denial::InvalidParameter, part, &self.name, rule)
-    }
-}
-
-impl Default for Items<'_> {
-    fn default() -> Self {
-        Items {
-            texts: [const { Cow::Borrowed("") }; ITEMS],
-            count: 0,
-        }
-    }
-}
-
-impl<'a> Items<'a> {
-    fn push(&mut self, text: Cow<'a, str>) -> Result<(), Rule> {
-        *self.texts.get_mut(self.count).ok_or("too-many")? = text;
-        self.count += 1;
-        Ok(())
-    }
-
-    fn decode(&mut self, encoded: &'a [u8]) -> Result<(), Rule> {
-        self.push(query::decode(encoded).map_err(|_| "encoding")?)
-    }
-
-    /// Commas separate only where they are written as such (RFC 6570 section 3.2.8), but many
-    /// backends decode first and split then: an encoded one would make two items of one.
-    fn split(&mut self, encoded: &'a [u8]) -> Result<(), Rule> {
-        for part in encoded.split(|&byte| byte == b',') {
-            let text = query::decode(part).map_err(|_| "encoding")?;
-            if text.contains(',') {
-                return Err("separator");
-            }
-            self.push(text)?;
-        }
-        Ok(())
-    }
-
-    fn list(&mut self, line: &'a str) -> Result<(), Rule> {
-        let mut members = line
-            .split(',')
-            .map(|member| member.trim_matches([' ', '\t']));
-        members.try_for_each(|member| self.push(Cow::Borrowed(member)))
+        scratch.refuse(Denial::InvalidParameter, self.0.name(), self.1, rule)
     }
 }

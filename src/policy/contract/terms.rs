@@ -6,10 +6,13 @@
 
 use std::fmt;
 
-use crate::policy::contract::body::{Accepted, RequestBody, is_announced};
+use crate::policy::contract::body::{Announced, Content, Media, RequestBody, is_announced};
+use crate::policy::contract::forms::Memory;
 use crate::policy::contract::graphql::{self, Endpoint};
+use crate::policy::contract::media_type::MediaRange;
 use crate::policy::contract::page::Page;
-use crate::policy::contract::parameters::Parameters;
+use crate::policy::contract::parameters::{Parameters, Unknown};
+use crate::policy::contract::reading::Texts;
 use crate::policy::contract::schema::{self, Schema, Undeclared, Wanted};
 use crate::policy::denial::Denial;
 use crate::proto::head::RequestHead;
@@ -23,6 +26,10 @@ pub(super) const NAME: usize = 128;
 pub struct Scratch {
     pub(super) schema: schema::Scratch,
     graphql: graphql::Memory,
+    /// The texts that are read, the name of one of them, and what is written of them.
+    pub(super) texts: Texts,
+    pub(super) name: String,
+    pub(super) json: String,
     /// Whether `schema` holds the body of the request at hand.
     has_body: bool,
     /// Whether the body that was checked last goes on as it was rewritten.
@@ -53,8 +60,8 @@ impl fmt::Display for Detail {
 /// [`Contract::check_body`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Body {
-    /// The index of the media type, where the content has to be seen.
-    media_type: Option<usize>,
+    /// What is known of a body that has to be seen.
+    announced: Option<Announced>,
 }
 
 /// The contract of one operation.
@@ -122,6 +129,15 @@ impl Contract {
         self
     }
 
+    /// What becomes of query parameters that are not declared.
+    #[must_use]
+    pub fn with_unknown_query(mut self, unknown: Unknown) -> Contract {
+        if let Some(terms) = &mut self.terms {
+            terms.parameters.unknown = unknown;
+        }
+        self
+    }
+
     /// What becomes of members of bodies that are not declared.
     #[must_use]
     pub fn with_unknown_fields(mut self, unknown: Undeclared) -> Contract {
@@ -134,6 +150,19 @@ impl Contract {
     /// What a query lacks that is sent on nevertheless.
     pub fn added_pair(&self, query: &[u8]) -> Option<&[u8]> {
         self.terms.as_ref()?.page.as_ref()?.added(query)
+    }
+
+    /// The segments of the path that may begin with a semicolon, as bits.
+    pub fn matrix(&self) -> u32 {
+        self.terms
+            .as_ref()
+            .map_or(0, |terms| terms.parameters.matrix())
+    }
+
+    /// The parameters without which a query is not sent on; none: it is sent as it came.
+    pub fn strips_query(&self) -> Option<&Parameters> {
+        let parameters = &self.terms.as_ref()?.parameters;
+        (parameters.unknown == Unknown::Strip).then_some(parameters)
     }
 
     /// Whether there are requests whose body has to be seen.
@@ -167,9 +196,10 @@ impl Contract {
             Some(_) if terms.reads_graphql() && !is_announced => {
                 Err((Denial::MissingBody, "required"))
             }
-            Some(body) => body.check_head(head, bytes).map(|index| Body {
-                media_type: index
-                    .filter(|&index| body.schema(index).is_some() || terms.reads_graphql()),
+            Some(body) => body.check_head(head, bytes).map(|announced| Body {
+                announced: announced.filter(|&announced| {
+                    body.reads(announced, head.framing) || terms.reads_graphql()
+                }),
             }),
             None if is_announced => Err((Denial::UndeclaredBody, "requestBody")),
             None => Ok(Body::default()),
@@ -188,7 +218,7 @@ impl Contract {
         let Some(terms) = &self.terms else {
             return Ok(());
         };
-        let (Some(declared), Some(index)) = (&terms.body, expected.media_type) else {
+        let (Some(declared), Some(announced)) = (&terms.body, expected.announced) else {
             return Ok(());
         };
         if body.is_empty() {
@@ -197,10 +227,18 @@ impl Contract {
                 false => Ok(()),
             };
         }
-        let described = declared.schema(index);
-        let outcome = described.map_or(Ok(()), |schema| terms.check(schema, body, scratch));
+        let outcome = match declared.json(announced) {
+            Some(schema) => terms.check(schema, body, scratch),
+            None => {
+                let checked = declared.check(announced, body, &mut scratch.memory());
+                checked.map_err(|(pointer, rule)| {
+                    scratch.refuse(Denial::InvalidBody, "body", &pointer, rule)
+                })
+            }
+        };
         let outcome = outcome.and_then(|()| terms.check_graphql_body(body, scratch));
-        scratch.has_body = outcome.is_ok();
+        let has_values = declared.has_values(announced) || terms.reads_graphql();
+        scratch.has_body = outcome.is_ok() && has_values;
         outcome
     }
 }
@@ -264,10 +302,11 @@ impl Terms {
 
 /// What a GraphQL request may be made of where no document says it.
 fn undescribed(is_get: bool) -> Terms {
-    let json = Accepted {
-        essence: "application/json".into(),
-        schema: None,
-    };
+    let range = MediaRange::read(b"application/json");
+    let json = range.map(|range| Media {
+        range,
+        content: Content::Unread,
+    });
     Terms {
         parameters: match is_get {
             true => Parameters::new(graphql::parameters(), &[]),
@@ -275,7 +314,7 @@ fn undescribed(is_get: bool) -> Terms {
         },
         page: None,
         unknown: Undeclared::default(),
-        body: (!is_get).then(|| RequestBody::new(true, vec![json])),
+        body: (!is_get).then(|| RequestBody::new(true, json.into_iter().collect())),
         graphql: None,
     }
 }
@@ -283,7 +322,7 @@ fn undescribed(is_get: bool) -> Terms {
 impl Body {
     /// Whether the contract has to see the body before it may be sent on.
     pub fn is_read(self) -> bool {
-        self.media_type.is_some()
+        self.announced.is_some()
     }
 }
 
@@ -308,6 +347,15 @@ impl Scratch {
     /// What the last check refused.
     pub fn detail(&self) -> Option<&Detail> {
         Some(&self.detail).filter(|detail| !detail.part.is_empty())
+    }
+
+    fn memory(&mut self) -> Memory<'_> {
+        Memory {
+            texts: &mut self.texts,
+            name: &mut self.name,
+            json: &mut self.json,
+            schema: &mut self.schema,
+        }
     }
 
     pub(super) fn begin(&mut self) {

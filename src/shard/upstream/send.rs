@@ -9,7 +9,7 @@ use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, Request};
 use crate::policy::snapshot::Snapshot;
 use crate::proto::body::Framing;
-use crate::proto::encode::{self, Forwarded};
+use crate::proto::encode::{self, Forwarded, Keeps};
 use crate::proto::forwarded::Chain;
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket;
@@ -43,6 +43,8 @@ impl Outgoing<'_> {
         let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
         let response = operation.response.as_ref();
         let unwanted = response.and_then(ResponseContract::unwanted);
+        let stripped = operation.contract.strips_query();
+        let declares = stripped.map(|parameters| |pair: &[u8]| parameters.declares(pair));
         let forwarded = Forwarded {
             head,
             bytes,
@@ -53,6 +55,7 @@ impl Outgoing<'_> {
             added_pair: operation
                 .contract
                 .added_pair(head.query.map_or(&[][..], |query| query.of(bytes))),
+            keeps_pair: declares.as_ref().map(|declares| declares as &Keeps<'_>),
             unwanted,
             is_rewritten: cleared.instead().is_some(),
         };

@@ -9,7 +9,7 @@ use crate::policy::contract::graphql::measure::{self, Measure, Scales};
 use crate::policy::contract::graphql::persisted::{Hash, hash, read_hash};
 use crate::policy::contract::graphql::sizes::Variables;
 use crate::policy::contract::graphql::{Persisted, Rule, Sizes, Weights, envelope};
-use crate::policy::contract::parameters::{Location, Parameter, Shape};
+use crate::policy::contract::parameters::{Location, Parameter};
 use crate::policy::contract::schema::{self, Dialect, Schema};
 use crate::policy::denial::Denial;
 use crate::proto::query;
@@ -453,13 +453,8 @@ fn is_introspecting(document: &Document, text: &str) -> bool {
 
 /// The parameters of a GET, as an operation of no document declares them.
 pub fn parameters() -> Vec<Parameter> {
-    let declared = MEMBERS.map(|name| Parameter {
-        location: Location::Query,
-        name: name.into(),
-        required: false,
-        shape: Shape::One,
-        schema: fixed(&json!({"type": "string"})),
-    });
+    let declared = MEMBERS
+        .map(|name| Parameter::text(Location::Query, name, fixed(&json!({"type": "string"}))));
     declared.into()
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::policy::contract::body::{Accepted, RequestBody};
 use crate::policy::contract::lint::Lint;
 use crate::policy::contract::media_type::MediaType;
+use crate::policy::contract::openapi::media;
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::schema::{Compiler, Direction, Formats, Schema, Unknown};
 
@@ -49,8 +50,8 @@ pub fn read<'d>(
         );
         return None;
     };
-    let accepted = accepted(report, &content, Direction::Request);
-    Some(RequestBody::new(required, accepted))
+    let media = media::read(report, &content);
+    Some(RequestBody::new(required, media))
 }
 
 /// The media types of a `content`, each with its schema for one direction.
@@ -143,7 +144,7 @@ fn check_opaque<'d>(report: &mut Report<'d>, essence: &str, schema: Node<'d>) ->
 }
 
 /// Any JSON text.
-fn well_formed(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
+pub fn well_formed(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
     let compiled = Schema::compile(&json!({}), "", report.document.dialect);
     compiled
         .map_err(|errors| {

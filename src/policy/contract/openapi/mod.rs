@@ -7,10 +7,13 @@
 
 mod content;
 mod document;
+mod form;
 mod lint;
+mod media;
 mod node;
 mod operation;
 mod parameter;
+mod reading;
 mod response;
 mod security;
 mod server;

@@ -9,7 +9,8 @@ use crate::policy::contract::openapi::node::{Node, Report, sorted};
 use crate::policy::contract::openapi::{
     DeclaredParameter, Document, Operation, content, parameter, response, security, server,
 };
-use crate::policy::contract::parameters::{Parameter, Parameters, Shape};
+use crate::policy::contract::parameters::{Parameter, Parameters};
+use crate::policy::contract::reading::Reading;
 use crate::policy::contract::response::Responses;
 use crate::policy::route::{Routes, Segment, TemplateError, template};
 
@@ -350,9 +351,9 @@ impl DeclaredParameter {
     fn of(parameter: &Parameter) -> DeclaredParameter {
         DeclaredParameter {
             location: parameter.location,
-            name: parameter.name.to_string(),
+            name: parameter.field.name.to_string(),
             required: parameter.required,
-            is_array: parameter.shape != Shape::One,
+            is_array: matches!(parameter.field.reading, Reading::Many(_)),
         }
     }
 }

@@ -3,16 +3,17 @@
 //! Every way of writing a value that is not checked on requests is an error: a parameter that is
 //! declared here and passes unread would look protected.
 
-use serde_json::Value;
-
-use crate::policy::contract::media_type::is_token;
-use crate::policy::contract::openapi::content::compile;
-use crate::policy::contract::openapi::node::{Node, Report, lookup};
-use crate::policy::contract::parameters::{DECLARED, ITEMS, Location, Parameter, Shape};
-use crate::policy::contract::schema::Direction;
+use crate::policy::contract::fields::{Field, Style};
+use crate::policy::contract::media_type::{MediaType, is_token};
+use crate::policy::contract::openapi::content::{compile, well_formed};
+use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::reading::{Nesting, Shape};
+use crate::policy::contract::parameters::{DECLARED, ITEMS, Location, Parameter, Prefix};
+use crate::policy::contract::reading::Reading;
+use crate::policy::contract::schema::{Direction, Schema};
 use crate::policy::route::Segment;
 
-const PARAMETER: [&str; 12] = [
+const PARAMETER: [&str; 13] = [
     "name",
     "in",
     "description",
@@ -23,12 +24,10 @@ const PARAMETER: [&str; 12] = [
     "explode",
     "allowReserved",
     "schema",
+    "content",
     "example",
     "examples",
 ];
-
-/// Deepest nesting of `allOf` and its like that is looked through for types.
-const DEPTH: usize = 16;
 
 /// The parameters of the path and of the operation, which may replace those of the path. Without
 /// a `template` there was an error in it, and no parameter is missed.
@@ -53,10 +52,57 @@ pub fn read<'d>(
         let message = format!("more than {DECLARED} query parameters");
         report.error(operation, message, "split the operation");
     }
-    let declared = declared.iter();
-    declared
-        .filter_map(|((location, name), node)| parameter(report, *location, name, node))
-        .collect()
+    let read = declared.iter().filter_map(|((location, name), node)| {
+        let own = parameter(report, *location, name, node)?;
+        Some((own, node))
+    });
+    let read: Vec<_> = read.collect();
+    check_names(report, &read);
+    read.into_iter().map(|(parameter, _)| parameter).collect()
+}
+
+/// Members of an object that stand in the query by themselves must not be parameters, too.
+fn check_names(report: &mut Report<'_>, read: &[(Parameter, &Node<'_>)]) {
+    let query = |(own, _): &&(Parameter, &Node<'_>)| own.location == Location::Query;
+    let mut open = None;
+    for (own, node) in read.iter().filter(query) {
+        let (Style::Exploded, Reading::Members(members)) = (own.field.style, &own.field.reading)
+        else {
+            continue;
+        };
+        let others = read.iter().filter(query);
+        let others = others.filter(|(other, _)| other.field.name != own.field.name);
+        let clash = others
+            .flat_map(|(other, _)| names(&other.field))
+            .find(|name| members.named.iter().any(|(member, _)| **member == **name));
+        if let Some(name) = clash {
+            let message = format!(
+                "`{name}` is a member of `{}` and a parameter",
+                own.field.name
+            );
+            report.error(
+                node,
+                message,
+                "use `style: deepObject`, or rename one of them",
+            );
+        }
+        if members.others.is_some()
+            && let Some(first) = open.replace(&own.field.name)
+        {
+            let message = format!("`{first}` takes all other names already");
+            report.error(node, message, "add `additionalProperties: false`");
+        }
+    }
+}
+
+/// The names under which a parameter stands in the query.
+fn names(field: &Field) -> Vec<&str> {
+    match (field.style, &field.reading) {
+        (Style::Exploded, Reading::Members(members)) => {
+            members.named.iter().map(|(name, _)| &**name).collect()
+        }
+        _ => vec![&field.name],
+    }
 }
 
 /// What tells two parameters apart; names of headers in lower case.
@@ -90,11 +136,6 @@ fn list<'d>(report: &mut Report<'d>, owner: &Node<'d>) -> Vec<(Key, Node<'d>)> {
 }
 
 fn key<'d>(report: &mut Report<'d>, node: &Node<'d>) -> Option<Key> {
-    if let Some(content) = node.member("content") {
-        let message = "a parameter with `content` is not enforced yet";
-        report.error(&content, message, "use `schema`");
-        return None;
-    }
     if !report.mapping(node, "a parameter", &PARAMETER) {
         return None;
     }
@@ -105,17 +146,13 @@ fn key<'d>(report: &mut Report<'d>, node: &Node<'d>) -> Option<Key> {
         "path" => Location::Path,
         "query" => Location::Query,
         "header" => return header_key(report, node, name),
-        "cookie" => {
-            let message = "cookie parameters are not enforced yet";
-            report.error(node, message, "use a query parameter or a header");
-            return None;
-        }
+        "cookie" => Location::Cookie,
         _ => {
             let at = node.member("in")?;
             report.error(
                 &at,
                 format!("no parameter is in `{place}`"),
-                "use path, query or header",
+                "use path, query, header or cookie",
             );
             return None;
         }
@@ -133,7 +170,7 @@ fn header_key(report: &mut Report<'_>, node: &Node<'_>, name: &str) -> Option<Ke
         "accept" => "describe it by the content of the responses",
         "content-type" => "describe it by the content of `requestBody`",
         "authorization" => "describe it by `security`",
-        "cookie" => "remove it: cookies are not enforced yet",
+        "cookie" => "describe each cookie with `in: cookie`",
         _ if !is_token(name.as_bytes()) => "use letters, digits and `-`",
         _ => return Some((Location::Header, lower)),
     };
@@ -188,140 +225,186 @@ fn parameter<'d>(
         let message = format!("the path parameter `{name}` must be required");
         report.error(node, message, "add `required: true`");
     }
-    for flag in ["allowEmptyValue", "allowReserved"] {
-        if report.flag(node, flag) == Some(true)
-            && let Some(at) = node.member(flag)
+    let in_query = |report: &mut Report<'d>, flag: &str| {
+        let is_set = report.flag(node, flag).unwrap_or(false);
+        if let Some(at) = node
+            .member(flag)
+            .filter(|_| is_set && location != Location::Query)
         {
-            let message = format!("`{flag}: true` is not enforced");
-            report.error(
-                &at,
-                message,
-                "remove it; `minLength` says whether a text may be empty",
-            );
+            let message = format!("`{flag}` is for query parameters");
+            report.error(&at, message, "remove it");
         }
-    }
-    let Some(schema) = node.member("schema") else {
-        let message = format!("the parameter `{name}` has no `schema`");
-        report.error(
-            node,
-            message,
-            "add `schema: {type: string}` or a stricter one",
-        );
-        return None;
+        is_set
     };
-    let shape = shape(report, location, node, &schema)?;
+    let empty = in_query(report, "allowEmptyValue");
+    let reserved = in_query(report, "allowReserved");
+    let (written, schema) = match (node.member("schema"), node.member("content")) {
+        (Some(schema), None) => {
+            let written = written(report, location, node, &schema)?;
+            (written, compile(report, &schema, Direction::Request)?)
+        }
+        (None, Some(content)) => {
+            for key in ["style", "explode", "allowReserved"] {
+                if let Some(at) = node.member(key) {
+                    let message = format!("`{key}` has no effect beside `content`");
+                    report.error(&at, message, "remove it");
+                }
+            }
+            let written = Written {
+                style: Style::Pairs,
+                prefix: Prefix::None,
+                explode: false,
+                reading: Reading::Json,
+            };
+            (written, document(report, &content)?)
+        }
+        (Some(_), Some(content)) => {
+            let message = "`schema` and `content` exclude each other";
+            report.error(&content, message, "keep one of them");
+            return None;
+        }
+        (None, None) => {
+            let message = format!("the parameter `{name}` has no `schema`");
+            let hint = "add `schema: {type: string}` or a stricter one";
+            report.error(node, message, hint);
+            return None;
+        }
+    };
     Some(Parameter {
         location,
-        name: name.into(),
         required,
-        shape,
-        schema: compile(report, &schema, Direction::Request)?,
+        prefix: written.prefix,
+        explode: written.explode,
+        field: Field {
+            name: name.into(),
+            style: written.style,
+            reading: written.reading,
+            reserved,
+            empty,
+        },
+        schema,
     })
 }
 
-/// How the value is written; an error for all ways that are not read on requests.
-fn shape<'d>(
+/// How values are written in one place.
+struct Written {
+    style: Style,
+    prefix: Prefix,
+    explode: bool,
+    reading: Reading,
+}
+
+/// How the value is written, for each place and style that OpenAPI has.
+fn written<'d>(
     report: &mut Report<'d>,
     location: Location,
     node: &Node<'d>,
     schema: &Node<'d>,
-) -> Option<Shape> {
-    let plain = match location {
-        Location::Query => "form",
-        Location::Path | Location::Header => "simple",
-    };
-    if let Some(style) = node.member("style")
-        && style.value != plain
-    {
-        let place = location.name();
-        let message = format!("only `style: {plain}` is enforced for {place} parameters");
-        report.error(
-            &style,
-            message,
-            format!("write `style: {plain}` or remove it"),
-        );
-        return None;
-    }
-    let explode = report.flag(node, "explode").unwrap_or(plain == "form");
-    let mut types = Types::default();
-    types.collect(&report.document.tree.root, schema.value, 0);
-    let refused = match location {
-        _ if types.object => Some("an object as a parameter is not enforced yet"),
-        _ if types.array && types.scalar => {
-            Some("a parameter is either an array or a single value")
+) -> Option<Written> {
+    let style = style(report, location, node)?;
+    let explode = report.flag(node, "explode");
+    let shape = Shape::of(&report.document.tree.root, schema.value);
+    let reading = match shape.reading(Nesting::Flat) {
+        Ok(_) if shape.most_items > ITEMS as u64 => {
+            let message = format!("arrays of parameters are read up to {ITEMS} items only");
+            report.error(schema, message, "lower `maxItems`");
+            return None;
         }
-        Location::Path if types.array => Some("an array in the path is not enforced yet"),
-        _ if types.nested => Some("only arrays of texts, numbers and booleans are enforced"),
-        _ if types.most_items > ITEMS as u64 => Some("arrays are read up to 64 items only"),
+        Ok(reading) => reading,
+        Err(message) => {
+            let hint = "declare a text, a number, a boolean, or a flat array or object of them; or \
+                        write `content: {application/json: {schema: ...}}`";
+            report.error(schema, message, hint);
+            return None;
+        }
+    };
+    let is_one = matches!(reading, Reading::One(_));
+    let is_object = matches!(reading, Reading::Members(_));
+    let explode = explode.unwrap_or(style == "form");
+    let refused = match (style, location) {
+        ("deepObject", _) if !is_object => Some("`deepObject` is for objects"),
+        ("spaceDelimited" | "pipeDelimited", _) if is_one => {
+            Some("this style is for arrays and objects")
+        }
+        ("spaceDelimited" | "pipeDelimited", _) if is_object && explode => {
+            Some("an object in this style does not explode")
+        }
+        (_, Location::Cookie) if !is_one && explode => {
+            Some("backends do not agree on an array or object in several cookies")
+        }
         _ => None,
     };
     if let Some(message) = refused {
-        report.error(
-            schema,
-            message,
-            "declare a text, a number, a boolean or a flat array of them",
-        );
+        let at = node.member("style").unwrap_or_else(|| schema.clone());
+        let hint = match location {
+            Location::Cookie => "write `explode: false`",
+            _ => "see the table of `style` in the OpenAPI specification",
+        };
+        report.error(&at, message, hint);
         return None;
     }
-    Some(match (types.array, location) {
-        (false, _) => Shape::One,
-        (true, Location::Query) if explode => Shape::Repeated,
-        (true, _) => Shape::Commas,
+    Some(Written {
+        style: match (style, location) {
+            _ if is_one => Style::Pairs,
+            ("deepObject", _) => Style::Deep,
+            // In headers and the path the members stand in the value itself.
+            (_, Location::Header | Location::Path) => Style::Separated(','),
+            _ if explode && is_object => Style::Exploded,
+            _ if explode => Style::Pairs,
+            ("spaceDelimited", _) => Style::Separated(' '),
+            ("pipeDelimited", _) => Style::Separated('|'),
+            _ => Style::Separated(','),
+        },
+        prefix: match style {
+            "label" => Prefix::Dot,
+            "matrix" => Prefix::Semicolon,
+            _ => Prefix::None,
+        },
+        explode,
+        reading,
     })
 }
 
-/// The types that a schema speaks of.
-#[derive(Default)]
-struct Types {
-    array: bool,
-    object: bool,
-    scalar: bool,
-    /// Arrays of arrays or objects.
-    nested: bool,
-    most_items: u64,
+/// The style, if its place has it.
+fn style<'d>(report: &mut Report<'d>, location: Location, node: &Node<'d>) -> Option<&'d str> {
+    let known: &[&str] = match location {
+        Location::Path => &["simple", "label", "matrix"],
+        Location::Query => &["form", "spaceDelimited", "pipeDelimited", "deepObject"],
+        Location::Header => &["simple"],
+        Location::Cookie => &["form"],
+    };
+    let Some(at) = node.member("style") else {
+        return known.first().copied();
+    };
+    let style = report.text(node, "style")?;
+    if !known.contains(&style) {
+        let place = location.name();
+        let message = format!("there is no `style: {style}` for {place} parameters");
+        report.error(&at, message, format!("write one of: {}", known.join(", ")));
+        return None;
+    }
+    Some(style)
 }
 
-impl Types {
-    /// Looks through references and compositions. What is broken in them is for the compiler of
-    /// schemas to tell.
-    fn collect(&mut self, root: &Value, schema: &Value, depth: usize) {
-        if depth > DEPTH {
-            return;
-        }
-        if let Some(reference) = schema["$ref"].as_str()
-            && let Ok(target) = lookup(root, reference)
-        {
-            self.collect(root, target.value, depth + 1);
-        }
-        match &schema["type"] {
-            Value::String(name) => self.note(name),
-            Value::Array(names) => names
-                .iter()
-                .filter_map(Value::as_str)
-                .for_each(|name| self.note(name)),
-            _ => {}
-        }
-        self.object |= !schema["properties"].is_null();
-        self.most_items = self
-            .most_items
-            .max(schema["maxItems"].as_u64().unwrap_or(0));
-        if !schema["items"].is_null() {
-            let mut items = Types::default();
-            items.collect(root, &schema["items"], depth + 1);
-            self.nested |= items.array || items.object;
-        }
-        for key in ["allOf", "anyOf", "oneOf"] {
-            for each in schema[key].as_array().into_iter().flatten() {
-                self.collect(root, each, depth + 1);
-            }
-        }
+/// A parameter whose value is a document of its own (OpenAPI "Parameter Object", `content`).
+fn document<'d>(report: &mut Report<'d>, content: &Node<'d>) -> Option<Schema> {
+    let mut members = content.members();
+    let (Some((name, media)), None) = (members.next(), members.next()) else {
+        let message = "`content` of a parameter has exactly one media type";
+        report.error(content, message, "keep one of them");
+        return None;
+    };
+    let is_json = MediaType::read(name.as_bytes()).is_some_and(|read| read.is_json());
+    if !is_json {
+        let message = format!("a parameter in `{name}` is not enforced");
+        report.error(&media, message, "use application/json, or `schema`");
+        return None;
     }
-
-    fn note(&mut self, name: &str) {
-        match name {
-            "array" => self.array = true,
-            "object" => self.object = true,
-            _ => self.scalar = true,
-        }
+    if !report.mapping(&media, "a media type", &["schema", "example", "examples"]) {
+        return None;
+    }
+    match media.member("schema") {
+        Some(schema) => compile(report, &schema, Direction::Request),
+        None => well_formed(report, &media),
     }
 }

@@ -219,6 +219,11 @@ impl Schema {
         told.collect()
     }
 
+    /// Checks a value that was written as JSON from a request. The first fault.
+    pub fn check_value(&self, json: &str, scratch: &mut Scratch) -> Result<(), Violation> {
+        self.run(self.root, json, &mut scratch.memory)
+    }
+
     /// Checks the text of a parameter, taken for any type that JSON could give it.
     pub fn check_text(&self, text: &str, scratch: &mut Scratch) -> Result<(), Violation> {
         let memory = &mut scratch.memory;
@@ -307,6 +312,11 @@ fn no_json() -> Violation {
 
 /// Whether a text could be a boolean or number, as JSON writes them.
 fn is_reading(text: &str) -> bool {
-    let number = || super::number::Number::read(text.as_bytes());
-    matches!(text, "true" | "false") || number().is_some_and(|(_, length)| length == text.len())
+    matches!(text, "true" | "false") || is_number(text)
+}
+
+/// Whether a text is a number as JSON writes them (RFC 8259 section 6).
+pub fn is_number(text: &str) -> bool {
+    let number = super::number::Number::read(text.as_bytes());
+    number.is_some_and(|(_, length)| length == text.len())
 }

@@ -32,9 +32,10 @@ use serde_json::Value;
 
 use crate::policy::contract::lint::Lint;
 
-pub use check::{Edited, Scratch, Violation, Wanted};
+pub use check::{Edited, Scratch, Violation, Wanted, is_number};
 pub use mask::{Mask, MaskKey};
 pub use resource::Documents;
+pub use text::quote;
 pub use walk::{Pointer, Undeclared};
 
 use program::{Program, RuleId};

@@ -2,6 +2,7 @@
 //! shape.
 
 use super::Error;
+use crate::proto::multipart::{is_boundary, is_token, parameter};
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,6 @@ pub enum Kind<'a> {
     /// Nothing that is known.
     Text,
 }
-
-/// Longest boundary (RFC 2046 section 5.1.1).
-const BOUNDARY: usize = 70;
 
 /// What a media type says of a body.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,46 +138,15 @@ impl<'a> MediaType<'a> {
         } else if is(b"application/xml") || is(b"text/xml") || ends(b"+xml") {
             Kind::Xml
         } else if begins(b"multipart/") {
-            Kind::Multipart(self.sound_boundary().ok_or(Error::Boundary)?)
+            Kind::Multipart(
+                self.boundary
+                    .filter(|text| is_boundary(text))
+                    .ok_or(Error::Boundary)?,
+            )
         } else {
             Kind::Text
         })
     }
-
-    fn sound_boundary(&self) -> Option<&'a [u8]> {
-        let boundary = self.boundary?;
-        let is_sound = (1..=BOUNDARY).contains(&boundary.len())
-            && boundary.last() != Some(&b' ')
-            && boundary
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte));
-        is_sound.then_some(boundary)
-    }
-}
-
-pub(super) fn is_token(text: &[u8]) -> bool {
-    let is_sound = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_sound)
-}
-
-/// `name=value` or `name="value"`, and what follows. A quoted value with a backslash is read in
-/// two ways by those who know of escapes and those who do not, so it is none.
-pub(super) fn parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let equals = memchr::memchr(b'=', text)?;
-    let (name, value) = (&text[..equals], &text[equals + 1..]);
-    if !is_token(name) {
-        return None;
-    }
-    if let Some(quoted) = value.strip_prefix(b"\"") {
-        let end = memchr::memchr(b'"', quoted)?;
-        let is_sound = memchr::memchr(b'\\', &quoted[..end]).is_none();
-        return is_sound.then_some((name, &quoted[..end], &quoted[end + 1..]));
-    }
-    let end = value
-        .iter()
-        .position(|byte| matches!(byte, b';' | b' ' | b'\t'));
-    let (value, rest) = value.split_at(end.unwrap_or(value.len()));
-    is_token(value).then_some((name, value, rest))
 }
 
 /// JSON and XML by how they begin and end: many servers do not ask for a media type.

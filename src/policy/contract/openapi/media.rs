@@ -1,0 +1,130 @@
+//! The media types of a request body (OpenAPI "Media Type Object").
+
+use serde_json::Value;
+
+use crate::policy::contract::body::{Content, Lengths, Media};
+use crate::policy::contract::forms::Text;
+use crate::policy::contract::media_type::{MediaRange, MediaType};
+use crate::policy::contract::openapi::content::{compile, well_formed};
+use crate::policy::contract::openapi::form::{self, Kind};
+use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::reading::{Nesting, Shape};
+use crate::policy::contract::schema::Direction;
+
+const MEDIA_TYPE: [&str; 4] = ["schema", "example", "examples", "encoding"];
+
+/// What a schema of bytes may say beside their number: nothing that binds.
+const ANNOTATIONS: [&str; 9] = [
+    "type",
+    "format",
+    "title",
+    "description",
+    "example",
+    "examples",
+    "deprecated",
+    "contentMediaType",
+    "contentEncoding",
+];
+
+pub fn read<'d>(report: &mut Report<'d>, content: &Node<'d>) -> Vec<Media> {
+    let mut found: Vec<Media> = Vec::new();
+    for (name, node) in content.members() {
+        let Some(next) = media(report, name, &node) else {
+            continue;
+        };
+        if found.iter().any(|each| each.range == next.range) {
+            let message = format!(
+                "the media type `{}` is declared twice",
+                next.range.essence()
+            );
+            report.error(&node, message, "keep one of them");
+        }
+        found.push(next);
+    }
+    found
+}
+
+fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Media> {
+    let Some(range) = MediaRange::read(name.as_bytes()) else {
+        let message = format!("`{name}` is not a media type");
+        let hint = "write `type/subtype`, `type/*` or `*/*`, such as application/json";
+        report.error(node, message, hint);
+        return None;
+    };
+    if !report.mapping(node, "a media type", &MEDIA_TYPE) {
+        return None;
+    }
+    let form = match range.essence() {
+        "application/x-www-form-urlencoded" => Some(Kind::Encoded),
+        "multipart/form-data" => Some(Kind::Parts),
+        _ => None,
+    };
+    if let Some(encoding) = node.member("encoding").filter(|_| form.is_none()) {
+        let message = "`encoding` is for forms";
+        report.error(&encoding, message, "remove it");
+        return None;
+    }
+    let is_json = MediaType::read(range.essence().as_bytes()).is_some_and(|read| read.is_json());
+    let content = match (node.member("schema"), form) {
+        (Some(schema), Some(kind)) => {
+            let form = form::read(report, node, &schema, kind)?;
+            match kind {
+                Kind::Encoded => Content::Form(form),
+                Kind::Parts => Content::Parts(form),
+            }
+        }
+        (Some(schema), None) if is_json => {
+            Content::Json(compile(report, &schema, Direction::Request)?)
+        }
+        (Some(schema), None) => other(report, &range, &schema)?,
+        (None, _) if is_json => Content::Json(well_formed(report, node)?),
+        (None, _) => Content::Unread,
+    };
+    Some(Media { range, content })
+}
+
+/// A body of a type whose content has no structure that is known.
+fn other<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> Option<Content> {
+    let target = report.resolve(schema.clone())?;
+    if *target.value == Value::Bool(true) {
+        return Some(Content::Unread);
+    }
+    let shape = Shape::of(&report.document.tree.root, target.value);
+    if shape.is_open() || shape.is_binary() {
+        return bytes(report, &target);
+    }
+    let is_any = matches!(range.essence(), "*/*" | "application/*");
+    if is_any {
+        return compile(report, schema, Direction::Request).map(Content::Json);
+    }
+    if shape.is_array() || shape.is_object() {
+        let message = format!("a schema for `{}` is not enforced", range.essence());
+        let hint = "remove the schema or write `{type: string, format: binary}`: the content then \
+                    passes unread";
+        report.error(schema, message, hint);
+        return None;
+    }
+    let reading = shape.reading(Nesting::Flat).ok()?;
+    let schema = compile(report, schema, Direction::Request)?;
+    Some(Content::Text(Text { reading, schema }))
+}
+
+fn bytes(report: &mut Report<'_>, schema: &Node<'_>) -> Option<Content> {
+    let mut lengths = Lengths::default();
+    for (name, member) in schema.declared() {
+        match (name, member.value.as_u64()) {
+            ("minLength", length @ Some(_)) => lengths.least = length,
+            ("maxLength", length @ Some(_)) => lengths.most = length,
+            _ if ANNOTATIONS.contains(&name) => {}
+            _ => {
+                let message = format!("`{name}` of bytes is not enforced");
+                report.error(&member, message, "write minLength and maxLength only");
+                return None;
+            }
+        }
+    }
+    Some(match lengths == Lengths::default() {
+        true => Content::Unread,
+        false => Content::Bytes(lengths),
+    })
+}

@@ -263,6 +263,8 @@ pub struct Operation {
     pub graphql: Option<Graphql>,
     pub response_timeout: Option<Duration>,
     pub exchange_timeout: Option<Duration>,
+    pub body_timeout: Option<Duration>,
+    pub body_rate: Option<Size>,
     pub websocket: Option<At<bool>>,
     pub websocket_idle_timeout: Option<At<Duration>>,
 }
@@ -560,6 +562,8 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         graphql: table.table("graphql", graphql),
         response_timeout: table.optional("response_timeout").map(|found| found.value),
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
+        body_timeout: table.optional("body_timeout").map(|found| found.value),
+        body_rate: table.optional("body_rate").map(|found| found.value),
         websocket: table.optional("websocket"),
         websocket_idle_timeout: table.optional("websocket_idle_timeout"),
     }

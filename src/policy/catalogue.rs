@@ -68,6 +68,10 @@ pub struct Timeouts {
     pub response: Option<Duration>,
     /// From the end of the request's head to the end of the answer.
     pub exchange: Option<Duration>,
+    /// Between parts of a body, either way.
+    pub body: Option<Duration>,
+    /// Slowest that a body may come in, in bytes a second.
+    pub body_rate: Option<u64>,
 }
 
 impl Operation {

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
+use crate::policy::catalogue::Timeouts;
 use crate::policy::contract::Detail;
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal, Step};
@@ -29,6 +30,7 @@ use crate::shard::exchange::collect::{collect, decode, is_here};
 use crate::shard::exchange::forward::forward;
 use crate::shard::exchange::refuse::refuse;
 use crate::shard::load::Held;
+use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::send::Outgoing;
 use crate::shard::upstream::{self, affinity, inspect};
@@ -147,6 +149,11 @@ where
     let request = client.as_request();
     let now = shard.clock.at(account.received);
     let next = pipeline::decide(&view.snapshot, &mut shard.state.borrow_mut(), request, now)?;
+    let operation = match &next {
+        Next::Forward(cleared) => cleared.operation(),
+        Next::Inspect(inspection) => inspection.operation(),
+    };
+    client.expect_body(&view.snapshot.catalogue.operations()[operation].timeouts);
     match next {
         Next::Forward(cleared) => pass_on(shard, view, client, account, cleared).await,
         Next::Inspect(inspection) => {
@@ -406,6 +413,14 @@ fn write_request<S: AsyncWriteRent>(
 }
 
 impl<S: AsyncWriteRent> Client<S> {
+    /// How slowly the body may come in: as the operation has it, or else the listener.
+    fn expect_body(&mut self, own: &Timeouts) {
+        self.pace = Pace::new(
+            own.body.unwrap_or(self.timeouts.body),
+            own.body_rate.unwrap_or(self.timeouts.body_rate),
+        );
+    }
+
     /// The request as the policy reads it.
     fn as_request(&self) -> pipeline::Request<'_> {
         pipeline::Request {

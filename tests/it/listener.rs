@@ -236,6 +236,65 @@ fn a_drip_of_a_body_is_cut_off() {
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
 }
 
+/// Of two operations of one listener, one has no patience.
+#[test]
+fn an_operation_may_have_a_floor_and_a_patience_of_its_own() {
+    for (is_floor, length) in [
+        (true, 1000),
+        (false, 1000),
+        (true, 1 << 17),
+        (false, 1 << 17),
+    ] {
+        let [mut strict, lenient] =
+            ["/strict", "/lenient"].map(|path| open_operation("POST", path));
+        let own = &mut strict.operation.timeouts;
+        match is_floor {
+            true => own.body_rate = Some(1 << 20),
+            false => own.body = Some(Duration::from_millis(100)),
+        }
+        let shared = Shared::new(
+            snapshot(1, echo(), vec![strict, lenient]),
+            1,
+            Mode::probe(Mode::DeferTaskrun),
+        );
+        let timeouts = Timeouts {
+            body: PATIENCE,
+            body_rate: 1,
+            ..timeouts()
+        };
+        let settings = Settings {
+            timeouts,
+            ..settings()
+        };
+        let gateway = Gateway::serve(shared.unwrap(), settings);
+        let ask = |path| {
+            let mut client = gateway.connect();
+            client.send(format!(
+                "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\ntwenty bytes to begin"
+            ));
+            client
+        };
+        let mut lenient = ask("/lenient");
+        let rest = vec![b'y'; length - 21];
+        let start = Instant::now();
+        let mut strict = ask("/strict");
+        // The floor of the listener counts after some seconds, as that of the operation does.
+        if is_floor {
+            lenient.send(&rest);
+        }
+        let answer = strict.answer(false);
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (408, "request-timeout")
+        );
+        assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+        if !is_floor {
+            lenient.send(&rest);
+        }
+        assert_eq!(lenient.answer(false).status, 200);
+    }
+}
+
 #[test]
 fn an_exchange_has_an_end_whatever_it_waits_for() {
     let silent = backend(|_, mut client| {

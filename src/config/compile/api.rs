@@ -619,6 +619,10 @@ impl Compiler<'_, '_> {
                 timeouts: Timeouts {
                     response: extra.and_then(|extra| extra.response_timeout),
                     exchange: extra.and_then(|extra| extra.exchange_timeout),
+                    body: extra.and_then(|extra| extra.body_timeout),
+                    body_rate: extra
+                        .and_then(|extra| extra.body_rate.as_ref())
+                        .map(|rate| rate.0 as u64),
                 },
             },
         }

@@ -173,7 +173,7 @@ where
         operation,
         trace: &account.trace,
         client_deadline: &client.deadline,
-        client_timeout: client.timeouts.body,
+        client_timeout: operation.timeouts.body.unwrap_or(client.timeouts.body),
         deadline: &connection.deadline,
         timeout: response_timeout,
         is_head: account.method() == "HEAD",

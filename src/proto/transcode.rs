@@ -84,6 +84,24 @@ impl Transcoder {
         Ok(consumed)
     }
 
+    /// Whether the next `count` bytes are content and leave as they come. If so, they count as read
+    /// and written: whoever has them sends them himself.
+    pub fn passes(&mut self, count: usize) -> bool {
+        if self.is_done || self.writes_chunks || count == 0 {
+            return false;
+        }
+        match &mut self.input {
+            Input::Remaining(remaining) if *remaining >= count as u64 => {
+                *remaining -= count as u64;
+                self.is_done = *remaining == 0;
+            }
+            Input::UntilClose => {}
+            Input::Remaining(_) | Input::Chunked(_) => return false,
+        }
+        self.content += count as u64;
+        true
+    }
+
     /// The peer closed: the end of a body without a length, too early for every other.
     pub fn close(&mut self, out: &mut Vec<u8>) -> Result<(), Truncated> {
         match self.input {
@@ -164,6 +182,28 @@ mod tests {
             panic!("truncated");
         }
         (out, at)
+    }
+
+    #[test]
+    fn what_leaves_as_it_comes_is_counted_and_no_byte_beyond_the_end_passes() {
+        let mut coder = Transcoder::new(Framing::Length(10), Framing::Length(10));
+        assert!(coder.passes(4) && !coder.passes(0) && !coder.passes(7));
+        assert_eq!((coder.content(), coder.is_done()), (4, false));
+        assert!(coder.passes(6) && coder.is_done() && !coder.passes(1));
+        let mut endless = Transcoder::new(Framing::UntilClose, Framing::UntilClose);
+        assert!(endless.passes(5) && !endless.is_done());
+        for (input, output) in [
+            (Framing::Length(10), Framing::Chunked),
+            (Framing::UntilClose, Framing::Chunked),
+            (Framing::Chunked, Framing::Chunked),
+            (Framing::Chunked, Framing::UntilClose),
+            (Framing::None, Framing::None),
+        ] {
+            assert!(
+                !Transcoder::new(input, output).passes(1),
+                "{input:?} to {output:?}"
+            );
+        }
     }
 
     proptest! {

@@ -33,6 +33,9 @@ use crate::shard::transport::{Transport, is_given_up};
 /// Room for the head of a usual request; it grows to [`limits::HEAD`] for a long one.
 const INBOUND: usize = 4 * 1024;
 
+/// The largest piece in which a body is passed on.
+const LARGE: usize = 128 * 1024;
+
 /// How long a connection keeps what serving takes while no request comes.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -341,6 +344,26 @@ pub async fn fill<R: AsyncReadRent>(reader: &mut R, buffer: &mut Buffer) -> io::
     let (outcome, back) = reader.read(std::mem::take(buffer)).await;
     *buffer = back;
     outcome
+}
+
+/// Reads more of a body that is passed on. One that fills the buffer is read in larger pieces.
+pub async fn fill_large<R: AsyncReadRent>(
+    reader: &mut R,
+    buffer: &mut Buffer,
+) -> io::Result<usize> {
+    let outcome = fill(reader, buffer).await;
+    if buffer.room() == 0 && buffer.capacity() < LARGE {
+        buffer.reserve_total(LARGE);
+    }
+    outcome
+}
+
+/// Writes all that is in a buffer and empties it.
+pub async fn pass<W: AsyncWriteRent>(writer: &mut W, buffer: &mut Buffer) -> io::Result<()> {
+    let (outcome, back) = writer.write_all(std::mem::take(buffer)).await;
+    *buffer = back;
+    buffer.clear();
+    outcome.map(drop)
 }
 
 /// Writes all of `bytes` and empties it.

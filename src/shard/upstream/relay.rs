@@ -17,7 +17,7 @@ use crate::proto::{encode, limits};
 use crate::shard::Shard;
 use crate::shard::answer;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{fill, send};
+use crate::shard::connection::{fill, fill_large, pass, send};
 use crate::shard::deadline::Deadline;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::release::Begun;
@@ -241,24 +241,8 @@ impl Relay<'_> {
             }
         };
         loop {
-            match coder.feed(buffer.bytes(), self.out) {
-                Ok(used) => buffer.consume(used),
-                Err(_) => {
-                    if download.relayed.is_none() {
-                        // The client has seen nothing of it yet.
-                        self.out.clear();
-                        download.response = none(Error::Malformed);
-                    }
-                    return;
-                }
-            }
-            download.content = coder.content();
-            download.relayed.get_or_insert_with(Instant::now);
-            if !self.out.is_empty() {
-                self.client_deadline.set(self.client_timeout);
-                if send(writer, self.out).await.is_err() {
-                    return;
-                }
+            if !self.pass((&mut coder, buffer), writer, download).await {
+                return;
             }
             if coder.is_done() {
                 download.response = Response::Complete { status, closes };
@@ -269,7 +253,7 @@ impl Relay<'_> {
                 self.client_deadline.clear();
             }
             self.deadline.set(self.timeout);
-            match fill(reader, buffer).await {
+            match fill_large(reader, buffer).await {
                 Ok(count) if count > 0 => {}
                 // An end that came by force is no end of a body.
                 Ok(_) if !self.deadline.has_fired() => {
@@ -280,6 +264,40 @@ impl Relay<'_> {
                 Ok(_) | Err(_) => return,
             }
         }
+    }
+
+    /// Passes on what has come of a body, behind what is written already. `false`: that is the end.
+    async fn pass<W: AsyncWriteRent>(
+        &mut self,
+        (coder, buffer): (&mut Transcoder, &mut Buffer),
+        writer: &mut W,
+        download: &mut Download,
+    ) -> bool {
+        let is_as_it_came = self.out.is_empty() && coder.passes(buffer.len());
+        if !is_as_it_came {
+            match coder.feed(buffer.bytes(), self.out) {
+                Ok(used) => buffer.consume(used),
+                Err(_) => {
+                    if download.relayed.is_none() {
+                        // The client has seen nothing of it yet.
+                        self.out.clear();
+                        download.response = none(Error::Malformed);
+                    }
+                    return false;
+                }
+            }
+        }
+        download.content = coder.content();
+        download.relayed.get_or_insert_with(Instant::now);
+        if is_as_it_came {
+            self.client_deadline.set(self.client_timeout);
+            return pass(writer, buffer).await.is_ok();
+        }
+        if !self.out.is_empty() {
+            self.client_deadline.set(self.client_timeout);
+            return send(writer, self.out).await.is_ok();
+        }
+        true
     }
 
     /// What policy says of the answer. None: it has been sent, or refused; otherwise it leaves as

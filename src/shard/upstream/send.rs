@@ -14,7 +14,7 @@ use crate::proto::forwarded::Chain;
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{LINGER_BYTES, fill};
+use crate::shard::connection::{LINGER_BYTES, fill_large, pass};
 use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
@@ -177,19 +177,33 @@ impl Upload<'_> {
         let mut wanted = true;
         let mut unwanted: u64 = 0;
         loop {
-            match self.coder.feed(inbound.bytes(), &mut self.bytes) {
-                Ok(used) => inbound.consume(used),
-                Err(error) => return UploadEnd::Refused(Denial::Malformed(error)),
+            let is_as_it_came = self.bytes.is_empty() && self.coder.passes(inbound.len());
+            if !is_as_it_came {
+                match self.coder.feed(inbound.bytes(), &mut self.bytes) {
+                    Ok(used) => inbound.consume(used),
+                    Err(error) => return UploadEnd::Refused(Denial::Malformed(error)),
+                }
             }
             if self.coder.content() > self.max {
                 return UploadEnd::Refused(Denial::BodyTooLarge);
             }
             wanted = wanted && !self.link.is_answered.get();
-            if wanted {
+            if !wanted {
+                let rest = if is_as_it_came {
+                    inbound.len()
+                } else {
+                    self.bytes.len()
+                };
+                unwanted += rest as u64;
+            } else if is_as_it_came {
+                self.deadline.set(self.timeout);
+                wanted = pass(writer, inbound).await.is_ok();
+            } else {
                 self.deadline.set(self.timeout);
                 wanted = self.write(writer).await;
-            } else {
-                unwanted += self.bytes.len() as u64;
+            }
+            if is_as_it_came {
+                inbound.clear();
             }
             self.bytes.clear();
             if self.coder.is_done() {
@@ -222,7 +236,7 @@ impl Upload<'_> {
             self.deadline.clear();
             self.pace.begin(self.client_deadline);
         }
-        match fill(reader, inbound).await {
+        match fill_large(reader, inbound).await {
             Ok(count) if count > 0 => {
                 self.pace.end(self.client_deadline, count);
                 Ok(())

@@ -5,10 +5,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::fill;
+use crate::shard::connection::{fill, pass};
 use crate::shard::deadline::Deadline;
 
 /// Bytes read at once.
@@ -57,10 +57,7 @@ impl Tunnel<'_> {
         loop {
             if !buffer.is_empty() {
                 let length = buffer.len();
-                let (outcome, back) = writer.write_all(std::mem::take(buffer)).await;
-                *buffer = back;
-                buffer.clear();
-                if outcome.is_err() {
+                if pass(writer, buffer).await.is_err() {
                     // Whoever takes no more will say no more that matters.
                     return self.end();
                 }

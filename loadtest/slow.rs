@@ -12,7 +12,7 @@ use crate::workload::Kind;
 /// Requests a second of the steady load.
 const RATE: f64 = 2000.0;
 
-/// The longest that the 99th percentile of the load may be, in microseconds.
+/// What the 99th percentile of the load may always be, in microseconds.
 const RESPONSIVE: f64 = 20_000.0;
 
 /// The ways, by the flags that choose them.
@@ -86,7 +86,9 @@ pub fn measure(ground: &Ground<'_>) -> Result<(), String> {
         outcome.map_err(|reason| format!("while {name} were slow: {reason}"))?;
         let peak = memory::peak(pid).map_err(|error| error.to_string())?;
         let worst = during.iter().copied().fold(0.0, f64::max);
-        is_responsive &= median(during.iter().copied()) < RESPONSIVE;
+        // A machine that is busy with other things is slow before already.
+        let bound = RESPONSIVE.max(4.0 * median(before.iter().copied()));
+        is_responsive &= median(during.iter().copied()) < bound;
         println!(
             "{name:<10}{connections:>13}{:>17.0}{:>16.0}{worst:>16.0}{:>20.1}",
             median(before.iter().copied()),

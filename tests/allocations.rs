@@ -92,6 +92,16 @@ fn backend() -> std::net::SocketAddr {
 
 #[test]
 fn a_warm_request_allocates_nothing() {
+    warm_requests_allocate_nothing("");
+    // Nor where undeclared members are looked for, and there are none.
+    warm_requests_allocate_nothing(
+        "responses = \"strip\"\nunknown_fields = \"strip\"\n\
+         mask = [{ format = \"email\", how = \"hash\" }, { pointer = \"/none\", how = \"fixed\" }]\n",
+    );
+}
+
+/// `settings`: more of the API.
+fn warm_requests_allocate_nothing(settings: &str) {
     let directory =
         std::env::temp_dir().join(format!("portcullis-allocations-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
@@ -99,7 +109,12 @@ fn a_warm_request_allocates_nothing() {
     let text = include_str!("../loadtest/portcullis/full.toml")
         .replace("{gateway}", "127.0.0.1:0")
         .replace("{admin_port}", "0")
+        .replace(
+            "owner = \"loadtest\"\n",
+            &format!("owner = \"loadtest\"\n{settings}"),
+        )
         .replace("{backend}", &backend().to_string());
+    assert!(text.contains(settings));
     std::fs::write(directory.join("gateway.toml"), text).unwrap();
     std::fs::write(
         directory.join("api.yaml"),

@@ -17,6 +17,8 @@ mod leaving;
 mod listener;
 mod operation;
 mod process;
+#[path = "../../src/policy/contract/schema/walk/edits/reference.rs"]
+mod reference;
 mod smuggling;
 mod tls;
 mod upstream;

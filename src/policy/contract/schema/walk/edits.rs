@@ -322,4 +322,6 @@ fn lists(rule: &ObjectRule) -> bool {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

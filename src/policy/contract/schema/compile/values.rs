@@ -120,7 +120,9 @@ impl<'d> Compilation<'d> {
             let message = "`nullable` has no effect without `type`";
             match self.unknown {
                 Unknown::Refused => self.error(at, message, "add the `type`"),
-                Unknown::Noted => self.lint(at, message, "add the `type`"),
+                Unknown::Noted => {
+                    self.lint_as(Lint::UnknownKeyword, at, message, "add the `type`");
+                }
             }
         }
     }

@@ -333,6 +333,7 @@ fn head_rewrite() -> Stage {
             added_pair: None,
             is_rewritten: false,
             keeps_pair: None,
+            is_decoded: false,
             unwanted: None,
         };
         encode::request(&mut out, forwarded);

@@ -199,6 +199,8 @@ pub struct Inspector {
 pub struct Requests {
     pub unknown_fields: Option<At<String>>,
     pub unknown_query: Option<At<String>>,
+    pub encodings: Vec<At<String>>,
+    pub check_accept: Option<At<bool>>,
 }
 
 /// What an API or an operation says about its responses.
@@ -486,6 +488,8 @@ fn requests(table: &Table<'_, '_>) -> Requests {
     Requests {
         unknown_fields: table.optional("unknown_fields"),
         unknown_query: table.optional("unknown_query"),
+        encodings: table.list("request_encodings"),
+        check_accept: table.optional("check_accept"),
     }
 }
 

@@ -81,6 +81,10 @@ pub enum Denial {
     MissingMediaType,
     UndeclaredMediaType,
     EncodedBody,
+    /// It is not in the coding that it says.
+    InvalidCoding,
+    /// The client accepts nothing of what the operation answers with.
+    NotAcceptable,
     BodyTooLarge,
     InvalidBody,
     /// A GraphQL request that is not one, or does not say which operation to run.
@@ -137,6 +141,8 @@ impl Denial {
             Denial::MissingMediaType,
             Denial::UndeclaredMediaType,
             Denial::EncodedBody,
+            Denial::InvalidCoding,
+            Denial::NotAcceptable,
             Denial::BodyTooLarge,
             Denial::InvalidBody,
             Denial::InvalidGraphql,
@@ -175,6 +181,8 @@ impl Denial {
             | Denial::MissingMediaType
             | Denial::UndeclaredMediaType
             | Denial::EncodedBody
+            | Denial::InvalidCoding
+            | Denial::NotAcceptable
             | Denial::BodyTooLarge
             | Denial::InvalidBody
             | Denial::InvalidGraphql
@@ -228,6 +236,16 @@ impl Denial {
                 415,
                 "undeclared-media-type",
                 "The media type is not declared",
+            ),
+            Denial::NotAcceptable => (
+                406,
+                "not-acceptable",
+                "There is no answer that the client accepts",
+            ),
+            Denial::InvalidCoding => (
+                400,
+                "invalid-coding",
+                "The body is not in the coding that it says",
             ),
             Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
             Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),

@@ -20,6 +20,7 @@ use crate::policy::waf::hit::Hit;
 use crate::policy::waf::stage::{Progress, Workspace};
 use crate::proto;
 use crate::proto::body::Framing;
+use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
 use crate::time::Now;
@@ -143,6 +144,9 @@ pub fn decide(
     let has_body = is_announced(request.head.framing);
     let is_inspected = has_body && operation.inspects_body();
     let reads_body = body.is_read() || operation.requirement.reads_body() || is_inspected;
+    if reads_body && body.is_opaque() {
+        return Err(refusal.because(Denial::EncodedBody));
+    }
     let inspection = Inspection {
         cleared: Cleared {
             operation: index,
@@ -264,6 +268,11 @@ impl Inspection {
     /// Whether the body has to be collected first.
     pub fn reads_body(&self) -> bool {
         self.reads_body
+    }
+
+    /// The coding that has to be taken off the body first.
+    pub fn coding(&self) -> Option<Coding> {
+        self.body.coding()
     }
 
     /// Refuses, for a reason found while the body arrived.

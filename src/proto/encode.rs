@@ -32,6 +32,8 @@ pub struct Forwarded<'a> {
     pub is_rewritten: bool,
     /// Which pairs of the query are sent on; none: all, byte by byte.
     pub keeps_pair: Option<&'a Keeps<'a>>,
+    /// Whether the coding was taken off the body.
+    pub is_decoded: bool,
     /// What the client asks of the response that is not asked of the backend.
     pub unwanted: Option<&'a SealedNames>,
 }
@@ -64,6 +66,11 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         is_end_to_end(field)
             && (field.kind != Kind::Tracestate || request.keeps_tracestate)
             && !request.sealed.cover(field.name.of(bytes))
+            && !(request.is_decoded
+                && field
+                    .name
+                    .of(bytes)
+                    .eq_ignore_ascii_case(b"content-encoding"))
             && !(request.is_rewritten && is_digest(field.name.of(bytes)))
             && request
                 .unwanted
@@ -180,6 +187,7 @@ mod tests {
             added_pair: None,
             is_rewritten: false,
             keeps_pair: None,
+            is_decoded: false,
             unwanted: None,
         };
         request(&mut out, forwarded);

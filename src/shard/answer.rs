@@ -59,6 +59,16 @@ pub fn fields(refusal: &Refusal, operation: Option<&Operation>, allow: &[&str]) 
     match refusal.denial {
         Denial::UndeclaredMethod => line(&mut out, "Allow", allow.join(", ").as_bytes()),
         Denial::RateLimited => limited(&mut out, refusal, operation),
+        // RFC 9110 section 12.5.3: which codings would have been taken.
+        Denial::EncodedBody => {
+            let codings = operation.map_or(&[][..], |operation| operation.contract.codings());
+            let names: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
+            let names = match &names[..] {
+                [] => "identity".to_owned(),
+                names => names.join(", "),
+            };
+            line(&mut out, "Accept-Encoding", names.as_bytes());
+        }
         // RFC 9110 section 10.2.3.
         Denial::Overloaded => line(&mut out, "Retry-After", b"1"),
         denial => {
@@ -115,6 +125,8 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::MissingMediaType
         | Denial::UndeclaredMediaType
         | Denial::EncodedBody
+        | Denial::InvalidCoding
+        | Denial::NotAcceptable
         | Denial::BodyTooLarge
         | Denial::InvalidBody
         | Denial::InvalidGraphql

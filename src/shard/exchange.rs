@@ -26,7 +26,7 @@ use crate::proto::body::Framing;
 use crate::proto::websocket::{self, Accept};
 use crate::shard::account::Account;
 use crate::shard::connection::{After, Client};
-use crate::shard::exchange::collect::{collect, decode, is_here};
+use crate::shard::exchange::collect::{collect, decode, is_here, uncode};
 use crate::shard::exchange::forward::forward;
 use crate::shard::exchange::refuse::refuse;
 use crate::shard::load::Held;
@@ -77,11 +77,6 @@ where
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };
     account.hits = shard.state.borrow_mut().waf.take_findings();
-    let noted = shard.state.borrow_mut().scratch.take_noted();
-    if let Some((denial, detail)) = noted.filter(|_| outcome.is_ok()) {
-        account.reported = Some(denial);
-        account.detail = detail.to_string();
-    }
     let after = match outcome {
         Ok(ready) => {
             if let Some((denial, detail)) = ready.cleared.noted() {
@@ -190,7 +185,11 @@ where
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Body::Streamed(framing),
     };
     let accept = handshake(view, client, &cleared)?;
-    let request = (&cleared, framing, accept.is_some());
+    let written = Written {
+        is_decoded: false,
+        upgrades: accept.is_some(),
+    };
+    let request = (&cleared, framing, written);
     let key = write_request(view, client, account, request);
     match body {
         Body::Whole => take_whole(client, account),
@@ -326,65 +325,131 @@ where
     let operation = &view.snapshot.catalogue.operations()[inspection.operation()];
     let started = Instant::now();
     let framing = client.head.framing;
+    let bounds = inspection
+        .coding()
+        .map(|coding| (coding, operation.max_body));
     let mut held = shard.load.bytes();
-    match framing {
-        Framing::Length(length) => {
-            if !is_here(client, length) {
-                if let Err(denial) = collect(client, length as usize, &mut held).await {
-                    return Err(inspection.refuse(denial));
-                }
-                account.waited = started.elapsed();
+    if let Framing::Length(length) = framing {
+        if !is_here(client, length) {
+            if let Err(denial) = collect(client, length as usize, &mut held).await {
+                return Err(inspection.refuse(denial));
             }
-            let body = Collected::Here(length as usize);
-            let cleared = conclude(shard, view, client, account, (inspection, body)).await?;
-            let instead = cleared.instead();
-            let sent = instead.map_or(framing, |body| Framing::Length(body.len() as u64));
-            let key = write_request(view, client, account, (&cleared, sent, false));
-            match instead {
-                None => take_whole(client, account),
-                Some(body) => {
-                    client.request.extend_from_slice(body);
-                    let came = client.head.length + length as usize;
-                    client.inbound.consume(came);
-                    account.bytes_in = length;
-                }
-            }
-            Ok(Ready {
-                cleared,
-                body: Body::Whole,
-                key,
-                accept: None,
-                _held: Some(held),
-            })
-        }
-        Framing::None | Framing::Chunked | Framing::UntilClose => {
-            let mut body = Vec::new();
-            let used = match decode(client, operation.max_body, &mut body, &mut held).await {
-                Ok(used) => used,
-                Err(denial) => return Err(inspection.refuse(denial)),
-            };
             account.waited = started.elapsed();
-            let inspected = (inspection, Collected::Decoded(&body));
-            let cleared = conclude(shard, view, client, account, inspected).await?;
-            let sent = cleared.instead().unwrap_or(&body);
-            // Its length is known now, which spares the backend the chunks.
-            let framing = match framing {
-                Framing::None => Framing::None,
-                _ => Framing::Length(sent.len() as u64),
-            };
-            let key = write_request(view, client, account, (&cleared, framing, false));
-            client.request.extend_from_slice(sent);
-            client.inbound.consume(used);
-            account.bytes_in = body.len() as u64;
-            Ok(Ready {
-                cleared,
-                body: Body::Whole,
-                key,
-                accept: None,
-                _held: Some(held),
-            })
+        }
+        let Some(bounds) = bounds else {
+            return conclude_here(shard, view, client, account, (inspection, held)).await;
+        };
+        let (head, used) = (client.head.length, client.head.length + length as usize);
+        let coded = &client.inbound.bytes()[head..used];
+        return match uncode(shard, bounds, coded, &mut held).await {
+            Ok(body) => {
+                let taken = (inspection, body, used, held);
+                conclude_taken(shard, view, client, account, taken).await
+            }
+            Err(denial) => Err(inspection.refuse(denial)),
+        };
+    }
+    let mut body = Vec::new();
+    let mut outcome = decode(client, operation.max_body, &mut body, &mut held).await;
+    account.waited = started.elapsed();
+    if let (Ok(_), Some(bounds)) = (&outcome, bounds) {
+        match uncode(shard, bounds, &body, &mut held).await {
+            Ok(decoded) => body = decoded,
+            Err(denial) => outcome = Err(denial),
         }
     }
+    match outcome {
+        Ok(used) => {
+            let taken = (inspection, body, used, held);
+            conclude_taken(shard, view, client, account, taken).await
+        }
+        Err(denial) => Err(inspection.refuse(denial)),
+    }
+}
+
+/// Has a body looked at that stands behind the head, and writes the request with it.
+async fn conclude_here<S>(
+    shard: &Shard,
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    (inspection, held): (Inspection, Held),
+) -> Result<Ready, Refusal>
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let framing = client.head.framing;
+    let length = match framing {
+        Framing::Length(length) => length,
+        Framing::None | Framing::Chunked | Framing::UntilClose => 0,
+    };
+    let body = Collected::Here(length as usize);
+    let cleared = conclude(shard, view, client, account, (inspection, body)).await?;
+    let instead = cleared.instead();
+    let sent = instead.map_or(framing, |body| Framing::Length(body.len() as u64));
+    let key = write_request(view, client, account, (&cleared, sent, Written::default()));
+    match instead {
+        None => take_whole(client, account),
+        Some(body) => {
+            client.request.extend_from_slice(body);
+            let came = client.head.length + length as usize;
+            client.inbound.consume(came);
+            account.bytes_in = length;
+        }
+    }
+    Ok(Ready {
+        cleared,
+        body: Body::Whole,
+        key,
+        accept: None,
+        _held: Some(held),
+    })
+}
+
+/// Has a body looked at that was taken out of its framing, and of its coding if it had one, and
+/// writes the request with it. `used`: how many bytes it took with its head as it came.
+async fn conclude_taken<S>(
+    shard: &Shard,
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    (inspection, body, used, held): (Inspection, Vec<u8>, usize, Held),
+) -> Result<Ready, Refusal>
+where
+    S: AsyncReadRent + AsyncWriteRent,
+{
+    let written = Written {
+        is_decoded: inspection.coding().is_some(),
+        upgrades: false,
+    };
+    let inspected = (inspection, Collected::Decoded(&body));
+    let cleared = conclude(shard, view, client, account, inspected).await?;
+    let sent = cleared.instead().unwrap_or(&body);
+    // Its length is known now, which spares the backend the chunks.
+    let framing = match client.head.framing {
+        Framing::None => Framing::None,
+        _ => Framing::Length(sent.len() as u64),
+    };
+    let key = write_request(view, client, account, (&cleared, framing, written));
+    client.request.extend_from_slice(sent);
+    client.inbound.consume(used);
+    account.bytes_in = body.len() as u64;
+    Ok(Ready {
+        cleared,
+        body: Body::Whole,
+        key,
+        accept: None,
+        _held: Some(held),
+    })
+}
+
+/// What is peculiar to a request that is sent on.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    /// A coding was taken off its body.
+    is_decoded: bool,
+    /// It asks to switch to WebSocket, and may.
+    upgrades: bool,
 }
 
 /// Writes the head for the backend into `client.request`, and tells what a hash goes by.
@@ -392,7 +457,7 @@ fn write_request<S: AsyncWriteRent>(
     view: &View,
     client: &mut Client<S>,
     account: &mut Account,
-    (cleared, framing, upgrades): (&Cleared, Framing, bool),
+    (cleared, framing, written): (&Cleared, Framing, Written),
 ) -> Option<u64> {
     account.principal = cleared.principal().cloned();
     let operation = &view.snapshot.catalogue.operations()[cleared.operation()];
@@ -405,7 +470,8 @@ fn write_request<S: AsyncWriteRent>(
         chain: &client.chain,
         trace: &account.trace,
         framing,
-        upgrades,
+        is_decoded: written.is_decoded,
+        upgrades: written.upgrades,
     };
     outgoing.write(cleared, &mut out);
     client.request = out;

@@ -112,6 +112,7 @@ pub fn decide(
             Some(body) => Framing::Length(body.len() as u64),
             None => head.framing,
         },
+        is_decoded: false,
         upgrades: false,
     };
     outgoing.write(&cleared, &mut out);

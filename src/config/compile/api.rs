@@ -483,7 +483,10 @@ impl Compiler<'_, '_> {
                     scopes: Box::default(),
                     ownership: self.ownership(extra, &segments(&template), authentication),
                 };
-                let contract = self.graphql(extra, &method.value, Contract::none());
+                let own = extra.map(|extra| &extra.requests);
+                let codings = request::codings(self.reader, &api.requests, own);
+                let contract = Contract::none().with_codings(codings);
+                let contract = self.graphql(extra, &method.value, contract);
                 let declaration = self.declaration(Outline {
                     template: template.clone(),
                     id: &id,

@@ -3,8 +3,10 @@
 use crate::config::file::Requests;
 use crate::config::reader::{At, Reader};
 use crate::policy::contract::Contract;
+use crate::policy::contract::codings::Codings;
 use crate::policy::contract::parameters::Unknown;
 use crate::policy::contract::schema::Undeclared;
+use crate::proto::coding::Coding;
 
 /// The contract of one operation, as strict as the configuration wants it.
 pub fn compile(
@@ -21,10 +23,32 @@ pub fn compile(
         Some(word) => contract.with_unknown_fields(unknown_fields(reader, word)),
         None => contract,
     };
-    match query {
+    let contract = match query {
         Some(word) => contract.with_unknown_query(unknown_query(reader, word)),
         None => contract,
-    }
+    };
+    let accept = own.and_then(|own| own.check_accept.as_ref());
+    let contract = match accept.or(api.check_accept.as_ref()) {
+        Some(At { value: true, .. }) => contract.with_accept_check(),
+        _ => contract,
+    };
+    contract.with_codings(codings(reader, api, own))
+}
+
+/// In which codings bodies may come.
+pub fn codings(reader: &Reader<'_>, api: &Requests, own: Option<&Requests>) -> Codings {
+    let own = own.filter(|own| !own.encodings.is_empty());
+    let names = own.map_or(&api.encodings, |own| &own.encodings);
+    let allowed = names.iter().filter_map(|name| {
+        let mut all = Coding::ALL.into_iter();
+        let found = all.find(|coding| coding.name() == name.value);
+        if found.is_none() {
+            let message = format!("no body is decoded from \"{}\"", name.value);
+            reader.error(name.position, message, "write \"gzip\" or \"deflate\"");
+        }
+        found
+    });
+    Codings::new(allowed.collect())
 }
 
 fn unknown_fields(reader: &Reader<'_>, word: &At<String>) -> Undeclared {
@@ -62,6 +86,10 @@ pub fn refuse(reader: &Reader<'_>, requests: &Requests) {
     if let Some(word) = &requests.unknown_fields {
         let message = "fields are known by a description only";
         reader.error(word.position, message, "add `openapi`, or remove the key");
+    }
+    if let Some(flag) = &requests.check_accept {
+        let message = "what an operation answers with is known by a description only";
+        reader.error(flag.position, message, "add `openapi`, or remove the key");
     }
     if let Some(word) = &requests.unknown_query {
         let message = "queries are checked by a description only";

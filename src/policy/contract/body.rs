@@ -2,7 +2,7 @@
 //!
 //! A body is either known to be of a declared media type or refused; it is never skipped because
 //! its type is missing, malformed, given twice or under a spelling that a backend may fold into
-//! `Content-Type`. Encoded bodies are refused, as their content has not been seen.
+//! `Content-Type`.
 
 use crate::policy::contract::forms::{Form, Memory, Text};
 use crate::policy::contract::media_type::{MediaRange, MediaType};
@@ -52,7 +52,7 @@ pub struct Lengths {
 pub struct RequestBody {
     pub required: bool,
     media: Box<[Media]>,
-    /// `Content-Type` and `Content-Encoding` in all spellings that backends take for them.
+    /// `Content-Type` in all spellings that backends take for it.
     names: SealedNames,
 }
 
@@ -88,7 +88,7 @@ impl RequestBody {
         RequestBody {
             required,
             media: media.into(),
-            names: SealedNames::new(["Content-Type", "Content-Encoding"]),
+            names: SealedNames::new(["Content-Type"]),
         }
     }
 
@@ -119,11 +119,13 @@ impl RequestBody {
         }
     }
 
-    /// What is known of the body to come; none for no body.
+    /// What is known of the body to come; none for no body. The length of one that `is_coded` says
+    /// nothing about its content.
     pub fn check_head(
         &self,
         head: &RequestHead,
         bytes: &[u8],
+        is_coded: bool,
     ) -> Result<Option<Announced>, Refused> {
         if !is_announced(head.framing) {
             return match self.required {
@@ -139,7 +141,9 @@ impl RequestBody {
         let media = found.ok_or((Denial::UndeclaredMediaType, "content"))?;
         let own = &self.media[media];
         let boundary = own.check_type(&media_type)?;
-        if let (Content::Bytes(lengths), Framing::Length(length)) = (&own.content, head.framing) {
+        if let (Content::Bytes(lengths), Framing::Length(length)) = (&own.content, head.framing)
+            && !is_coded
+        {
             lengths
                 .check(length)
                 .map_err(|rule| (Denial::InvalidBody, rule))?;
@@ -185,7 +189,7 @@ impl RequestBody {
         }
     }
 
-    /// The one `Content-Type`; no content coding but `identity` (RFC 9110 section 8.4).
+    /// The one `Content-Type`.
     fn content_type<'a>(
         &self,
         head: &RequestHead,
@@ -196,14 +200,6 @@ impl RequestBody {
             let (name, value) = (field.name.of(bytes), field.value.of(bytes));
             if field.kind != Kind::ContentType && !self.names.cover(name) {
                 continue;
-            }
-            // The two names differ in length in every spelling.
-            let is_coding = name.len() == "Content-Encoding".len();
-            if is_coding && value.eq_ignore_ascii_case(b"identity") {
-                continue;
-            }
-            if is_coding {
-                return Err((Denial::EncodedBody, "content-encoding"));
             }
             if field.kind != Kind::ContentType {
                 return Err((Denial::UndeclaredMediaType, "alias"));

@@ -4,7 +4,9 @@
 //! first sees the head, and says then whether it has to see the body too; a [`ResponseContract`] does
 //! the same for a response.
 
+pub mod accept;
 pub mod body;
+pub mod codings;
 pub mod field_names;
 pub mod fields;
 pub mod forms;

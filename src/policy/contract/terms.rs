@@ -6,7 +6,9 @@
 
 use std::fmt;
 
+use crate::policy::contract::accept::Produced;
 use crate::policy::contract::body::{Announced, Content, Media, RequestBody, is_announced};
+use crate::policy::contract::codings::Codings;
 use crate::policy::contract::forms::Memory;
 use crate::policy::contract::graphql::{self, Endpoint};
 use crate::policy::contract::media_type::MediaRange;
@@ -15,6 +17,7 @@ use crate::policy::contract::parameters::{Parameters, Unknown};
 use crate::policy::contract::reading::Texts;
 use crate::policy::contract::schema::{self, Schema, Undeclared, Wanted};
 use crate::policy::denial::Denial;
+use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
 
@@ -62,16 +65,24 @@ impl fmt::Display for Detail {
 pub struct Body {
     /// What is known of a body that has to be seen.
     announced: Option<Announced>,
+    /// The coding that has to be taken off it first.
+    coding: Option<Coding>,
+    /// It is in a coding that is not taken off.
+    is_opaque: bool,
 }
 
 /// The contract of one operation.
 pub struct Contract {
     /// None: nothing is checked.
     terms: Option<Terms>,
+    codings: Codings,
 }
 
 struct Terms {
     parameters: Parameters,
+    /// What the operation answers with, and whether a client that accepts none of it is refused.
+    produced: Produced,
+    checks_accept: bool,
     page: Option<Page>,
     /// Of bodies.
     unknown: Undeclared,
@@ -89,19 +100,27 @@ struct GraphqlTerms {
 impl Contract {
     /// For a backend without a description: nothing is checked.
     pub fn none() -> Contract {
-        Contract { terms: None }
+        Contract {
+            terms: None,
+            codings: Codings::default(),
+        }
     }
 
     /// `body`: none refuses every body.
     pub fn new(parameters: Parameters, body: Option<RequestBody>) -> Contract {
         let terms = Terms {
             parameters,
+            produced: Produced::default(),
+            checks_accept: false,
             page: None,
             unknown: Undeclared::default(),
             body,
             graphql: None,
         };
-        Contract { terms: Some(terms) }
+        Contract {
+            terms: Some(terms),
+            codings: Codings::default(),
+        }
     }
 
     /// The same for a GraphQL endpoint. Without a description its requests have the form that
@@ -110,7 +129,10 @@ impl Contract {
     pub fn with_graphql(self, endpoint: Endpoint, is_get: bool) -> Contract {
         let mut terms = self.terms.unwrap_or_else(|| undescribed(is_get));
         terms.graphql = Some(GraphqlTerms { endpoint, is_get });
-        Contract { terms: Some(terms) }
+        Contract {
+            terms: Some(terms),
+            codings: self.codings,
+        }
     }
 
     /// Whether requests are checked as GraphQL.
@@ -127,6 +149,35 @@ impl Contract {
             terms.page = Some(page);
         }
         self
+    }
+
+    /// What the operation answers with.
+    #[must_use]
+    pub fn with_produced(mut self, produced: Produced) -> Contract {
+        if let Some(terms) = &mut self.terms {
+            terms.produced = produced;
+        }
+        self
+    }
+
+    /// Refuses clients that accept nothing of what the operation answers with.
+    #[must_use]
+    pub fn with_accept_check(mut self) -> Contract {
+        if let Some(terms) = &mut self.terms {
+            terms.checks_accept = true;
+        }
+        self
+    }
+
+    /// In which codings bodies may come.
+    #[must_use]
+    pub fn with_codings(self, codings: Codings) -> Contract {
+        Contract { codings, ..self }
+    }
+
+    /// The codings that are taken off bodies.
+    pub fn codings(&self) -> &[Coding] {
+        self.codings.allowed()
     }
 
     /// What becomes of query parameters that are not declared.
@@ -167,9 +218,10 @@ impl Contract {
 
     /// Whether there are requests whose body has to be seen.
     pub fn reads_body(&self) -> bool {
-        self.terms.as_ref().is_some_and(|terms| {
+        let decodes = !self.codings.allowed().is_empty();
+        self.terms.as_ref().map_or(decodes, |terms| {
             let body = terms.body.as_ref();
-            body.is_some_and(|body| body.has_schema() || terms.reads_graphql())
+            body.is_some_and(|body| decodes || body.has_schema() || terms.reads_graphql())
         })
     }
 
@@ -182,24 +234,41 @@ impl Contract {
     ) -> Result<Body, Denial> {
         scratch.begin();
         scratch.noted = None;
-        let Some(terms) = &self.terms else {
-            return Ok(Body::default());
+        let is_announced = is_announced(head.framing);
+        let coding = match is_announced {
+            true => self.codings.check(head, bytes),
+            false => Ok(None),
         };
+        let Some(terms) = &self.terms else {
+            return Ok(Body {
+                announced: None,
+                is_opaque: coding.is_err(),
+                coding: coding.unwrap_or_default(),
+            });
+        };
+        if terms.checks_accept && !terms.produced.satisfies(head, bytes) {
+            return Err(scratch.refuse(Denial::NotAcceptable, "header", "Accept", "accept"));
+        }
         terms.parameters.check(head, bytes, path, scratch)?;
         let query = head.query.map_or(&[][..], |query| query.of(bytes));
         if let Some(page) = &terms.page {
             page.check(query, scratch)?;
         }
         terms.check_graphql_head(query, scratch)?;
-        let is_announced = is_announced(head.framing);
         let outcome = match &terms.body {
             Some(_) if terms.reads_graphql() && !is_announced => {
                 Err((Denial::MissingBody, "required"))
             }
-            Some(body) => body.check_head(head, bytes).map(|announced| Body {
-                announced: announced.filter(|&announced| {
-                    body.reads(announced, head.framing) || terms.reads_graphql()
-                }),
+            Some(body) => coding.and_then(|coding| {
+                let announced = body.check_head(head, bytes, coding.is_some())?;
+                let reads = |announced: &Announced| {
+                    body.reads(*announced, head.framing) || terms.reads_graphql()
+                };
+                Ok(Body {
+                    announced: announced.filter(|each| coding.is_some() || reads(each)),
+                    coding,
+                    is_opaque: false,
+                })
             }),
             None if is_announced => Err((Denial::UndeclaredBody, "requestBody")),
             None => Ok(Body::default()),
@@ -312,6 +381,8 @@ fn undescribed(is_get: bool) -> Terms {
             true => Parameters::new(graphql::parameters(), &[]),
             false => Parameters::new(Vec::new(), &[]),
         },
+        produced: Produced::default(),
+        checks_accept: false,
         page: None,
         unknown: Undeclared::default(),
         body: (!is_get).then(|| RequestBody::new(true, json.into_iter().collect())),
@@ -322,7 +393,17 @@ fn undescribed(is_get: bool) -> Terms {
 impl Body {
     /// Whether the contract has to see the body before it may be sent on.
     pub fn is_read(self) -> bool {
-        self.announced.is_some()
+        self.announced.is_some() || self.coding.is_some()
+    }
+
+    /// The coding that has to be taken off the body before it is looked at.
+    pub fn coding(self) -> Option<Coding> {
+        self.coding
+    }
+
+    /// Whether nobody can look into the body.
+    pub fn is_opaque(self) -> bool {
+        self.is_opaque
     }
 }
 

@@ -4,9 +4,14 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
+use crate::proto::coding::{Coding, Decoder, Fault};
 use crate::proto::transcode::Transcoder;
+use crate::shard::Shard;
 use crate::shard::connection::{Client, fill};
 use crate::shard::load::Held;
+
+/// How much of a coded body is decoded in one turn: at most a hundred times as much comes out.
+const PIECE: usize = 4 * 1024;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -69,6 +74,33 @@ where
         client.inbound.remove(client.head.length..at);
         at = client.head.length;
         read_body(client).await?;
+    }
+}
+
+/// Takes a coding off a whole body, with turns for the others on this shard in between.
+pub async fn uncode(
+    shard: &Shard,
+    (coding, max): (Coding, usize),
+    coded: &[u8],
+    held: &mut Held,
+) -> Result<Vec<u8>, Denial> {
+    let mut decoder = Decoder::new(coding, max);
+    for (index, piece) in coded.chunks(PIECE).enumerate() {
+        if index > 0 {
+            shard.give_way().await;
+        }
+        decoder.feed(piece).map_err(refused)?;
+        if !held.grow_to(coded.len() + decoder.decoded()) {
+            return Err(Denial::Overloaded);
+        }
+    }
+    decoder.finish().map_err(refused)
+}
+
+fn refused(fault: Fault) -> Denial {
+    match fault {
+        Fault::Malformed => Denial::InvalidCoding,
+        Fault::TooLarge => Denial::BodyTooLarge,
     }
 }
 

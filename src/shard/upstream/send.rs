@@ -30,6 +30,8 @@ pub struct Outgoing<'a> {
     pub chain: &'a Chain,
     pub trace: &'a Trace,
     pub framing: Framing,
+    /// A coding was taken off the body.
+    pub is_decoded: bool,
     /// The client asks to switch to WebSocket, which the operation allows.
     pub upgrades: bool,
 }
@@ -56,8 +58,9 @@ impl Outgoing<'_> {
                 .contract
                 .added_pair(head.query.map_or(&[][..], |query| query.of(bytes))),
             keeps_pair: declares.as_ref().map(|declares| declares as &Keeps<'_>),
+            is_decoded: self.is_decoded,
             unwanted,
-            is_rewritten: cleared.instead().is_some(),
+            is_rewritten: self.is_decoded || cleared.instead().is_some(),
         };
         encode::request(out, forwarded);
         if unwanted.is_some() {

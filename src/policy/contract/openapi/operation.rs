@@ -1,11 +1,13 @@
 //! The operations of a document: its paths, their methods, and the names that hold it together.
 
 use ahash::AHashMap;
+use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::policy::contract::Contract;
+use crate::policy::contract::accept::Produced;
 use crate::policy::contract::openapi::lint::Found;
-use crate::policy::contract::openapi::node::{Node, Report, sorted};
+use crate::policy::contract::openapi::node::{Node, Report, lookup, sorted};
 use crate::policy::contract::openapi::{
     DeclaredParameter, Document, Operation, content, parameter, response, security, server,
 };
@@ -223,7 +225,8 @@ impl<'d> Reader<'d> {
             security,
             parameters: parameters.iter().map(DeclaredParameter::of).collect(),
             responses,
-            contract: Contract::new(Parameters::new(parameters, &template), body),
+            contract: Contract::new(Parameters::new(parameters, &template), body)
+                .with_produced(produced(&self.report.document.tree.root, at.value)),
             template,
         });
     }
@@ -322,6 +325,19 @@ impl<'d> Reader<'d> {
             }
         }
     }
+}
+
+/// The media types of the good answers; what is wrong with them is told where they are enforced.
+fn produced(root: &Value, operation: &Value) -> Produced {
+    let responses = operation["responses"].as_object().into_iter().flatten();
+    let good = responses.filter(|(status, _)| status.starts_with('2'));
+    let good = good.map(|(_, response)| match response["$ref"].as_str() {
+        Some(reference) => lookup(root, reference).map_or(response, |found| found.value),
+        None => response,
+    });
+    let types = good.flat_map(|response| response["content"].as_object().into_iter().flatten());
+    let types = types.map(|(name, _)| name.split(';').next().unwrap_or(name).trim().into());
+    Produced::new(types.collect())
 }
 
 /// Why no canonical path ever has this segment.

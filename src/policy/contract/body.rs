@@ -6,6 +6,7 @@
 
 use crate::policy::contract::forms::{Form, Memory, Text};
 use crate::policy::contract::media_type::{MediaRange, MediaType};
+use crate::policy::contract::records::Records;
 use crate::policy::contract::schema::Schema;
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
@@ -39,6 +40,8 @@ pub enum Content {
     /// `multipart/form-data`.
     Parts(Form),
     Text(Text),
+    /// Sequences of JSON documents.
+    Records(Records),
 }
 
 /// How many bytes a body has.
@@ -98,7 +101,11 @@ impl RequestBody {
             Content::Unread => false,
             // A length that is told was judged with the head.
             Content::Bytes(_) => !matches!(framing, Framing::Length(_)),
-            Content::Json(_) | Content::Form(_) | Content::Parts(_) | Content::Text(_) => true,
+            Content::Json(_)
+            | Content::Form(_)
+            | Content::Parts(_)
+            | Content::Text(_)
+            | Content::Records(_) => true,
         }
     }
 
@@ -115,7 +122,8 @@ impl RequestBody {
             | Content::Bytes(_)
             | Content::Form(_)
             | Content::Parts(_)
-            | Content::Text(_) => None,
+            | Content::Text(_)
+            | Content::Records(_) => None,
         }
     }
 
@@ -178,6 +186,7 @@ impl RequestBody {
             Content::Form(form) => form.check_encoded(body, memory),
             Content::Parts(form) => form.check_parts(body, announced.boundary.bytes(), memory),
             Content::Text(text) => text.check(body, memory),
+            Content::Records(records) => records.check(body, memory),
         }
     }
 
@@ -185,7 +194,7 @@ impl RequestBody {
     pub fn has_values(&self, announced: Announced) -> bool {
         match self.media[announced.media].content {
             Content::Json(_) | Content::Form(_) | Content::Parts(_) => true,
-            Content::Unread | Content::Bytes(_) | Content::Text(_) => false,
+            Content::Unread | Content::Bytes(_) | Content::Text(_) | Content::Records(_) => false,
         }
     }
 
@@ -233,10 +242,12 @@ impl Media {
                     return Err(refused("charset"));
                 }
             }
-            Content::Form(_) | Content::Text(_) | Content::Parts(_) if !media_type.has_utf8() => {
+            Content::Form(_) | Content::Text(_) | Content::Parts(_) | Content::Records(_)
+                if !media_type.has_utf8() =>
+            {
                 return Err(refused("charset"));
             }
-            Content::Form(_) | Content::Text(_) => {}
+            Content::Form(_) | Content::Text(_) | Content::Records(_) => {}
             Content::Parts(_) => {
                 let boundary = media_type.parameter("boundary");
                 let boundary = boundary.filter(|text| is_boundary(text));

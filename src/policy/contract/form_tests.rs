@@ -382,6 +382,48 @@ fn fields_of_a_form_can_be_looked_up() {
 }
 
 #[test]
+fn records_are_checked_each_or_all_together() {
+    let each = "{application/x-ndjson: {schema: {type: object, required: [a], additionalProperties: false, properties: {a: {type: integer}}}}, application/json-seq: {schema: {type: array, maxItems: 2, uniqueItems: true, items: {type: integer}}}}";
+    let operation = operation("3.1.0", each);
+    let check =
+        |media_type: &str, body: &str| send(&operation.contract, media_type, body.as_bytes());
+    let lines = "application/x-ndjson";
+    assert_eq!(check(lines, "{\"a\":1}\n{\"a\":2}\n"), Ok(()));
+    assert_eq!(
+        check("Application/X-NDJSON; charset=utf-8", "{\"a\":1}"),
+        Ok(())
+    );
+    for (body, name, rule) in [
+        ("{\"a\":1}\n{\"a\":\"x\"}\n{", "/1/a", "type"),
+        ("{\"a\":1}\n{\"b\":1}", "/1/b", "additionalProperties"),
+        ("{\"a\":1}\n\n{\"a\":1}", "/1", "record"),
+        ("{\"a\":1}{\"a\":2}", "/0", "json"),
+        ("{\"a\":1},{\"a\":2}", "/0", "json"),
+        ("[{\"a\":1}]", "/0", "type"),
+        ("{\"a\":1,\n\"a\":2}", "/0", "json"),
+        ("{\"a\":1,\"a\":2}", "/0/a", "unique names"),
+    ] {
+        assert_eq!(
+            check(lines, body).map_err(|found| found.2),
+            Err(rule),
+            "{body}"
+        );
+        assert!(
+            check(lines, body).unwrap_err().1.starts_with(&name[..2]),
+            "{body}"
+        );
+    }
+    let sequence = "application/json-seq";
+    assert_eq!(check(sequence, "\u{1e}1\n\u{1e}2\n"), Ok(()));
+    let rule = |body: &str| check(sequence, body).unwrap_err().2;
+    assert_eq!(rule("\u{1e}1\n\u{1e}2\n\u{1e}3\n"), "maxItems");
+    assert_eq!(rule("\u{1e}1\n\u{1e}1.0\n"), "uniqueItems");
+    assert_eq!(rule("\u{1e}1,2\n"), "json");
+    assert_eq!(rule("\u{1e}1\n2\n"), "record");
+    assert_eq!(rule("\u{1e}1"), "record");
+}
+
+#[test]
 fn schemas_that_speak_of_themselves_are_read_once() {
     let text = "openapi: 3.1.0\npaths:\n  /a:\n    post:\n      operationId: a\n      requestBody: {content: {application/x-www-form-urlencoded: {schema: {$ref: '#/components/schemas/T'}}}}\ncomponents:\n  schemas:\n    T: {type: object, properties: {a: {$ref: '#/components/schemas/T'}, b: {type: array, items: {$ref: '#/components/schemas/T'}}, c: {allOf: [{$ref: '#/components/schemas/T'}, {$ref: '#/components/schemas/T'}]}}}\n";
     let document = Document::read(FilePath::new("a.yaml"), text).unwrap();

@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod page;
 pub mod parameters;
 pub mod reading;
+pub mod records;
 pub mod response;
 pub mod schema;
 

@@ -9,6 +9,7 @@ use crate::policy::contract::openapi::content::{compile, well_formed};
 use crate::policy::contract::openapi::form::{self, Kind};
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::reading::{Nesting, Shape};
+use crate::policy::contract::records::{Cut, Records};
 use crate::policy::contract::schema::Direction;
 
 const MEDIA_TYPE: [&str; 4] = ["schema", "example", "examples", "encoding"];
@@ -76,11 +77,24 @@ fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Med
         (Some(schema), None) if is_json => {
             Content::Json(compile(report, &schema, Direction::Request)?)
         }
+        (Some(schema), None) if Cut::of(range.essence()).is_some() => {
+            records(report, &range, &schema)?
+        }
         (Some(schema), None) => other(report, &range, &schema)?,
         (None, _) if is_json => Content::Json(well_formed(report, node)?),
         (None, _) => Content::Unread,
     };
     Some(Media { range, content })
+}
+
+/// Documents one after the other: the schema speaks of each, or of all of them as an array.
+fn records<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> Option<Content> {
+    let shape = Shape::of(&report.document.tree.root, schema.value);
+    Some(Content::Records(Records {
+        cut: Cut::of(range.essence())?,
+        is_array: shape.is_array(),
+        schema: compile(report, schema, Direction::Request)?,
+    }))
 }
 
 /// A body of a type whose content has no structure that is known.

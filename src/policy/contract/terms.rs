@@ -305,7 +305,10 @@ impl Contract {
                 })
             }
         };
-        let outcome = outcome.and_then(|()| terms.check_graphql_body(body, scratch));
+        // What goes on is what is judged.
+        let instead = scratch.instead().map(<[u8]>::to_vec);
+        let sent = instead.as_deref().unwrap_or(body);
+        let outcome = outcome.and_then(|()| terms.check_graphql_body(sent, scratch));
         let has_values = declared.has_values(announced) || terms.reads_graphql();
         scratch.has_body = outcome.is_ok() && has_values;
         outcome

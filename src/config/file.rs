@@ -208,6 +208,7 @@ pub struct Answers {
     pub responses: Option<At<String>>,
     pub headers: Vec<At<String>>,
     pub max_body: Option<At<Size>>,
+    pub leaks: Option<At<String>>,
     pub masks: Vec<Mask>,
 }
 
@@ -498,6 +499,7 @@ fn answers(table: &Table<'_, '_>) -> Answers {
         responses: table.optional("responses"),
         headers: table.list("response_headers"),
         max_body: table.optional("max_response_body"),
+        leaks: table.optional("leaks"),
         masks: table.tables("mask", mask),
     }
 }

@@ -10,6 +10,7 @@ use crate::policy::authz::Requirement;
 use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::identity::Principal;
 use crate::policy::inspector::Inspector;
+use crate::policy::leak::Watch;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
 use crate::policy::waf::stage::Protection;
@@ -47,6 +48,8 @@ pub struct Operation {
     pub contract: Contract,
     /// None: responses are not checked.
     pub response: Option<ResponseContract>,
+    /// None: answers are not searched for leaks.
+    pub leaks: Option<Watch>,
     /// Whether `contract` comes from a description.
     pub is_covered: bool,
     /// None: requests are not inspected by the WAF.
@@ -223,6 +226,7 @@ mod tests {
                 limits: Limits::default(),
                 contract: Contract::none(),
                 response: None,
+                leaks: None,
                 is_covered: false,
                 max_body: 0,
                 identity: Box::default(),

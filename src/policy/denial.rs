@@ -115,6 +115,8 @@ pub enum Denial {
     ResponseTooLarge,
     /// The answer holds more items than may leave at once.
     TooManyItems,
+    /// The answer tells what nobody outside should know.
+    LeakDetected,
 }
 
 impl Denial {
@@ -158,6 +160,7 @@ impl Denial {
             Denial::InvalidResponse,
             Denial::ResponseTooLarge,
             Denial::TooManyItems,
+            Denial::LeakDetected,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
@@ -197,7 +200,8 @@ impl Denial {
             Denial::UndeclaredResponse
             | Denial::InvalidResponse
             | Denial::ResponseTooLarge
-            | Denial::TooManyItems => Stage::Response,
+            | Denial::TooManyItems
+            | Denial::LeakDetected => Stage::Response,
         }
     }
 
@@ -302,6 +306,7 @@ impl Denial {
                 "too-many-items",
                 "The backend's answer holds too many items",
             ),
+            Denial::LeakDetected => (502, "withheld-response", "The backend's answer is withheld"),
             Denial::ResponseTooLarge => (
                 502,
                 "response-too-large",

@@ -8,6 +8,7 @@ use crate::policy::contract::Detail;
 use crate::policy::contract::response::Expected;
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
+use crate::policy::leak::Watch;
 use crate::policy::pipeline::State;
 use crate::proto::head::{Field, ResponseHead};
 
@@ -103,7 +104,14 @@ impl Passed {
         };
         let sees = |names: &[Box<str>]| reader.is_some_and(|reader| reader.is_any_of(names));
         let outcome = contract.check_body(self.expected, body, &sees, &mut state.scratch);
-        judged(outcome, self.reported, state)
+        let passed = judged(outcome, self.reported, state)?;
+        let Some(watch) = &operation.leaks else {
+            return Ok(passed);
+        };
+        match passed.is_changed() {
+            true => passed.watched(watch, state.scratch.rewritten()),
+            false => passed.watched(watch, body),
+        }
     }
 
     /// Whether the body that leaves is that of [`Scratch::rewritten`], and not the one that came.
@@ -113,6 +121,22 @@ impl Passed {
         self.expected.is_changed
     }
 
+    /// Looks for what the answer must not tell.
+    fn watched(mut self, watch: &Watch, body: &[u8]) -> Result<Passed, Fault> {
+        let Some(leak) = watch.leaks.find(body) else {
+            return Ok(self);
+        };
+        let fault = Fault {
+            denial: Denial::LeakDetected,
+            detail: format!("{} at byte {}", leak.rule, leak.at),
+        };
+        if watch.blocks {
+            return Err(fault);
+        }
+        self.reported.get_or_insert(fault);
+        Ok(self)
+    }
+
     /// Judges a body that is longer than [`longest`](Passed::longest). What passes may leave as it
     /// comes.
     pub fn too_long(self, operation: &Operation, state: &mut State) -> Result<Passed, Fault> {
@@ -120,6 +144,11 @@ impl Passed {
             return Ok(self);
         };
         let outcome = contract.too_long(self.expected, &mut state.scratch);
-        judged(outcome, self.reported, state)
+        let passed = judged(outcome, self.reported, state)?;
+        // What must not leak does not leave unread.
+        match (&operation.leaks, passed.reported.clone()) {
+            (Some(Watch { blocks: true, .. }), Some(fault)) => Err(fault),
+            _ => Ok(passed),
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod denial;
 pub mod egress;
 pub mod identity;
 pub mod inspector;
+pub mod leak;
 pub mod pipeline;
 pub mod ratelimit;
 pub mod route;

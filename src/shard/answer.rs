@@ -139,6 +139,7 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::UndeclaredResponse
         | Denial::InvalidResponse
         | Denial::ResponseTooLarge
+        | Denial::LeakDetected
         | Denial::InspectorRefused
         | Denial::InspectorFailed
         | Denial::TooManyItems => return None,

@@ -51,6 +51,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             limits: Limits::default(),
             contract: Contract::none(),
             response: None,
+            leaks: None,
             is_covered: false,
             max_body: 1 << 20,
             identity: Box::default(),

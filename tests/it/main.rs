@@ -14,6 +14,7 @@ mod import;
 mod inspector;
 mod json_schema;
 mod layers;
+mod leak;
 mod leaving;
 mod listener;
 mod operation;

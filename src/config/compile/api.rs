@@ -1,5 +1,6 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::compile::inspector::Inspectors;
@@ -22,6 +23,7 @@ use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::{Items, Responses};
 use crate::policy::contract::schema::MaskKey;
 use crate::policy::contract::{Contract, ResponseContract};
+use crate::policy::leak::{Leaks, Watch};
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
 use crate::policy::snapshot::Snapshot;
@@ -73,6 +75,8 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
     let waf = waf::Sets::compile(reader, file);
     let inspectors = Inspectors::compile(reader, file);
     let mask_key = mask::key(reader, &file.server);
+    // The rules are ours: that they compile is seen by a test.
+    let leaks = Leaks::compile().ok().map(Arc::new);
     let names = Names {
         issuers: file
             .issuers
@@ -103,6 +107,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             lint: &file.lint,
             inspectors: &inspectors,
             mask_key: &mask_key,
+            leaks: leaks.as_ref(),
         };
         placed.extend(compiler.declarations());
     }
@@ -156,6 +161,7 @@ struct Compiler<'c, 't> {
     lint: &'c file::Lints,
     inspectors: &'c Inspectors,
     mask_key: &'c MaskKey,
+    leaks: Option<&'c Arc<Leaks>>,
 }
 
 impl Compiler<'_, '_> {
@@ -423,6 +429,13 @@ impl Compiler<'_, '_> {
         response::compile(self.reader, &self.api.answers, own, described)
     }
 
+    /// Only what a contract reads is searched.
+    fn leaks(&self, extra: Option<&file::Operation>, is_read: bool) -> Option<Watch> {
+        let own = extra.map(|extra| &extra.answers);
+        let watch = response::watch(self.reader, self.leaks, &self.api.answers, own);
+        watch.filter(|_| is_read)
+    }
+
     fn undescribed(&self) -> Vec<Placed> {
         let api = self.api;
         let own = api.operations.iter().map(|(_, own)| &own.answers);
@@ -612,6 +625,7 @@ impl Compiler<'_, '_> {
                 authentication: outline.authentication,
                 requirement: outline.requirement,
                 contract: outline.contract,
+                leaks: self.leaks(extra, outline.response.is_some()),
                 response: outline.response,
                 is_covered: outline.is_covered,
                 waf,

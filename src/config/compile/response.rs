@@ -1,14 +1,16 @@
 //! What the configuration says about the responses of described operations.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::config::compile::{collection, mask};
+use crate::config::compile::{collection, mask, one_of};
 use crate::config::file;
 use crate::config::reader::{At, Reader};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::ResponseContract;
 use crate::policy::contract::response::{Enforcement, Items, Responses};
 use crate::policy::contract::schema::MaskKey;
+use crate::policy::leak::{Leaks, Watch};
 
 /// Longest body that is read when nothing else is said.
 const BODY: usize = 1024 * 1024;
@@ -106,6 +108,25 @@ fn refuse_unread(
     }
 }
 
+/// How the answers of an operation are searched for leaks. None: not at all.
+pub fn watch(
+    reader: &Reader<'_>,
+    leaks: Option<&Arc<Leaks>>,
+    api: &file::Answers,
+    own: Option<&file::Answers>,
+) -> Option<Watch> {
+    let word = own.and_then(|own| own.leaks.as_ref());
+    let modes = [
+        ("detect", Some(false)),
+        ("block", Some(true)),
+        ("off", None),
+    ];
+    let word = word.or(api.leaks.as_ref());
+    let blocks = one_of(reader, word, &modes, Some(false))?;
+    let leaks = leaks.cloned()?;
+    Some(Watch { leaks, blocks })
+}
+
 /// None: not at all.
 fn enforcement(reader: &Reader<'_>, word: &At<String>) -> Option<Enforcement> {
     match word.value.as_str() {
@@ -125,6 +146,7 @@ fn enforcement(reader: &Reader<'_>, word: &At<String>) -> Option<Enforcement> {
 /// Where there is no description there is nothing to check responses by.
 pub fn refuse(reader: &Reader<'_>, answers: &file::Answers) {
     let words = answers.responses.iter().chain(&answers.headers);
+    let words = words.chain(&answers.leaks);
     let sizes = answers.max_body.iter().map(|at| at.position);
     let masks = answers.masks.iter().map(|mask| mask.position);
     for position in words.map(|at| at.position).chain(sizes).chain(masks) {

@@ -2,6 +2,7 @@
 //! read from the directory that PORTCULLIS_CONFORMANCE names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod packaged;
 mod published;
 mod regression;
 mod request;

@@ -335,6 +335,86 @@ fn stripped_bodies() {
     assert!(stripped > 200, "only {stripped} bodies were changed");
 }
 
+/// One that the direct walk takes whole: what it accepts the walk along the index, two other
+/// readers of JSON and another validator accept as well.
+#[test]
+fn bodies_read_directly() {
+    let schema = serde_json::json!({"additionalProperties": {"anyOf": [{}]}, "properties": {
+        "a": {"type": ["array", "integer", "null"], "items": {"type": ["number", "string", "object", "array"], "maximum": 1000}},
+        "b": {"type": "string", "maxLength": 8}, "c": {"enum": ["x", 1, null]}}});
+    let plain = {
+        let mut plain = schema.clone();
+        plain["additionalProperties"] = serde_json::json!({});
+        plain
+    };
+    let reference = jsonschema::validator_for(&schema).unwrap();
+    let [direct, indexed] =
+        [&plain, &schema].map(|each| Schema::compile(each, "", Dialect::OpenApi31).unwrap());
+    let mut scratch = Scratch::default();
+    fuzz("json", |bytes| {
+        let accepted = direct.check(bytes, &mut scratch).is_ok();
+        let told = String::from_utf8_lossy(bytes);
+        assert_eq!(
+            accepted,
+            indexed.check(bytes, &mut scratch).is_ok(),
+            "{told:?}"
+        );
+        assert_eq!(
+            accepted,
+            direct.violations(bytes, 1, &mut scratch).is_empty(),
+            "{told:?}"
+        );
+        if accepted {
+            let other = serde_json::from_slice::<&serde_json::value::RawValue>(bytes);
+            assert!(other.is_ok(), "{told:?} {other:?}");
+            // Numbers beyond the range of a double are no values there.
+            if let Ok(value) = serde_json::from_slice(bytes) {
+                assert!(reference.is_valid(&value), "{told:?}");
+            }
+        }
+    });
+}
+
+/// Whatever is written as a schema compiles or is refused with a reason, in bounded time, and what
+/// compiles can be checked against.
+#[test]
+fn schemas() {
+    let mut scratch = Scratch::default();
+    fuzz("schema", |bytes| {
+        let Ok(schema) = serde_json::from_slice::<serde_json::Value>(bytes) else {
+            return;
+        };
+        let start = std::time::Instant::now();
+        for dialect in [Dialect::OpenApi30, Dialect::OpenApi31] {
+            match Schema::compile(&schema, "", dialect) {
+                Ok(schema) => {
+                    for body in [
+                        &b"{\"a\":[1,\"b\",{}]}"[..],
+                        b"[[],0.5,null]",
+                        b"\"text\"",
+                        bytes,
+                    ] {
+                        let holds = schema.check(body, &mut scratch).is_ok();
+                        let faults = schema.violations(body, 4, &mut scratch);
+                        assert_eq!(
+                            holds,
+                            faults.is_empty(),
+                            "{:?}",
+                            String::from_utf8_lossy(bytes)
+                        );
+                    }
+                }
+                Err(errors) => assert!(!errors.is_empty()),
+            }
+        }
+        assert!(
+            start.elapsed().as_secs() < 5,
+            "{:?}",
+            String::from_utf8_lossy(bytes)
+        );
+    });
+}
+
 #[test]
 fn documents() {
     fuzz("openapi", |bytes| {

@@ -211,10 +211,28 @@ fn check(draft: &Draft) {
     let departures =
         departures.map(|&(file, schema, count)| ((file.to_owned(), schema.to_owned()), count));
     let Tally { right, all, .. } = tally;
-    println!(
-        "{}: required {} of {}, optional {} of {}",
-        draft.folder, right[0], all[0], right[1], all[1]
-    );
+    for (which, right, all) in [
+        ("required", right[0], all[0]),
+        ("optional", right[1], all[1]),
+    ] {
+        let share = 100.0 * right as f64 / all as f64;
+        println!(
+            "{:>13} {which} {right:>5} of {all:>5} {share:>6.1} %",
+            draft.folder
+        );
+    }
+    for ((file, schema), count) in &tally.wrong {
+        println!(
+            "{:>13} otherwise {count:>4}: {file}, {schema}",
+            draft.folder
+        );
+    }
+    for refused in tally.keywords.iter().chain(&tally.formats) {
+        println!("{:>13} refused at load: {refused}", draft.folder);
+    }
+    for (keyword, told) in &tally.values {
+        println!("{:>13} refused at load: {keyword}: {told}", draft.folder);
+    }
     assert_eq!(tally.wrong, departures.collect(), "answered otherwise");
     assert_eq!(tally.keywords, listed(draft.keywords), "refused keywords");
     assert_eq!(tally.formats, listed(draft.formats), "refused formats");

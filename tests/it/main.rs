@@ -1,6 +1,7 @@
 //! Tests of the whole: one binary, one module per feature.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agreement;
 mod bodies;
 mod check;
 mod connection;

@@ -151,6 +151,24 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
     })
 }
 
+/// The text of a file by its path relative to a description, which it must stand below, also where
+/// links lead elsewhere.
+fn open_beside(description: &std::path::Path, name: &str) -> Result<String, String> {
+    let directory = match description.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    let told = |error: std::io::Error| format!("{name} cannot be read: {error}");
+    let root = directory.canonicalize().map_err(told)?;
+    let file = root.join(name).canonicalize().map_err(told)?;
+    if !file.starts_with(&root) {
+        return Err(format!(
+            "{name} leads out of the directory of the description"
+        ));
+    }
+    std::fs::read_to_string(file).map_err(told)
+}
+
 /// One API on its way into the catalogue.
 struct Compiler<'c, 't> {
     reader: &'c Reader<'t>,
@@ -268,7 +286,8 @@ impl Compiler<'_, '_> {
         };
         let file = self.reader.resolve(&path.value);
         let levels = self.levels();
-        let operations = Document::read(&file, &text).and_then(|document| {
+        let open = |name: &str| open_beside(&file, name);
+        let operations = Document::read_with(&file, &text, &open).and_then(|document| {
             let document = document.with_levels(levels);
             let base = self.api.base_path.as_ref().map(|at| at.value.as_str());
             let base = base.map(|base| if base == "/" { "" } else { base });
@@ -980,4 +999,26 @@ fn segments(template: &[Segment]) -> Vec<(Location, String, usize)> {
             Segment::Literal(_) | Segment::Rest => None,
         });
     named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open_beside;
+
+    #[test]
+    fn other_files_stand_below_the_description_also_behind_links() {
+        let root = std::env::temp_dir().join(format!("portcullis-parts-{}", std::process::id()));
+        let inner = root.join("api");
+        std::fs::create_dir_all(inner.join("parts")).unwrap();
+        std::fs::write(root.join("outside.yaml"), "a: 1").unwrap();
+        std::fs::write(inner.join("parts/inside.yaml"), "b: 2").unwrap();
+        std::os::unix::fs::symlink(root.join("outside.yaml"), inner.join("link.yaml")).unwrap();
+        let description = inner.join("root.yaml");
+        let open = |name: &str| open_beside(&description, name);
+        assert_eq!(open("parts/inside.yaml").as_deref(), Ok("b: 2"));
+        let refused = open("link.yaml").unwrap_err();
+        assert!(refused.contains("leads out"), "{refused}");
+        assert!(open("none.yaml").unwrap_err().contains("cannot be read"));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::Contract;
 use crate::policy::contract::lint::Levels;
+use crate::policy::contract::openapi::bundle::{self, Open, Parts};
 use crate::policy::contract::openapi::lint::{self, Found};
 use crate::policy::contract::openapi::node::{Node, Report, sorted};
 use crate::policy::contract::openapi::operation;
@@ -21,6 +22,8 @@ use crate::policy::route::Segment;
 pub struct Document {
     pub(super) file: PathBuf,
     pub(super) tree: Tree,
+    /// The other files that it is in.
+    parts: Parts,
     pub(super) dialect: Dialect,
     pub(super) levels: Levels,
 }
@@ -71,9 +74,16 @@ pub enum Security {
 }
 
 impl Document {
-    /// Reads the text of `file`. All that is wrong with the text and the outermost keys at once.
+    /// Reads the text of `file`, which refers to no other. All that is wrong with the text and the
+    /// outermost keys at once.
     pub fn read(file: &Path, text: &str) -> Result<Document, Vec<Diagnostic>> {
-        let tree = yaml::read(text).map_err(|faults| {
+        let nothing = |name: &str| Err(format!("{name} is another file, and none is read here"));
+        Document::read_with(file, text, &nothing)
+    }
+
+    /// The same, with other files by their path relative to the directory of `file`.
+    pub fn read_with(file: &Path, text: &str, open: Open<'_>) -> Result<Document, Vec<Diagnostic>> {
+        let mut tree = yaml::read(text).map_err(|faults| {
             let told = faults.into_iter().map(|fault| {
                 Diagnostic::new(file, fault.position, fault.message).with_hint(fault.hint)
             });
@@ -81,6 +91,7 @@ impl Document {
         })?;
         let mut document = Document {
             file: file.to_owned(),
+            parts: bundle::bundle(&mut tree, file, open)?,
             tree,
             dialect: Dialect::OpenApi31,
             levels: Levels::default(),
@@ -139,6 +150,16 @@ impl Document {
     /// not serve a faulty one. `base` (`/v1`, or nothing) stands in place of the servers' path.
     pub fn all_operations(&self, base: Option<&str>) -> Result<Vec<Operation>, Vec<Diagnostic>> {
         operation::read(self, base)
+    }
+
+    /// The file that what a JSON pointer leads to stands in.
+    pub(super) fn file(&self, pointer: &str) -> &Path {
+        let mut parts = self.parts.iter();
+        let found = parts.find(|(place, _)| {
+            let rest = pointer.strip_prefix(place.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        found.map_or(&self.file, |(_, file)| file)
     }
 
     /// Where a JSON pointer leads: the key of a member, the start of an item, or the nearest

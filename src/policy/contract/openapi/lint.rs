@@ -100,7 +100,7 @@ impl<'d> Linter<'d> {
             return;
         }
         let position = self.document.position(pointer);
-        let diagnostic = Diagnostic::new(self.document.file.clone(), position, message);
+        let diagnostic = Diagnostic::new(self.document.file(pointer), position, message);
         let diagnostic = diagnostic.with_hint(hint).at(pointer);
         self.found.push(Found { lint, diagnostic });
     }

@@ -3,8 +3,10 @@
 //! The document is the allow list, so everything in it that bears on a request is either enforced
 //! or an error with its place: nothing is read and then ignored. Not judged are the parts that
 //! describe and do not bind a request or its response: `callbacks`, `links`, `webhooks`, examples,
-//! tags, texts and `x-` extensions. Components are judged where an operation uses them. Only this one file is read: references leave it nowhere.
+//! tags, texts and `x-` extensions. Components are judged where an operation uses them. Other files are read where references name them,
+//! below the directory of the description only.
 
+mod bundle;
 mod content;
 mod document;
 mod form;
@@ -19,7 +21,7 @@ mod security;
 mod server;
 #[cfg(test)]
 mod tests;
-mod yaml;
+pub mod yaml;
 
 pub use document::{DeclaredParameter, Document, Operation, Security};
 pub use lint::Found;

@@ -83,8 +83,12 @@ impl<'d> Report<'d> {
     pub fn note(&mut self, noted: &SchemaLint) {
         let SchemaLint { lint, said } = noted;
         let position = self.document.position(&said.pointer);
-        let mut diagnostic =
-            Diagnostic::new(&self.document.file, position, said.message.clone()).at(&said.pointer);
+        let mut diagnostic = Diagnostic::new(
+            self.document.file(&said.pointer),
+            position,
+            said.message.clone(),
+        )
+        .at(&said.pointer);
         diagnostic.hint = said.hint.clone();
         self.notes.push(Found {
             lint: *lint,
@@ -112,7 +116,8 @@ impl<'d> Report<'d> {
     /// An error at a pointer.
     pub fn at(&mut self, pointer: &str, message: String, hint: Option<String>) {
         let position = self.document.position(pointer);
-        let mut diagnostic = Diagnostic::new(&self.document.file, position, message).at(pointer);
+        let mut diagnostic =
+            Diagnostic::new(self.document.file(pointer), position, message).at(pointer);
         diagnostic.hint = hint;
         self.found.push(diagnostic);
     }
@@ -214,7 +219,7 @@ impl<'d> Report<'d> {
         };
         found
             .map_err(|message| {
-                let hint = "write `#/components/...`: only this file is read";
+                let hint = "write `#/components/...`, or name a file beside this one";
                 self.error(reference, message, hint);
             })
             .ok()

@@ -1,0 +1,187 @@
+//! Schemas against what a gateway would otherwise use, in one run: serde_json and the `jsonschema`
+//! crate. Both arms take turns, so that whatever else the machine does befalls both.
+//!
+//! `cargo bench --bench schema` prints medians and their ratio, then what it takes to load a
+//! description of ten megabytes.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use portcullis::policy::contract::openapi::Document;
+use portcullis::policy::contract::schema::{Dialect, Schema, Scratch};
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Turns of each arm.
+const TURNS: usize = 60;
+
+/// How long one turn takes.
+const TURN: Duration = Duration::from_millis(5);
+
+fn main() {
+    let is_timed = std::env::args().any(|each| each == "--bench" || each == "all");
+    println!(
+        "{:>8} {:>10} {:>10} {:>6} {:>6}",
+        "bytes", "ns", "pair ns", "ratio", "GB/s"
+    );
+    for items in [12, 156, 1632] {
+        compare(&order(items), if is_timed { TURNS } else { 1 });
+    }
+    load(if is_timed { 3_000 } else { 30 });
+}
+
+fn compare(body: &str, turns: usize) {
+    let ours = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
+    let theirs = jsonschema::options().should_validate_formats(true);
+    let theirs = theirs.build(&schema()).expect("a sound schema");
+    let mut scratch = Scratch::default();
+    let mut check = || {
+        let outcome = ours.check(black_box(body.as_bytes()), &mut scratch);
+        assert_eq!(outcome, Ok(()));
+    };
+    let mut pair = || {
+        let value: Value = serde_json::from_str(black_box(body)).expect("a sound body");
+        assert!(theirs.is_valid(&value));
+    };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        ours.push(turn(&mut check));
+        theirs.push(turn(&mut pair));
+    }
+    let (ours, theirs) = (median(ours), median(theirs));
+    let (ratio, rate) = (theirs / ours, body.len() as f64 / ours);
+    println!(
+        "{:>8} {ours:>10.0} {theirs:>10.0} {ratio:>6.2} {rate:>6.2}",
+        body.len()
+    );
+}
+
+/// Nanoseconds of one call.
+fn turn(run: &mut dyn FnMut()) -> f64 {
+    let (start, mut count) = (Instant::now(), 0_u32);
+    while start.elapsed() < TURN {
+        run();
+        count += 1;
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(count)
+}
+
+fn median(mut list: Vec<f64>) -> f64 {
+    list.sort_by(f64::total_cmp);
+    list[list.len() / 2]
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false,
+        "required": ["id", "created", "currency", "customer", "items"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "created": {"type": "string", "format": "date-time"},
+            "currency": {"type": "string", "enum": ["EUR", "USD", "GBP"]},
+            "note": {"type": "string", "maxLength": 280},
+            "customer": {"type": "object", "additionalProperties": false, "required": ["name", "email"],
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "email": {"type": "string", "format": "email"},
+                    "vip": {"type": "boolean"}}},
+            "items": {"type": "array", "minItems": 1, "maxItems": 2000, "items": {
+                "type": "object", "additionalProperties": false, "required": ["sku", "quantity", "price"],
+                "properties": {
+                    "sku": {"type": "string", "pattern": "^[A-Z0-9-]{4,20}$"},
+                    "quantity": {"type": "integer", "minimum": 1, "maximum": 1000},
+                    "price": {"type": "number", "minimum": 0},
+                    "gift": {"type": "boolean"}}}}
+        }
+    })
+}
+
+fn order(items: usize) -> String {
+    let item = |item| json!({"sku": format!("SKU-{item:04}"), "quantity": item % 1000 + 1, "price": 19.99, "gift": item % 2 == 0});
+    json!({
+        "id": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "created": "2026-11-23T10:15:30.123Z",
+        "currency": "EUR", "note": "Please leave the parcel with the neighbours on the second floor.",
+        "customer": {"name": "Alexandra Beispiel-Musterfrau", "email": "alexandra@mail.example", "vip": true},
+        "items": (0..items).map(item).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// The whole way from the text of a description to its operations.
+fn load(resources: usize) {
+    let text = description(resources);
+    let before = resident();
+    let start = Instant::now();
+    let document = Document::read(Path::new("large.yaml"), &text).expect("a sound description");
+    let read = start.elapsed();
+    let operations = document.operations().expect("sound operations");
+    let all = start.elapsed();
+    println!(
+        "description of {:.1} MB, {} operations: read {:.2} s, all {:.2} s, {} MB with the text's tree",
+        text.len() as f64 / 1e6,
+        operations.len(),
+        read.as_secs_f64(),
+        all.as_secs_f64(),
+        resident().saturating_sub(before) / 1024,
+    );
+    drop(document);
+    println!("without it {} MB", resident().saturating_sub(before) / 1024);
+}
+
+/// Resident memory in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().split(' ').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Resources with a collection and an item each, and their schemas in families that share parts.
+fn description(resources: usize) -> String {
+    let mut out = String::from(
+        "openapi: 3.1.0\ninfo: {title: Large, version: '1'}\nservers: [{url: https://api.example/v1}]\npaths:\n",
+    );
+    for at in 0..resources {
+        let answer = |schema: &str| {
+            format!(
+                "responses:\n        '200':\n          description: Done\n          content:\n            application/json:\n              schema: {schema}\n        '404':\n          description: Unknown\n          content:\n            application/json:\n              schema: {{$ref: '#/components/schemas/Problem'}}\n"
+            )
+        };
+        let one = format!("{{$ref: '#/components/schemas/Thing{at}'}}");
+        let body = format!(
+            "requestBody:\n        required: true\n        content:\n          application/json:\n            schema: {one}\n"
+        );
+        let _ = write!(
+            out,
+            "  /things{at}:\n    get:\n      operationId: list{at}\n      summary: All things of kind {at}\n      parameters:\n        - {{name: limit, in: query, schema: {{type: integer, minimum: 1, maximum: 100}}}}\n        - {{name: after, in: query, schema: {{type: string, maxLength: 64}}}}\n      {}    post:\n      operationId: create{at}\n      summary: One more thing of kind {at}\n      {body}      {}",
+            answer(&format!("{{type: array, maxItems: 100, items: {one}}}")),
+            answer(&one),
+        );
+        let _ = write!(
+            out,
+            "  /things{at}/{{id}}:\n    parameters:\n      - {{name: id, in: path, required: true, schema: {{type: string, format: uuid}}}}\n    get:\n      operationId: read{at}\n      summary: One thing of kind {at}\n      {}    put:\n      operationId: replace{at}\n      summary: Another in place of a thing of kind {at}\n      {body}      {}",
+            answer(&one),
+            answer(&one),
+        );
+    }
+    out.push_str("components:\n  schemas:\n    Problem: {type: object, required: [title], properties: {type: {type: string, maxLength: 200}, title: {type: string, maxLength: 200}, status: {type: integer, minimum: 100, maximum: 599}}}\n    Address: {type: object, required: [street, city], properties: {street: {type: string, maxLength: 100}, city: {type: string, maxLength: 100}, country: {type: string, pattern: '^[A-Z]{2}$'}, postcode: {type: string, pattern: '^[A-Z0-9 -]{3,10}$'}}}\n    Money: {type: object, additionalProperties: false, required: [amount, currency], properties: {amount: {type: number, multipleOf: 0.01}, currency: {type: string, enum: [EUR, USD, GBP, CHF]}}}\n");
+    for at in 0..resources {
+        // A family of ten, each but the first below the one before.
+        let parent = match at % 10 {
+            0 => String::new(),
+            _ => format!(
+                "        parent: {{$ref: '#/components/schemas/Thing{}'}}\n",
+                at - 1
+            ),
+        };
+        let _ = write!(
+            out,
+            "    Thing{at}:\n      type: object\n      description: A thing of kind {at}, as it is kept in the warehouse and told to whom it concerns.\n      required: [id, name, price]\n      additionalProperties: false\n      properties:\n        id: {{type: string, format: uuid, description: What it is known by}}\n        name: {{type: string, minLength: 1, maxLength: 120, description: What it is called}}\n        code: {{type: string, pattern: '^[A-Z]{{2,4}}-[0-9]{{1,8}}$'}}\n        kind: {{type: string, enum: [small, medium, large]}}\n        count: {{type: integer, format: int32, minimum: 0, maximum: 100000}}\n        created: {{type: string, format: date-time}}\n        tags: {{type: array, maxItems: 20, uniqueItems: true, items: {{type: string, maxLength: 40}}}}\n        price: {{$ref: '#/components/schemas/Money'}}\n        address: {{$ref: '#/components/schemas/Address'}}\n{parent}"
+        );
+    }
+    out
+}

@@ -1,0 +1,527 @@
+//! What the `jsonschema` crate says of an instance is what is said here: for every schema of the
+//! documents of this project and of the JSON Schema test suite, over instances made from the
+//! schema and over mutations of them, the same in every run.
+
+use std::path::{Path, PathBuf};
+
+use portcullis::policy::contract::openapi::yaml;
+use portcullis::policy::contract::schema::{
+    Compiler, Dialect, Direction, Formats, Scratch, Unknown,
+};
+use serde_json::{Map, Value, json};
+
+/// Instances of each schema, and mutations of each instance.
+const INSTANCES: usize = 12;
+const MUTATIONS: usize = 12;
+
+/// Deepest nesting of what is made.
+const DEPTH: usize = 6;
+
+/// The documents of this project.
+const DOCUMENTS: [&str; 4] = [
+    "config/accounts.yaml",
+    "loadtest/portcullis/api.yaml",
+    "src/policy/contract/openapi/bank.yaml",
+    "tests/golden/policy/api.yaml",
+];
+
+/// One schema under comparison.
+struct Subject<'d> {
+    document: &'d Value,
+    pointer: String,
+    dialect: Dialect,
+    formats: Formats,
+}
+
+#[derive(Default)]
+struct Tally {
+    schemas: usize,
+    instances: usize,
+    valid: usize,
+    /// Schemas that one of the two does not take.
+    left_out: usize,
+}
+
+#[test]
+fn the_schemas_of_our_documents_are_read_alike() {
+    let mut tally = Tally::default();
+    for name in DOCUMENTS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let document = yaml::read(&text).unwrap().root;
+        let is_30 = document["openapi"].as_str().unwrap().starts_with("3.0");
+        let mut pointers = Vec::new();
+        schemas(&document, String::new(), &mut pointers);
+        assert!(!pointers.is_empty(), "{name}");
+        for pointer in pointers {
+            let dialect = match is_30 {
+                true => Dialect::OpenApi30,
+                false => Dialect::OpenApi31,
+            };
+            let subject = Subject {
+                document: &document,
+                pointer,
+                dialect,
+                formats: Formats::Enforced,
+            };
+            subject.compare(&mut tally);
+        }
+    }
+    println!(
+        "our documents: {} schemas, {} instances, {} of them valid: all alike; {} left out",
+        tally.schemas, tally.instances, tally.valid, tally.left_out
+    );
+    assert!(tally.schemas >= 20 && tally.valid >= 100);
+    assert_eq!(tally.left_out, 0);
+}
+
+#[test]
+fn the_schemas_of_the_suite_are_read_alike() {
+    let Some(root) = std::env::var_os("PORTCULLIS_CONFORMANCE").map(PathBuf::from) else {
+        eprintln!("agreement: PORTCULLIS_CONFORMANCE is not set: THE SUITE IS NOT TESTED HERE");
+        return;
+    };
+    let folder = root.join("json-schema-test-suite/tests/draft2020-12");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    let mut tally = Tally::default();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let groups: Vec<Value> = serde_json::from_str(&text).unwrap();
+        for group in &groups {
+            let subject = Subject {
+                document: &group["schema"],
+                pointer: String::new(),
+                dialect: Dialect::OpenApi31,
+                formats: Formats::Noted,
+            };
+            subject.compare(&mut tally);
+        }
+    }
+    println!(
+        "the suite: {} schemas, {} instances, {} of them valid: all alike; {} left out",
+        tally.schemas, tally.instances, tally.valid, tally.left_out
+    );
+    assert!(tally.schemas >= 300 && tally.valid >= 10_000);
+    // Those that refer to documents which the suite serves.
+    assert!(tally.left_out <= 40, "{}", tally.left_out);
+}
+
+/// Everything that stands under `schema`, and the named schemas.
+fn schemas(value: &Value, pointer: String, found: &mut Vec<String>) {
+    let step = |key: &str| format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let is_named = pointer == "/components/schemas";
+                match key == "schema" || is_named {
+                    true => found.push(step(key)),
+                    false => schemas(value, step(key), found),
+                }
+            }
+        }
+        Value::Array(list) => {
+            for (at, value) in list.iter().enumerate() {
+                schemas(value, step(&at.to_string()), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Subject<'_> {
+    fn compare(&self, tally: &mut Tally) {
+        let compiler = Compiler::new(self.document, self.dialect).direction(Direction::Neither);
+        let compiler = compiler.formats(self.formats).unknown(Unknown::Noted);
+        let ours = compiler.compile(&self.pointer);
+        let is_checking = self.formats == Formats::Enforced;
+        let theirs = jsonschema::options()
+            .with_draft(match self.dialect {
+                Dialect::OpenApi30 => jsonschema::Draft::Draft4,
+                Dialect::OpenApi31 => jsonschema::Draft::Draft202012,
+            })
+            .should_validate_formats(is_checking)
+            .build(&self.standalone());
+        let (Ok(ours), Ok(theirs)) = (ours, theirs) else {
+            tally.left_out += 1;
+            return;
+        };
+        tally.schemas += 1;
+        let mut random = fastrand::Rng::with_seed(0x5C4E_3A00 + tally.schemas as u64);
+        let mut scratch = Scratch::default();
+        let schema = self.document.pointer(&self.pointer).unwrap();
+        for _ in 0..INSTANCES {
+            let instance = self.instance(schema, &mut random, DEPTH);
+            for at in 0..=MUTATIONS {
+                let mut value = instance.clone();
+                (0..at.min(3)).for_each(|_| mutate(&mut value, &mut random));
+                let expected = theirs.is_valid(&value);
+                let text = match at % 2 {
+                    0 => value.to_string(),
+                    _ => serde_json::to_string_pretty(&value).unwrap(),
+                };
+                let outcome = ours.check(text.as_bytes(), &mut scratch);
+                assert_eq!(
+                    outcome.is_ok(),
+                    expected,
+                    "{schema}\n{text}\n{outcome:?} {:?}",
+                    theirs.validate(&value).err()
+                );
+                tally.instances += 1;
+                tally.valid += usize::from(expected);
+            }
+        }
+    }
+
+    /// A schema with the whole document below a key that says nothing, so that references work.
+    fn standalone(&self) -> Value {
+        if self.pointer.is_empty() {
+            return self.document.clone();
+        }
+        let mut root = self.document.clone();
+        root["allOf"] = json!([{"$ref": format!("#{}", self.pointer)}]);
+        if self.dialect == Dialect::OpenApi30 {
+            as_draft_4(&mut root);
+        }
+        root
+    }
+
+    fn resolve<'s>(&'s self, schema: &'s Value) -> &'s Value {
+        let mut schema = schema;
+        for _ in 0..8 {
+            let target = schema.get("$ref").and_then(Value::as_str);
+            let target = target.and_then(|target| target.strip_prefix('#'));
+            match target.and_then(|target| self.document.pointer(target)) {
+                Some(next) => schema = next,
+                None => break,
+            }
+        }
+        schema
+    }
+
+    /// Something that may well be valid.
+    fn instance(&self, schema: &Value, random: &mut fastrand::Rng, depth: usize) -> Value {
+        let schema = self.resolve(schema);
+        let Some(map) = schema.as_object().filter(|_| depth > 0) else {
+            return anything(random, 1);
+        };
+        if let Some(value) = map.get("const") {
+            return value.clone();
+        }
+        if let Some(values) = map.get("enum").and_then(Value::as_array)
+            && let Some(value) = random.choice(values)
+        {
+            return value.clone();
+        }
+        for key in ["oneOf", "anyOf"] {
+            if let Some(next) = map.get(key).and_then(Value::as_array)
+                && let Some(next) = random.choice(next)
+                && !map.contains_key("properties")
+            {
+                return self.instance(next, random, depth - 1);
+            }
+        }
+        let parts: Vec<&Value> = map
+            .get("allOf")
+            .and_then(Value::as_array)
+            .map_or(Vec::new(), |list| {
+                list.iter().map(|part| self.resolve(part)).collect()
+            });
+        let of = |key: &str| {
+            let own = map.get(key);
+            own.or_else(|| parts.iter().find_map(|part| part.get(key)))
+        };
+        let declared = match of("type") {
+            Some(Value::Array(names)) => random.choice(names).and_then(Value::as_str),
+            Some(name) => name.as_str(),
+            None => None,
+        };
+        let has = |keys: &[&str]| keys.iter().any(|key| of(key).is_some());
+        let kind = declared.unwrap_or_else(|| {
+            if has(&[
+                "properties",
+                "required",
+                "patternProperties",
+                "additionalProperties",
+                "minProperties",
+                "maxProperties",
+                "propertyNames",
+                "dependentRequired",
+                "dependentSchemas",
+                "unevaluatedProperties",
+            ]) {
+                "object"
+            } else if has(&[
+                "items",
+                "prefixItems",
+                "contains",
+                "minItems",
+                "maxItems",
+                "uniqueItems",
+                "unevaluatedItems",
+            ]) {
+                "array"
+            } else if has(&[
+                "minimum",
+                "maximum",
+                "exclusiveMinimum",
+                "exclusiveMaximum",
+                "multipleOf",
+            ]) {
+                "number"
+            } else if has(&["minLength", "maxLength", "pattern", "format"]) {
+                "string"
+            } else {
+                "any"
+            }
+        });
+        match kind {
+            "object" => {
+                let mut members = Map::new();
+                let all = std::iter::once(schema).chain(parts.iter().copied());
+                for part in all {
+                    for (name, next) in part
+                        .get("properties")
+                        .and_then(Value::as_object)
+                        .into_iter()
+                        .flatten()
+                    {
+                        let needed = part["required"]
+                            .as_array()
+                            .is_some_and(|names| names.contains(&json!(name)));
+                        if needed || random.u8(..4) > 0 {
+                            members.insert(name.clone(), self.instance(next, random, depth - 1));
+                        }
+                    }
+                    for name in part
+                        .get("required")
+                        .and_then(Value::as_array)
+                        .into_iter()
+                        .flatten()
+                    {
+                        let name = name.as_str().unwrap_or_default().to_owned();
+                        members.entry(name).or_insert_with(|| anything(random, 1));
+                    }
+                    if let Some(next) = part
+                        .get("additionalProperties")
+                        .filter(|next| next.is_object())
+                    {
+                        for _ in 0..random.u8(..3) {
+                            members.insert(word(random), self.instance(next, random, depth - 1));
+                        }
+                    }
+                }
+                Value::Object(members)
+            }
+            "array" => {
+                let least = of("minItems").and_then(Value::as_u64).unwrap_or(0) as usize;
+                let most = of("maxItems")
+                    .and_then(Value::as_u64)
+                    .map_or(least + 3, |most| (most as usize).min(least + 5));
+                let count = random.usize(least.min(12)..=most.max(least).min(12));
+                let prefix = of("prefixItems").and_then(Value::as_array);
+                let item = |at: usize| {
+                    let own = prefix.and_then(|list| list.get(at));
+                    own.or_else(|| of("items")).or_else(|| of("contains"))
+                };
+                let items = (0..count).map(|at| match item(at) {
+                    Some(next) => self.instance(next, random, depth - 1),
+                    None => anything(random, 1),
+                });
+                items.collect()
+            }
+            "integer" | "number" => number(&of, kind == "integer", random),
+            "string" => text(&of, random),
+            "boolean" => json!(random.bool()),
+            "null" => Value::Null,
+            _ => anything(random, 2),
+        }
+    }
+}
+
+/// What OpenAPI 3.0 says otherwise than draft 4, in the words of draft 4.
+fn as_draft_4(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(as_draft_4);
+            if map.remove("nullable") == Some(Value::Bool(true))
+                && let Some(name) = map.remove("type")
+            {
+                map.insert("type".to_owned(), json!([name, "null"]));
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(as_draft_4),
+        _ => {}
+    }
+}
+
+fn number<'v>(
+    of: &impl Fn(&str) -> Option<&'v Value>,
+    is_whole: bool,
+    random: &mut fastrand::Rng,
+) -> Value {
+    let bound = |key, other| of(key).or_else(|| of(other)).and_then(Value::as_f64);
+    let least = bound("minimum", "exclusiveMinimum").unwrap_or(-20.0);
+    let most = bound("maximum", "exclusiveMaximum").unwrap_or(least + 1000.0);
+    let step = of("multipleOf")
+        .and_then(Value::as_f64)
+        .filter(|step| *step >= 1e-3);
+    let value = match random.u8(..6) {
+        0 => least,
+        1 => most,
+        _ => least + (most - least) * random.f64(),
+    };
+    match (step, is_whole) {
+        (Some(step), _) if step.fract() == 0.0 => json!(((value / step).round() * step) as i64),
+        (Some(step), _) => {
+            json!(((value / step).round() / (1.0 / step).round() * 1e6).round() / 1e6)
+        }
+        (None, true) => json!(value.round() as i64),
+        (None, false) => json!((value * 100.0).round() / 100.0),
+    }
+}
+
+fn text<'v>(of: &impl Fn(&str) -> Option<&'v Value>, random: &mut fastrand::Rng) -> Value {
+    let sample = match of("format").and_then(Value::as_str) {
+        Some("uuid") => "2eb8aa08-aa98-11ea-b4aa-73b441d16380",
+        Some("date") => "2026-11-23",
+        Some("date-time") => "2026-11-23T10:15:30.123Z",
+        Some("time") => "10:15:30Z",
+        Some("email") => "joe.bloggs@example.com",
+        Some("ipv4") => "192.0.2.1",
+        Some("ipv6") => "2001:db8::1",
+        Some("uri") => "https://example.com/a?b=c#d",
+        Some("hostname") => "www.example.com",
+        _ => "",
+    };
+    if !sample.is_empty() {
+        return json!(sample);
+    }
+    if let Some(pattern) = of("pattern").and_then(Value::as_str)
+        && let Some(made) = matching(pattern, random)
+    {
+        return json!(made);
+    }
+    let least = of("minLength").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let most = of("maxLength")
+        .and_then(Value::as_u64)
+        .map_or(least + 12, |most| most as usize);
+    let count = random.usize(least.min(300)..=most.max(least).min(300));
+    json!((0..count).map(|_| character(random)).collect::<String>())
+}
+
+/// A text that a pattern matches, if it is put together of classes.
+fn matching(pattern: &str, random: &mut fastrand::Rng) -> Option<String> {
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let plain = pattern.trim_start_matches('^').trim_end_matches('$');
+    let strategy = proptest::string::string_regex(plain).ok()?;
+    let mut seed = [0; 32];
+    seed.fill_with(|| random.u8(..));
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    Some(strategy.new_tree(&mut runner).ok()?.current())
+}
+
+fn character(random: &mut fastrand::Rng) -> char {
+    *random
+        .choice(&[
+            'a',
+            'b',
+            'Z',
+            '7',
+            ' ',
+            '-',
+            '_',
+            '"',
+            '\\',
+            '\n',
+            'é',
+            '\u{1F600}',
+        ])
+        .unwrap()
+}
+
+fn word(random: &mut fastrand::Rng) -> String {
+    (*random
+        .choice(&[
+            "foo", "bar", "baz", "a", "id", "name", "x-y", "", "\"q\"", "ünï",
+        ])
+        .unwrap())
+    .to_owned()
+}
+
+fn anything(random: &mut fastrand::Rng, depth: usize) -> Value {
+    match random.u8(..if depth == 0 { 6 } else { 8 }) {
+        0 => Value::Null,
+        1 => json!(random.bool()),
+        2 => json!(random.i32(-5..1200)),
+        3 => json!(f64::from(random.i32(-500..5000)) / 4.0),
+        4 => json!(word(random)),
+        5 => json!(
+            random
+                .choice([1_i64 << 53, i64::MAX, i64::MIN, 0, -1])
+                .unwrap()
+        ),
+        6 => (0..random.u8(..4))
+            .map(|_| anything(random, depth - 1))
+            .collect(),
+        _ => (0..random.u8(..4))
+            .map(|_| (word(random), anything(random, depth - 1)))
+            .collect::<Map<_, _>>()
+            .into(),
+    }
+}
+
+/// One change somewhere.
+fn mutate(value: &mut Value, random: &mut fastrand::Rng) {
+    let goes_down = random.u8(..4) > 0;
+    match value {
+        Value::Object(map) if goes_down && !map.is_empty() => {
+            let at = random.usize(..map.len());
+            let Some((_, inner)) = map.iter_mut().nth(at) else {
+                return;
+            };
+            mutate(inner, random);
+        }
+        Value::Array(list) if goes_down && !list.is_empty() => {
+            let at = random.usize(..list.len());
+            mutate(&mut list[at], random);
+        }
+        Value::Object(map) => match random.u8(..3) {
+            0 => drop(map.insert(word(random), anything(random, 1))),
+            1 => {
+                let name = map.keys().nth(random.usize(..map.len().max(1))).cloned();
+                name.map(|name| map.remove(&name));
+            }
+            _ => *value = anything(random, 1),
+        },
+        Value::Array(list) => match random.u8(..4) {
+            0 => list.push(anything(random, 1)),
+            1 => drop(list.pop()),
+            2 => list.extend(list.first().cloned()),
+            _ => *value = anything(random, 1),
+        },
+        Value::Number(number) => {
+            let near = number.as_f64().unwrap_or(0.0);
+            *value = match random.u8(..5) {
+                0 => json!(-near),
+                1 => json!(near + 0.5),
+                2 => json!(near as i64 + 1),
+                3 => json!(near as i64 * 1000),
+                _ => anything(random, 1),
+            };
+        }
+        Value::String(text) => match random.u8(..4) {
+            0 => text.push(character(random)),
+            1 => drop(text.pop()),
+            2 => *text = text.repeat(2),
+            _ => *value = anything(random, 1),
+        },
+        Value::Null | Value::Bool(_) => *value = anything(random, 1),
+    }
+}

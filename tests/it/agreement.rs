@@ -209,7 +209,7 @@ impl Subject<'_> {
                 number.is_f64() && number.as_f64().is_some_and(|number| number.fract() == 0.0);
             let is_large = number
                 .as_f64()
-                .is_some_and(|number| number.abs() > 2_f64.powi(53));
+                .is_some_and(|number| number.abs() >= 2_f64.powi(53));
             self.dialect == Dialect::OpenApi30 && is_zero_fraction
                 || is_large && told.contains("multipleOf")
         })

@@ -234,7 +234,8 @@ impl<'d> Linter<'d> {
             self.tell(Lint::UndeclaredResponse, &responses.pointer, message, hint);
         }
         if !has('4') {
-            let message = "no error of the client is declared: the backend's become 502";
+            let message =
+                "no error of the client is declared: what the backend says in one is taken out";
             self.tell(
                 Lint::UndeclaredResponse,
                 &responses.pointer,

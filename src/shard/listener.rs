@@ -233,6 +233,7 @@ pub async fn accept(shard: Rc<Shard>, accepting: Rc<Accepting>) {
                 Err(error) if is_transient(&error) => {}
                 // Descriptors have run out.
                 Err(_) => {
+                    shard.note_pause();
                     monoio::time::sleep(EXHAUSTED).await;
                     break;
                 }

@@ -438,6 +438,10 @@ impl Shard {
         self.metrics.connections_refused.add(1);
     }
 
+    fn note_pause(&self) {
+        self.metrics.accept_pauses.add(1);
+    }
+
     fn note_closed(&self) {
         self.inbox().leave();
     }

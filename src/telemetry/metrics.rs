@@ -91,6 +91,8 @@ pub struct ShardMetrics {
     pub connections_open: Counter,
     /// Connections for which there was no place.
     pub connections_refused: Counter,
+    /// How often accepting stood still because there were no descriptors left.
+    pub accept_pauses: Counter,
     /// Looks at the time; one every 20 ms while the shard is well.
     pub ticks: Counter,
     /// Looks that came much too late.
@@ -135,6 +137,7 @@ impl ShardMetrics {
             connections_accepted: Counter::default(),
             connections_open: Counter::default(),
             connections_refused: Counter::default(),
+            accept_pauses: Counter::default(),
             ticks: Counter::default(),
             stalls: Counter::default(),
             in_flight: Counter::default(),
@@ -325,7 +328,7 @@ impl Registry {
             page.sample(name, &[("shard", &index.to_string()), ("mode", mode)], 1);
         }
         type Read = fn(&ShardMetrics) -> u64;
-        let families: [(&str, &str, &str, Read); 18] = [
+        let families: [(&str, &str, &str, Read); 19] = [
             (
                 "portcullis_snapshot_generation",
                 "gauge",
@@ -367,6 +370,12 @@ impl Registry {
                 "counter",
                 "Client connections for which there was no place.",
                 |shard| shard.connections_refused.value(),
+            ),
+            (
+                "portcullis_accept_pauses_total",
+                "counter",
+                "Accepting stood still: no descriptors left.",
+                |shard| shard.accept_pauses.value(),
             ),
             (
                 "portcullis_ticks_total",

@@ -170,6 +170,7 @@ pub struct Graphql {
 }
 
 /// A rule set of the WAF.
+#[derive(Default)]
 pub struct Waf {
     pub rules: Vec<At<String>>,
     pub mode: Option<At<String>>,
@@ -178,6 +179,8 @@ pub struct Waf {
     pub variables: Vec<(At<String>, At<String>)>,
     pub on_unsupported: Option<At<String>>,
     pub bodies: Option<At<bool>>,
+    pub headers: Vec<At<String>>,
+    pub files: Option<At<bool>>,
     pub max_bytes: Option<At<Size>>,
     pub max_values: Option<At<usize>>,
     pub over_budget: Option<At<String>>,
@@ -234,6 +237,8 @@ pub struct Inspected {
     pub waf: Option<At<String>>,
     pub mode: Option<At<String>>,
     pub threshold: Option<At<usize>>,
+    pub bodies: Option<At<bool>>,
+    pub headers: Vec<At<String>>,
     pub exclusions: Vec<Exclusion>,
     pub inspector: Option<At<String>>,
 }
@@ -466,6 +471,8 @@ fn waf(table: &Table<'_, '_>) -> Waf {
         variables: table.pairs("variables"),
         on_unsupported: table.optional("on_unsupported"),
         bodies: table.optional("bodies"),
+        headers: table.list("headers"),
+        files: table.optional("files"),
         max_bytes: table.optional("max_bytes"),
         max_values: table.optional("max_values"),
         over_budget: table.optional("over_budget"),
@@ -528,6 +535,8 @@ fn inspected(table: &Table<'_, '_>) -> Inspected {
         waf: table.optional("waf"),
         mode: table.optional("waf_mode"),
         threshold: table.optional("waf_threshold"),
+        bodies: table.optional("waf_bodies"),
+        headers: table.list("waf_headers"),
         exclusions: table.tables("waf_exclusions", exclusion),
         inspector: table.optional("inspector"),
     }

@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod file;
 pub mod reader;
+pub mod rules;
 pub mod secret;
 pub mod settings;
 pub mod tls;

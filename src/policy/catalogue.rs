@@ -7,6 +7,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 
 use crate::policy::authz::Requirement;
+use crate::policy::contract::body::is_announced;
 use crate::policy::contract::{Contract, ResponseContract};
 use crate::policy::identity::Principal;
 use crate::policy::inspector::Inspector;
@@ -14,6 +15,7 @@ use crate::policy::leak::Watch;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
 use crate::policy::waf::stage::Protection;
+use crate::proto::body::Framing;
 use crate::proto::target::Path;
 
 /// How a caller proves who it is.
@@ -78,18 +80,11 @@ pub struct Timeouts {
 }
 
 impl Operation {
-    /// Whether a stage has to see the whole body before anything is sent on.
-    pub fn reads_body(&self) -> bool {
-        self.contract.reads_body() || self.requirement.reads_body() || self.inspects_body()
-    }
-
-    /// Whether rules or somebody outside look at bodies.
-    pub fn inspects_body(&self) -> bool {
-        let waf = self.waf.as_ref().is_some_and(|waf| waf.reads_body);
-        waf || self
-            .inspector
-            .as_ref()
-            .is_some_and(|inspector| inspector.max_body > 0)
+    /// Whether rules or somebody outside look at a body in this framing.
+    pub fn collects_body(&self, framing: Framing) -> bool {
+        let asks = |inspector: &Inspector| inspector.max_body > 0 && is_announced(framing);
+        let waf = self.waf.as_ref();
+        waf.is_some_and(|waf| waf.collects(framing)) || self.inspector.as_deref().is_some_and(asks)
     }
 
     /// Whether every identity header that the token has a claim for can be written.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
-use crate::policy::contract::body::is_announced;
 use crate::policy::contract::{Body, Detail, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
@@ -17,7 +16,7 @@ use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::waf;
 use crate::policy::waf::hit::Hit;
-use crate::policy::waf::stage::{Progress, Workspace};
+use crate::policy::waf::stage::{Bodies, Progress, Workspace};
 use crate::proto;
 use crate::proto::body::Framing;
 use crate::proto::coding::Coding;
@@ -141,8 +140,7 @@ pub fn decide(
 
     limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
 
-    let has_body = is_announced(request.head.framing);
-    let is_inspected = has_body && operation.inspects_body();
+    let is_inspected = operation.collects_body(request.head.framing);
     let reads_body = body.is_read() || operation.requirement.reads_body() || is_inspected;
     if reads_body && body.is_opaque() {
         return Err(refusal.because(Denial::EncodedBody));
@@ -315,7 +313,7 @@ impl Inspection {
         let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request, said));
         // What goes on is what is inspected.
         let body = self.cleared.instead.as_deref().or(body);
-        let body = body.filter(|_| waf.reads_body);
+        let body = body.filter(|_| waf.bodies != Bodies::None);
         match state.waf.advance(sets, waf, running, body) {
             Progress::Paused(running) => {
                 self.waf = Some(running);

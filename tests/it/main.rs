@@ -27,4 +27,6 @@ mod tls;
 mod upstream;
 mod upstream_tls;
 mod waf;
+mod waf_bypass;
+mod waf_rules;
 mod websocket;

@@ -21,53 +21,88 @@ pub fn read(state: &mut State, used: u64, body: &[u8]) {
         depth: DEPTH,
         parts: PARTS,
     };
-    let outcome = match state.processor {
-        Processor::Form => Ok(Kind::Form),
-        Processor::Json => Ok(Kind::Json),
-        Processor::Graphql => Ok(Kind::Graphql),
-        Processor::Xml => Ok(Kind::Xml),
-        Processor::Multipart => Kind::of(&[&state.content_type], body),
-        Processor::None => Ok(Kind::Text),
-    };
-    let outcome = match outcome {
+    let content_type = std::mem::take(&mut state.content_type);
+    let kind = kind(state, &content_type, body);
+    let outcome = match kind {
         _ if body.is_empty() => Ok(()),
         Err(error) => Err(error),
         Ok(kind) => {
-            let values = &mut state.values;
-            let mut gather = Gather { values, used };
+            let reads_files = state.view.as_ref().is_some_and(|view| view.files);
+            let mut gather = Gather {
+                values: &mut state.values,
+                used,
+                inner: state.view.is_some().then_some(&mut state.inner),
+            };
             let mut visit = |target, name: &[u8], value: &[u8]| {
+                if target == Target::File && reads_files && body::is_readable(value) {
+                    gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
+                }
                 take(&mut gather, target, name, value);
             };
             body::read(kind, body, &bounds, &mut state.scratch, &mut visit)
         }
     };
     let is_form = state.processor == Processor::Form;
+    let processor = state.processor;
+    let is_structured = !matches!(kind, Ok(Kind::Empty | Kind::Form | Kind::Text));
+    state.content_type = content_type;
     let mut gather = Gather {
         values: &mut state.values,
         used,
+        inner: None,
     };
     if let Err(error) = outcome {
-        told(&mut gather, state.processor, error);
+        told(&mut gather, processor, error);
         state.body_fault = Some(error);
     }
-    let is_structured = matches!(
-        state.processor,
-        Processor::Json | Processor::Graphql | Processor::Xml | Processor::Multipart
-    );
     if state.force_body || is_form || (is_structured && outcome.is_err()) {
         gather.single(Collection::RequestBody, body);
     }
+    // The frame of parts is no text of the client's.
+    if is_structured && outcome.is_err() && processor != Processor::Multipart {
+        gather.single(Collection::RequestText, body);
+    }
+}
+
+/// How the body is read. The rule language goes by what it was told; the gateway by the media type
+/// and by the shape of the body, and refuses what does not fit together.
+fn kind<'b>(state: &State, content_type: &'b [u8], body: &[u8]) -> Result<Kind<'b>, Error> {
+    let told = match state.processor {
+        Processor::Form => Kind::Form,
+        Processor::Json => Kind::Json,
+        Processor::Graphql => Kind::Graphql,
+        Processor::Xml => Kind::Xml,
+        Processor::Multipart => return Kind::of(&[content_type], body),
+        Processor::None => Kind::Text,
+    };
+    if state.view.is_none() {
+        return Ok(told);
+    }
+    if state.is_encoded && !body.is_empty() {
+        return Err(Error::Encoded);
+    }
+    let types = match state.content_types {
+        0 => &[][..],
+        1 => &[content_type][..],
+        _ => return Err(Error::MediaType),
+    };
+    Ok(match Kind::of(types, body)? {
+        Kind::Json if told == Kind::Graphql => told,
+        Kind::Text => told,
+        found => found,
+    })
 }
 
 fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
     match target {
         Target::Field => {
-            gather.push(Collection::ArgsPost, name, value);
+            gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
             gather.push(Collection::ArgsPostNames, name, name);
         }
-        Target::JsonText | Target::JsonScalar | Target::GraphqlText | Target::Joined => {
-            gather.push(Collection::ArgsPost, name, value);
+        Target::JsonText | Target::GraphqlText => {
+            gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
         }
+        Target::JsonScalar | Target::Joined => gather.push(Collection::ArgsPost, name, value),
         Target::JsonKey => gather.push(Collection::ArgsPostNames, name, value),
         Target::FileName => {
             gather.push(Collection::Files, name, value);
@@ -83,7 +118,10 @@ fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
         Target::XmlAttribute | Target::XmlInstruction => {
             gather.push(Collection::XmlAttributes, name, value);
         }
-        Target::Text => gather.single(Collection::RequestBody, value),
+        Target::Text => {
+            gather.single(Collection::RequestBody, value);
+            gather.single(Collection::RequestText, value);
+        }
     }
 }
 

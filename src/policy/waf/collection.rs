@@ -25,6 +25,8 @@ pub enum Collection {
     RequestBasename,
     QueryString,
     RequestBody,
+    /// A body of no known structure, or one that breaks the rules of its kind.
+    RequestText,
     Files,
     FilesNames,
     FilesSizes,
@@ -73,10 +75,10 @@ use Collection::{
     MultipartUnmatchedBoundary, OutboundDataError, QueryString, RemoteAddr, RemotePort,
     ReqbodyError, ReqbodyErrorMsg, ReqbodyProcessor, RequestBasename, RequestBody,
     RequestBodyLength, RequestCookies, RequestCookiesNames, RequestFilename, RequestHeaders,
-    RequestHeadersNames, RequestLine, RequestMethod, RequestProtocol, RequestUri, RequestUriRaw,
-    ResponseBody, ResponseContentType, ResponseHeaders, ResponseHeadersNames, ResponseProtocol,
-    ResponseStatus, Rule, ServerAddr, ServerName, ServerPort, Tx, UniqueId, UrlencodedError,
-    XmlAttributes, XmlText,
+    RequestHeadersNames, RequestLine, RequestMethod, RequestProtocol, RequestText, RequestUri,
+    RequestUriRaw, ResponseBody, ResponseContentType, ResponseHeaders, ResponseHeadersNames,
+    ResponseProtocol, ResponseStatus, Rule, ServerAddr, ServerName, ServerPort, Tx, UniqueId,
+    UrlencodedError, XmlAttributes, XmlText,
 };
 
 const NAMES: &[(Collection, &str)] = &[
@@ -97,6 +99,7 @@ const NAMES: &[(Collection, &str)] = &[
     (RequestBasename, "REQUEST_BASENAME"),
     (QueryString, "QUERY_STRING"),
     (RequestBody, "REQUEST_BODY"),
+    (RequestText, "REQUEST_TEXT"),
     (Files, "FILES"),
     (FilesNames, "FILES_NAMES"),
     (FilesSizes, "FILES_SIZES"),
@@ -216,6 +219,7 @@ impl Collection {
             ArgsPost
                 | ArgsPostNames
                 | RequestBody
+                | RequestText
                 | Files
                 | FilesNames
                 | FilesSizes
@@ -249,6 +253,7 @@ pub const STORED_LIST: [Collection; STORED] = [
     RequestBasename,
     QueryString,
     RequestBody,
+    RequestText,
     Files,
     FilesNames,
     FilesSizes,

@@ -104,7 +104,7 @@ pub struct Condition {
 }
 
 /// One link of a chain; a rule that is not chained has one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LinkDraft {
     pub targets: Targets,
     /// `None`: matches whatever comes, once.

@@ -7,15 +7,22 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use crate::policy::waf::body::{self, Bounds, Packing};
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::transform::Transformation;
 use crate::policy::waf::values::Values;
+use crate::policy::waf::view::View;
+
+/// What a segment of the path is called as an argument.
+const SEGMENT: &[u8] = b"(path)";
 
 /// Fills the collections of a message that `used` has a bit for.
 pub struct Gather<'a> {
     pub values: &'a mut Values,
     pub used: u64,
+    /// None: what is packed in a value stays packed.
+    pub inner: Option<&'a mut body::Scratch>,
 }
 
 impl Gather<'_> {
@@ -26,6 +33,59 @@ impl Gather<'_> {
     pub fn push(&mut self, part: Collection, name: &[u8], value: &[u8]) {
         if self.wants(part) {
             self.values.push(part, name, value);
+        }
+    }
+
+    /// Takes what is packed in a value, under the name of the value. A document in a text is not
+    /// looked at as a text as well: its quotes and braces mean nothing.
+    pub fn value(&mut self, part: Collection, names: Collection, name: &[u8], value: &[u8]) {
+        if !self.wants(part) || !body::may_be_packed(value) {
+            return self.push(part, name, value);
+        }
+        let Some(inner) = self.inner.take() else {
+            return self.push(part, name, value);
+        };
+        let bounds = Bounds {
+            values: self.values.budget().values,
+            ..Bounds::default()
+        };
+        let mut visit = |target, found: &[u8], value: &[u8]| match target {
+            body::Target::JsonKey => self.push(names, name, value),
+            body::Target::Field => {
+                self.push(names, name, found);
+                self.push(part, name, value);
+            }
+            _ => self.push(part, name, value),
+        };
+        match body::unpack(value, &bounds, inner, &mut visit) {
+            Ok(Some(Packing::Json)) => {}
+            Ok(_) => self.push(part, name, value),
+            Err(_) => self.values.exceed(),
+        }
+        self.inner = Some(inner);
+    }
+
+    /// What applications read as arguments although the rule language does not: segments of the
+    /// path, header fields of their own.
+    pub fn more(&mut self, request: &Request<'_>, view: &View) {
+        let path = origin_form(request.target);
+        let end = path.iter().position(|byte| matches!(byte, b'?' | b'#'));
+        let path = &path[..end.unwrap_or(path.len())];
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:@,".contains(byte);
+        let mut decoded = std::mem::take(&mut self.values.spare);
+        for segment in path.split(|&byte| byte == b'/') {
+            if segment.iter().all(is_plain) {
+                continue;
+            }
+            decoded.clear();
+            percent_decode(segment, &mut decoded);
+            self.push(Collection::ArgsGet, SEGMENT, &decoded);
+        }
+        self.values.spare = decoded;
+        for (name, value) in request.headers.iter() {
+            if view.takes_header(name) {
+                self.value(Collection::ArgsGet, Collection::ArgsGetNames, name, value);
+            }
         }
     }
 
@@ -125,16 +185,33 @@ impl Gather<'_> {
             }
             let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
             let value = pair.get(equals + 1..).unwrap_or_default();
-            self.values.push_both(
-                part,
-                |out| decode(&pair[..equals], out),
-                |out| decode(value, out),
-            );
-            self.values.push_last_name(names);
+            if self.inner.is_some() {
+                self.unpacked(part, names, &pair[..equals], value);
+            } else {
+                self.values.push_both(
+                    part,
+                    |out| decode(&pair[..equals], out),
+                    |out| decode(value, out),
+                );
+                self.values.push_last_name(names);
+            }
             if self.values.is_exceeded() {
                 return;
             }
         }
+    }
+
+    /// An argument and what is packed in it.
+    fn unpacked(&mut self, part: Collection, names: Collection, name: &[u8], value: &[u8]) {
+        let mut decoded = std::mem::take(&mut self.values.spare);
+        decoded.clear();
+        decode(name, &mut decoded);
+        let middle = decoded.len();
+        decode(value, &mut decoded);
+        let (name, value) = decoded.split_at(middle);
+        self.push(names, name, name);
+        self.value(part, names, name, value);
+        self.values.spare = decoded;
     }
 
     /// `a=1; b=2`, as it stands: what a cookie holds is for the application to decode.
@@ -146,13 +223,31 @@ impl Gather<'_> {
             }
             let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
             let value = pair.get(equals + 1..).unwrap_or_default();
-            self.push(Collection::RequestCookies, &pair[..equals], value);
+            self.cookie(&pair[..equals], value);
             self.push(
                 Collection::RequestCookiesNames,
                 &pair[..equals],
                 &pair[..equals],
             );
         }
+    }
+
+    /// A cookie, and what is packed in it once it is unquoted and decoded.
+    fn cookie(&mut self, name: &[u8], value: &[u8]) {
+        let (part, names) = (Collection::RequestCookies, Collection::RequestCookiesNames);
+        let unquoted = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        let bare = unquoted.unwrap_or(value);
+        let is_packed = |value: &[u8]| body::may_be_packed(value) || value.starts_with(b"%");
+        if self.inner.is_none() || !is_packed(bare) {
+            return self.push(part, name, value);
+        }
+        let mut decoded = std::mem::take(&mut self.values.spare);
+        decoded.clear();
+        percent_decode(bare, &mut decoded);
+        self.value(part, names, name, &decoded);
+        self.values.spare = decoded;
     }
 
     fn address(&mut self, ip: Collection, port: Collection, socket: Option<SocketAddr>) {
@@ -233,6 +328,7 @@ mod tests {
         let mut gather = Gather {
             values: &mut values,
             used: u64::MAX,
+            inner: None,
         };
         gather.request(&Request {
             method: b"GET",

@@ -24,6 +24,7 @@ use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
 use crate::policy::waf::tx::Place;
 use crate::policy::waf::values::Budget;
+use crate::policy::waf::view::View;
 
 /// So many hits of one message are kept.
 const HITS: usize = 256;
@@ -135,12 +136,21 @@ impl Inspection {
         if let Some(value) = content_type {
             self.state.content_type.extend_from_slice(value);
         }
+        self.state.content_types = request.headers.count(b"content-type");
+        self.state.is_encoded = request
+            .headers
+            .first(b"content-encoding")
+            .is_some_and(|value| !value.trim_ascii().eq_ignore_ascii_case(b"identity"));
         let mut gather = Gather {
             values: &mut self.state.values,
             used: rules.used,
+            inner: self.state.view.is_some().then_some(&mut self.state.inner),
         };
         gather.request(request);
         gather.processor(self.state.processor);
+        if let Some(view) = self.state.view.as_deref() {
+            gather.more(request, view);
+        }
         self.enter(Phase::RequestHead);
     }
 
@@ -155,6 +165,7 @@ impl Inspection {
         let mut gather = Gather {
             values: &mut self.state.values,
             used: rules.used,
+            inner: None,
         };
         gather.response(response);
         self.enter(Phase::ResponseHead);
@@ -214,6 +225,11 @@ impl Inspection {
     pub fn exclude(&mut self, exclusions: &Exclusions) {
         self.state.removed.extend_from_slice(&exclusions.rules);
         self.state.exempt.extend_from_slice(&exclusions.targets);
+    }
+
+    /// Looks at more than the rule language knows of, in the message that has just begun.
+    pub fn look_at(&mut self, view: &Arc<View>) {
+        self.state.view = Some(Arc::clone(view));
     }
 
     /// Reads the body in another way than its content type says.

@@ -56,11 +56,42 @@ pub fn load(
     settings: &Settings<'_>,
 ) -> Result<Loaded, Vec<LoadError>> {
     let seclang::Loaded {
-        mut items,
-        mut slots,
+        items,
+        slots,
         engine,
         notes,
     } = seclang::load(paths, files)?;
+    let Assembled {
+        rules,
+        written,
+        skipped,
+    } = assemble(items, slots, settings)?;
+    Ok(Loaded {
+        rules,
+        written,
+        skipped,
+        notes,
+        engine,
+    })
+}
+
+/// Rules of any front end, compiled.
+#[derive(Debug)]
+pub struct Assembled {
+    pub rules: RuleSet,
+    pub written: usize,
+    pub skipped: Vec<LoadError>,
+}
+
+/// Folds and compiles what front ends have read.
+///
+/// # Errors
+/// All rules that cannot be run, unless those are to be skipped.
+pub fn assemble(
+    mut items: Vec<Item>,
+    mut slots: Slots,
+    settings: &Settings<'_>,
+) -> Result<Assembled, Vec<LoadError>> {
     let rules = items.iter().filter(|item| matches!(item, Item::Rule(_)));
     let written = rules.count();
     if !settings.variables.is_empty() {
@@ -72,12 +103,10 @@ pub fn load(
         Folded::nothing(items)
     };
     let compiled = compile(&folded, slots, settings.on_unsupported)?;
-    Ok(Loaded {
+    Ok(Assembled {
         rules: compiled.rules,
         written,
         skipped: compiled.skipped,
-        notes,
-        engine,
     })
 }
 

@@ -43,6 +43,14 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// How many fields have a name.
+    pub fn count(self, name: &[u8]) -> usize {
+        let found = self
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.count()
+    }
+
     /// The first value of a name.
     pub fn first(self, name: &[u8]) -> Option<&'a [u8]> {
         let mut found = self
@@ -98,17 +106,24 @@ impl Processor {
         let essence = value
             .split(|&byte| matches!(byte, b';' | b',' | b' ' | b'\t'))
             .next();
-        let essence = essence.unwrap_or_default().to_ascii_lowercase();
+        let essence = essence.unwrap_or_default();
         let Some(slash) = essence.iter().position(|&byte| byte == b'/') else {
             return Processor::None;
         };
-        let (kind, subtype) = (&essence[..slash], &essence[slash + 1..]);
-        match (kind, subtype) {
-            (b"application", b"x-www-form-urlencoded") => Processor::Form,
-            (b"multipart", b"form-data") => Processor::Multipart,
-            _ if subtype == b"json" || subtype.ends_with(b"+json") => Processor::Json,
-            _ if subtype == b"xml" || subtype.ends_with(b"+xml") => Processor::Xml,
-            _ => Processor::None,
+        let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
+        let subtype = &essence[slash + 1..];
+        let suffix = subtype.rsplit(|&byte| byte == b'+').next();
+        let names = |name: &[u8]| suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(name));
+        if is(b"application/x-www-form-urlencoded") {
+            Processor::Form
+        } else if is(b"multipart/form-data") {
+            Processor::Multipart
+        } else if names(b"json") {
+            Processor::Json
+        } else if names(b"xml") {
+            Processor::Xml
+        } else {
+            Processor::None
         }
     }
 }

@@ -37,3 +37,4 @@ pub mod template;
 pub mod transform;
 mod tx;
 pub mod values;
+pub mod view;

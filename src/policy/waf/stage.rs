@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::policy::denial::Denial;
 use crate::policy::pipeline;
+use crate::policy::waf::body;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
@@ -11,6 +12,8 @@ use crate::policy::waf::inspection::{Exclusions, Inspection, Reason, Tuning, Ver
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Headers, Processor, Request};
 use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::view::View;
+use crate::proto::body::Framing;
 use crate::proto::head::Version;
 
 /// Rules of one name in the configuration.
@@ -27,10 +30,34 @@ pub struct Protection {
     pub set: usize,
     pub tuning: Tuning,
     pub exclusions: Arc<Exclusions>,
-    /// Whether bodies are inspected, which means that they are collected first.
-    pub reads_body: bool,
+    pub bodies: Bodies,
+    pub view: Arc<View>,
     /// Bodies are GraphQL requests.
     pub is_graphql: bool,
+}
+
+/// Which bodies are inspected, which means that they are collected first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    None,
+    /// Those whose length is told and within the budget, and those that another stage collects.
+    /// Longer ones are passed on as they come: what only detects must not break an upload.
+    Fitting,
+    All,
+}
+
+impl Protection {
+    /// Whether a body in this framing has to be collected.
+    pub fn collects(&self, framing: Framing) -> bool {
+        match (self.bodies, framing) {
+            (Bodies::None, _) | (_, Framing::None | Framing::Length(0)) => false,
+            (Bodies::All, _) => true,
+            (Bodies::Fitting, Framing::Length(length)) => {
+                usize::try_from(length).is_ok_and(|length| length <= self.tuning.budget.bytes)
+            }
+            (Bodies::Fitting, Framing::Chunked | Framing::UntilClose) => false,
+        }
+    }
 }
 
 /// Inspections that wait for a message; beyond these their memory is given back.
@@ -96,6 +123,7 @@ impl Workspace {
         let rules = &sets[protection.set].rules;
         let mut inspection = self.idle.pop().unwrap_or_default();
         inspection.begin(rules, protection.tuning);
+        inspection.look_at(&protection.view);
         inspection.exclude(&protection.exclusions);
         inspection.enter_head(rules, &as_message(request));
         Running {
@@ -152,16 +180,17 @@ impl Workspace {
         if !inspection.hits().is_empty() {
             self.findings.append(&mut inspection.take_hits());
         }
-        let is_odd = inspection.body_fault().is_some();
+        let fault = inspection.body_fault();
         if self.idle.len() < IDLE {
             self.idle.push(running.inspection);
         }
         match running.verdict {
-            // A body that is not what it says may be read in another way by the backend.
-            Verdict::Pass if is_odd && protection.tuning.engine == Engine::On => {
-                Err(Denial::UninspectableBody)
-            }
-            Verdict::Pass => Ok(()),
+            Verdict::Pass => match fault.filter(|_| protection.tuning.engine == Engine::On) {
+                None => Ok(()),
+                Some(body::Error::Encoded) => Err(Denial::EncodedBody),
+                // A body that is not what it says may be read in another way by the backend.
+                Some(_) => Err(Denial::UninspectableBody),
+            },
             Verdict::Refuse(Reason::Rule { .. }) => Err(Denial::AttackDetected),
             Verdict::Refuse(Reason::Budget) => Err(Denial::TooMuchToInspect),
         }

@@ -13,6 +13,7 @@ use crate::policy::waf::target::Target;
 use crate::policy::waf::template::{Piece, Reference, Template};
 use crate::policy::waf::tx::{Place, Tx};
 use crate::policy::waf::values::{Budget, Values};
+use crate::policy::waf::view::View;
 
 /// All that changes while rules run. Kept from request to request for its memory.
 #[derive(Debug, Default)]
@@ -25,6 +26,14 @@ pub struct State {
     pub force_body: bool,
     /// As the request names it.
     pub content_type: Vec<u8>,
+    /// The fields that name it.
+    pub content_types: usize,
+    /// The body is compressed.
+    pub is_encoded: bool,
+    /// None: only what the rule language knows of is looked at.
+    pub view: Option<Arc<View>>,
+    /// What values are unpacked with.
+    pub inner: body::Scratch,
     /// The rule of its kind that the body breaks.
     pub body_fault: Option<body::Error>,
     pub scratch: body::Scratch,
@@ -46,6 +55,9 @@ impl State {
         self.processor = Processor::None;
         self.force_body = false;
         self.content_type.clear();
+        self.content_types = 0;
+        self.is_encoded = false;
+        self.view = None;
         self.body_fault = None;
         self.removed.clear();
         self.exempt.clear();

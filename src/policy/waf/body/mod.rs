@@ -20,7 +20,7 @@ use std::fmt;
 use ahash::{AHashSet, RandomState};
 
 pub use kind::Kind;
-pub use unpack::{Packing, unpack};
+pub use unpack::{Packing, is_readable, may_be_packed, unpack};
 
 /// What a visited value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +123,8 @@ pub enum Error {
     MediaType,
     /// The body is plainly of another kind than the media type says.
     Mismatch,
+    /// It is compressed, or otherwise encoded as a whole.
+    Encoded,
     ByteOrderMark,
     /// Bytes that are no UTF-8.
     Utf8,
@@ -175,6 +177,7 @@ impl fmt::Display for Error {
             Error::Charset => "its charset is not UTF-8",
             Error::MediaType => "its media type is malformed",
             Error::Mismatch => "it is not what its media type says",
+            Error::Encoded => "it is encoded as a whole",
             Error::ByteOrderMark => "it begins with a byte order mark",
             Error::Utf8 => "it is not valid UTF-8",
             Error::PercentEscape => "a percent sign begins no escape",

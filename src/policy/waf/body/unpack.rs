@@ -14,6 +14,9 @@ pub enum Packing {
 /// Shortest base64 that is decoded: shorter ones are words.
 const SHORTEST: usize = 16;
 
+/// After so many digits a look tells whether more of them are worth decoding.
+const EARLY: usize = 11;
+
 /// Longest scheme of an address.
 const SCHEME: usize = 12;
 
@@ -52,6 +55,17 @@ pub fn unpack(
     };
     scratch.joined = decoded;
     outcome
+}
+
+/// A look at the first bytes: false if nothing can be packed in the value.
+pub fn may_be_packed(value: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-/_=".contains(byte);
+    match value.trim_ascii_start().first() {
+        None => false,
+        Some(b'{' | b'[') => true,
+        Some(_) if value.len() < SHORTEST => value.len() > 3 && after_scheme(value).is_some(),
+        Some(_) => value[..SHORTEST].iter().all(is_digit) || after_scheme(value).is_some(),
+    }
 }
 
 fn is_json(value: &[u8]) -> bool {
@@ -105,8 +119,7 @@ fn address(rest: &[u8], scratch: &mut Scratch, visits: &mut Visits<'_>) -> Resul
     }
 }
 
-/// Decodes either alphabet; false unless the value is nothing but base64 of a text, or of a Java
-/// object (which begins with AC ED).
+/// Decodes either alphabet; false unless the value is nothing but base64 of a text or of an object.
 fn base64(value: &[u8], decoded: &mut Vec<u8>) -> bool {
     let padding = value.iter().rev().take_while(|&&byte| byte == b'=').count();
     let digits = &value[..value.len() - padding];
@@ -131,11 +144,24 @@ fn base64(value: &[u8], decoded: &mut Vec<u8>) -> bool {
             3 => decoded.push(bits as u8),
             _ => {}
         }
+        // Most identifiers are base64 of nothing: the first bytes tell.
+        if at == EARLY && !is_object(decoded) && decoded.iter().any(is_control) {
+            return false;
+        }
     }
-    decoded.starts_with(b"\xAC\xED") || is_readable(decoded)
+    is_object(decoded) || is_readable(decoded)
 }
 
-fn is_readable(decoded: &[u8]) -> bool {
-    let is_control = |byte: &u8| *byte < 0x20 && !byte.is_ascii_whitespace();
-    std::str::from_utf8(decoded).is_ok() && !decoded.iter().any(is_control)
+/// A Java object, or a .NET one.
+fn is_object(decoded: &[u8]) -> bool {
+    decoded.starts_with(b"\xAC\xED\x00\x05") || decoded.starts_with(b"\x00\x01\x00\x00\x00\xFF")
+}
+
+fn is_control(byte: &u8) -> bool {
+    *byte < 0x20 && !byte.is_ascii_whitespace()
+}
+
+/// Whether bytes are a text.
+pub fn is_readable(decoded: &[u8]) -> bool {
+    !decoded.iter().any(is_control) && std::str::from_utf8(decoded).is_ok()
 }

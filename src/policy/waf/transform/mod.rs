@@ -119,6 +119,11 @@ impl Transformation {
         found.map(|&(_, transformation)| transformation)
     }
 
+    /// All names, for those who misspelt one.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
     /// Its name in SecLang.
     pub fn name(self) -> &'static str {
         NAMES[self as usize].0

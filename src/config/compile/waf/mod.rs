@@ -1,0 +1,200 @@
+//! The WAF: rule files to rule sets, and how each operation is inspected by them.
+
+mod exclusions;
+mod rules;
+
+use std::sync::Arc;
+
+use crate::config::compile::one_of;
+use crate::config::file::{self, File};
+use crate::config::reader::{At, Reader, nearest};
+use crate::config::rules::builtin;
+use crate::policy::waf::draft::Engine;
+use crate::policy::waf::inspection::{OverBudget, Tuning};
+use crate::policy::waf::stage::{Bodies, Named, Protection};
+use crate::policy::waf::values::Budget;
+use crate::policy::waf::view::View;
+
+const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block", Engine::On)];
+
+/// Bytes and values of one message that are inspected when nothing else is said.
+const BYTES: usize = 128 * 1024;
+const VALUES: usize = 4096;
+
+/// The rule sets, and what each says for all operations that it inspects.
+pub struct Sets {
+    pub named: Vec<Named>,
+    defaults: Vec<Defaults>,
+}
+
+/// What a rule set says.
+#[derive(Clone)]
+struct Defaults {
+    protection: Protection,
+    /// None: as the mode wants it.
+    bodies: Option<bool>,
+}
+
+impl Sets {
+    pub fn compile(reader: &Reader<'_>, file: &File) -> Sets {
+        let mut sets = Sets {
+            named: Vec::new(),
+            defaults: Vec::new(),
+        };
+        for (name, declared) in &file.waf {
+            if name.value == "off" {
+                let hint = "choose another name: waf = \"off\" leaves an operation uninspected";
+                reader.error(name.position, "\"off\" names no rule set", hint);
+            }
+            sets.add(reader, name, declared);
+        }
+        if !file.waf.iter().any(|(name, _)| name.value == builtin::NAME) {
+            let name = At {
+                value: builtin::NAME.to_owned(),
+                position: Default::default(),
+            };
+            sets.add(reader, &name, &file::Waf::default());
+        }
+        sets
+    }
+
+    fn add(&mut self, reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) {
+        let tuning = tuning(reader, declared);
+        let Some(rules) = rules::compile(reader, name, declared) else {
+            return;
+        };
+        let exclusions = exclusions::compile(reader, &rules, &declared.exclusions);
+        self.defaults.push(Defaults {
+            protection: Protection {
+                set: self.named.len(),
+                tuning,
+                exclusions: Arc::new(exclusions),
+                bodies: Bodies::All,
+                view: Arc::new(View {
+                    headers: names(&declared.headers),
+                    files: declared.files.as_ref().is_some_and(|files| files.value),
+                }),
+                is_graphql: false,
+            },
+            bodies: declared.bodies.as_ref().map(|bodies| bodies.value),
+        });
+        self.named.push(Named {
+            name: name.value.as_str().into(),
+            rules,
+        });
+    }
+
+    /// How an operation is inspected: as it says, or else as its API says, or else by the built-in
+    /// rules.
+    pub fn protection(
+        &self,
+        reader: &Reader<'_>,
+        api: &file::Inspected,
+        own: Option<&file::Inspected>,
+    ) -> Option<Protection> {
+        let own_set = own.and_then(|own| own.waf.as_ref());
+        let name = own_set.or(api.waf.as_ref());
+        if name.is_some_and(|name| name.value == "off") {
+            refuse_tuning(reader, if own_set.is_some() { own } else { Some(api) });
+            return None;
+        }
+        let set = self.find(reader, name)?;
+        let Defaults {
+            mut protection,
+            mut bodies,
+        } = self.defaults[set].clone();
+        for inspected in [Some(api), own].into_iter().flatten() {
+            let mode = inspected.mode.as_ref();
+            protection.tuning.engine = one_of(reader, mode, &MODES, protection.tuning.engine);
+            if let Some(threshold) = &inspected.threshold {
+                protection.tuning.threshold = i64::try_from(threshold.value).ok();
+            }
+            if !inspected.exclusions.is_empty() {
+                let rules = &self.named[set].rules;
+                let more = exclusions::compile(reader, rules, &inspected.exclusions);
+                let all = Arc::make_mut(&mut protection.exclusions);
+                all.rules.extend(more.rules);
+                all.targets.extend(more.targets);
+            }
+            if !inspected.headers.is_empty() {
+                Arc::make_mut(&mut protection.view).headers = names(&inspected.headers);
+            }
+            bodies = inspected.bodies.as_ref().map(|at| at.value).or(bodies);
+        }
+        protection.bodies = match bodies {
+            Some(true) => Bodies::All,
+            Some(false) => Bodies::None,
+            None if protection.tuning.engine == Engine::On => Bodies::All,
+            None => Bodies::Fitting,
+        };
+        Some(protection)
+    }
+
+    fn find(&self, reader: &Reader<'_>, name: Option<&At<String>>) -> Option<usize> {
+        let wanted = name.map_or(builtin::NAME, |name| &name.value);
+        let mut names = self.named.iter();
+        let found = names.position(|each| *each.name == *wanted);
+        if let (None, Some(name)) = (found, name) {
+            let names = self.named.iter().map(|each| &*each.name);
+            let hint = match nearest(&name.value, names) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("add [waf.{}], or write waf = \"off\"", name.value),
+            };
+            let message = format!("there is no rule set \"{}\"", name.value);
+            reader.error(name.position, message, hint);
+        }
+        found
+    }
+}
+
+/// Names of header fields, in lower case.
+fn names(headers: &[At<String>]) -> Box<[Box<str>]> {
+    let names = headers.iter().map(|name| name.value.to_ascii_lowercase());
+    names.map(Into::into).collect()
+}
+
+/// What tunes rules says nothing where there are none.
+fn refuse_tuning(reader: &Reader<'_>, inspected: Option<&file::Inspected>) {
+    let Some(inspected) = inspected else { return };
+    let positions = [
+        inspected.mode.as_ref().map(|at| at.position),
+        inspected.threshold.as_ref().map(|at| at.position),
+        inspected.bodies.as_ref().map(|at| at.position),
+        inspected.headers.first().map(|at| at.position),
+        inspected.exclusions.first().map(|first| first.position),
+    ];
+    for position in positions.into_iter().flatten() {
+        let hint = "remove it, or name a rule set instead of \"off\"";
+        reader.error(position, "waf = \"off\" leaves nothing to tune", hint);
+    }
+}
+
+fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
+    let over_budget = [
+        ("refuse", OverBudget::Refuse),
+        ("report", OverBudget::Report),
+    ];
+    let max_bytes = declared.max_bytes.as_ref();
+    let max_values = declared.max_values.as_ref();
+    let threshold = declared.threshold.as_ref();
+    Tuning {
+        engine: one_of(
+            reader,
+            declared.mode.as_ref(),
+            &MODES,
+            Engine::DetectionOnly,
+        ),
+        budget: Budget {
+            bytes: max_bytes.map_or(BYTES, |at| at.value.0),
+            values: max_values.map_or(VALUES, |at| at.value),
+        },
+        over_budget: one_of(
+            reader,
+            declared.over_budget.as_ref(),
+            &over_budget,
+            OverBudget::Refuse,
+        ),
+        threshold: threshold.and_then(|at| i64::try_from(at.value).ok()),
+        exhaustive: false,
+    }
+}

@@ -1,0 +1,220 @@
+//! The rules of one set: files in SecLang, native rules, and those that are built in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::compile::one_of;
+use crate::config::file;
+use crate::config::reader::{At, Reader};
+use crate::config::rules::{self, Native, builtin};
+use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::waf::compile::OnUnsupported;
+use crate::policy::waf::draft::Item;
+use crate::policy::waf::load::{Settings, assemble};
+use crate::policy::waf::place::LoadError;
+use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::seclang::{self, Files, glob};
+use crate::policy::waf::template::Slots;
+
+/// Reads and compiles what a set names; None if something is wrong, which was told.
+pub(super) fn compile(
+    reader: &Reader<'_>,
+    name: &At<String>,
+    declared: &file::Waf,
+) -> Option<Arc<RuleSet>> {
+    let sources = sources(reader, name, declared)?;
+    let is_builtin = matches!(sources.as_slice(), [Source::Builtin]);
+    if is_builtin && declared.variables.is_empty() {
+        return Some(builtin::rule_set());
+    }
+    let level = level(reader, declared);
+    let (items, slots, has_native) = items(reader, &sources)?;
+    // Rule sets before version 4 have one level for both.
+    let mut variables = vec![
+        ("blocking_paranoia_level", level.as_str()),
+        ("paranoia_level", level.as_str()),
+    ];
+    if has_native {
+        variables.extend(rules::VARIABLES);
+    }
+    let own = declared.variables.iter();
+    variables.extend(own.map(|(name, value)| (name.value.as_str(), value.value.as_str())));
+    let known = [
+        ("refuse", OnUnsupported::Refuse),
+        ("skip", OnUnsupported::Skip),
+    ];
+    let word = declared.on_unsupported.as_ref();
+    let settings = Settings {
+        variables: &variables,
+        on_unsupported: one_of(reader, word, &known, OnUnsupported::Refuse),
+        folded: true,
+    };
+    assemble(items, slots, &settings)
+        .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
+        .ok()
+        .map(|assembled| Arc::new(assembled.rules))
+}
+
+/// Where rules come from.
+enum Source {
+    Builtin,
+    Native(String),
+    SecLang(String),
+}
+
+fn sources(reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) -> Option<Vec<Source>> {
+    if declared.rules.is_empty() {
+        if name.value == builtin::NAME {
+            return Some(vec![Source::Builtin]);
+        }
+        let hint = "add rules = [\"builtin\"], or files such as \
+                    [\"/etc/modsecurity/crs/crs-setup.conf\", \
+                    \"/usr/share/modsecurity-crs/rules/*.conf\"]";
+        let message = format!("[waf.{}] names no rules", name.value);
+        reader.error(name.position, message, hint);
+        return None;
+    }
+    let mut sources = Vec::new();
+    for path in &declared.rules {
+        if path.value == builtin::NAME {
+            sources.push(Source::Builtin);
+            continue;
+        }
+        for path in expanded(reader, path) {
+            sources.push(match path.ends_with(".toml") {
+                true => Source::Native(path),
+                false => Source::SecLang(path),
+            });
+        }
+    }
+    Some(sources)
+}
+
+/// All rules in the order of the engine: SecLang first, since its files change what stands before
+/// them, then native rules, then their verdict. And whether there are native ones.
+fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, bool)> {
+    let seclang = sources.iter().filter_map(|source| match source {
+        Source::SecLang(path) => Some(path.as_str()),
+        Source::Builtin | Source::Native(_) => None,
+    });
+    let (mut items, mut slots) = files(reader, &seclang.collect::<Vec<_>>())?;
+    let mut natives = Vec::new();
+    let mut is_sound = true;
+    for source in sources {
+        match source {
+            Source::Builtin => natives.extend(builtin::natives(&mut slots)),
+            Source::Native(path) => match native(reader, path, &mut slots) {
+                Some(found) => natives.extend(found),
+                None => is_sound = false,
+            },
+            Source::SecLang(_) => {}
+        }
+    }
+    let has_native = !natives.is_empty();
+    for native in natives {
+        is_sound &= is_new(reader, &items, &native);
+        items.push(native.into_item());
+    }
+    if has_native {
+        items.push(rules::verdict(&mut slots));
+    }
+    is_sound.then_some((items, slots, has_native))
+}
+
+/// The rules of files in SecLang.
+fn files(reader: &Reader<'_>, paths: &[&str]) -> Option<(Vec<Item>, Slots)> {
+    let read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
+    let files = Files {
+        read: &read,
+        list: &list,
+    };
+    match seclang::load(paths, files) {
+        Ok(loaded) => Some((loaded.items, loaded.slots)),
+        Err(errors) => {
+            reader.extend(errors.iter().map(as_diagnostic).collect());
+            None
+        }
+    }
+}
+
+/// The rules of one file in TOML.
+fn native(reader: &Reader<'_>, path: &str, slots: &mut Slots) -> Option<Vec<Native>> {
+    let path = Path::new(path);
+    let found = std::fs::read_to_string(path)
+        .map_err(|error| {
+            let message = format!("the rules cannot be read: {error}");
+            let start = Position { line: 1, column: 1 };
+            vec![Diagnostic::new(path, start, message)]
+        })
+        .and_then(|text| rules::read(path, &text, slots));
+    found.map_err(|found| reader.extend(found)).ok()
+}
+
+/// Whether no rule before has the id of this one.
+fn is_new(reader: &Reader<'_>, items: &[Item], native: &Native) -> bool {
+    let same = items.iter().find_map(|item| match item {
+        Item::Rule(rule) if rule.id == native.id() => Some(&rule.place),
+        Item::Rule(_) | Item::Marker(_) => None,
+    });
+    if let Some(place) = same {
+        let path = Path::new(&*native.draft.place.file);
+        let message = format!("there is another rule {}: {place}", native.id());
+        let hint = "give one of them another id; those below 10000 are taken by built-in rules";
+        let diagnostic = Diagnostic::new(path, native.position, message).with_hint(hint);
+        reader.extend(vec![diagnostic]);
+    }
+    same.is_none()
+}
+
+fn level(reader: &Reader<'_>, declared: &file::Waf) -> String {
+    let level = declared.paranoia_level.as_ref();
+    if let Some(level) = level.filter(|level| !(1..=4).contains(&level.value)) {
+        let message = format!("there is no paranoia level {}", level.value);
+        reader.error(level.position, message, "write 1 to 4");
+    }
+    level.map_or(1, |level| level.value).to_string()
+}
+
+/// The files that a path with `*` in its last part stands for, in the order of their names.
+fn expanded(reader: &Reader<'_>, path: &At<String>) -> Vec<String> {
+    let full = reader.resolve(&path.value).display().to_string();
+    if !full.contains('*') {
+        return vec![full];
+    }
+    let folder = full.rsplit_once('/').map_or(".", |(folder, _)| folder);
+    let found = list(folder).map(|mut found| {
+        found.retain(|each| glob::matches(&full, each));
+        found.sort();
+        found
+    });
+    match found {
+        Ok(found) if !found.is_empty() => found,
+        outcome => {
+            let why = outcome.err().unwrap_or_else(|| "no file fits".to_owned());
+            let message = format!("{full}: {why}");
+            reader.error(path.position, message, "name files of rules");
+            Vec::new()
+        }
+    }
+}
+
+fn list(folder: &str) -> Result<Vec<String>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
+    Ok(paths.collect())
+}
+
+fn as_diagnostic(error: &LoadError) -> Diagnostic {
+    let rule = error.rule.map(|id| format!("rule {id}: "));
+    let message = format!("{}{}", rule.unwrap_or_default(), error.message);
+    let start = Position {
+        line: error.place.line.max(1) as usize,
+        column: 1,
+    };
+    let path = Path::new(&*error.place.file);
+    let hint = "on_unsupported = \"skip\" leaves out rules that cannot run here, and lists them";
+    match error.rule {
+        Some(_) => Diagnostic::new(path, start, message).with_hint(hint),
+        None => Diagnostic::new(path, start, message),
+    }
+}

@@ -83,6 +83,7 @@ impl Control {
         tokio::spawn(admin::serve(admin, self.registry.clone()));
         let mut watchers = watch(&self.published);
         std::mem::replace(&mut self.serving, Box::new(|| {}))();
+        tell_left_out(&self.published);
         service::ready();
         let registry = self.registry.clone();
         let mut watchdog = std::pin::pin!(service::keep_watchdog(&registry));
@@ -95,7 +96,11 @@ impl Control {
                 _ = hangup.recv(), if reload.is_none() => reload = self.begin_reload(&obey),
                 Some(outcome) = ended(&mut reload) => {
                     reload = None;
+                    let is_new = outcome.is_ok();
                     self.report_reload(outcome);
+                    if is_new {
+                        tell_left_out(&self.published);
+                    }
                     watchers.shutdown().await;
                     watchers = watch(&self.published);
                 }
@@ -186,6 +191,15 @@ fn carry_out(obey: &Mutex<Obey>, order: Order) -> Result<String, String> {
 async fn ended(reload: &mut Option<UnderWay>) -> Option<Result<String, String>> {
     let outcome = reload.as_mut()?.await;
     Some(outcome.unwrap_or_else(|_| Err("it broke off".to_owned())))
+}
+
+/// Rules of the WAF that were left out guard nothing: whoever allowed it is told each of them.
+fn tell_left_out(published: &Published) {
+    for set in &published.load().waf {
+        for error in set.rules.left_out() {
+            eprintln!("portcullis: [waf.{}] leaves out {error}", set.name);
+        }
+    }
 }
 
 /// Looks after the endpoints of the published upstreams for as long as the set lives.

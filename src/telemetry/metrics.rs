@@ -190,6 +190,17 @@ type PerShard<T> = Vec<Arc<T>>;
 struct Known {
     operations: BTreeMap<(String, String), PerShard<OperationMetrics>>,
     pools: BTreeMap<String, PerShard<PoolMetrics>>,
+    /// Rule sets of the WAF, and the rules that were left out of them.
+    left_out: Vec<(String, u32)>,
+}
+
+fn left_out(snapshot: &Snapshot) -> Vec<(String, u32)> {
+    let sets = snapshot.waf.iter();
+    let all = sets.flat_map(|set| {
+        let rules = set.rules.left_out().iter();
+        rules.map(move |error| (set.name.to_string(), error.rule.unwrap_or_default()))
+    });
+    all.collect()
 }
 
 /// All counters of the process.
@@ -246,6 +257,7 @@ impl Registry {
                     .clone()
             })
             .collect();
+        known.left_out = left_out(snapshot);
         for (index, shard) in self.shards.iter().enumerate() {
             shard.declared.store(Arc::new(Declared {
                 generation: snapshot.generation,
@@ -261,6 +273,7 @@ impl Registry {
         self.render_requests(&mut page);
         self.render_shards(&mut page);
         self.render_pools(&mut page);
+        self.render_left_out(&mut page);
         page.family("portcullis_reloads_total", "counter", "Reloads by outcome.");
         page.sample(
             "portcullis_reloads_total",
@@ -273,6 +286,15 @@ impl Registry {
             self.reloads_refused.value(),
         );
         page.text
+    }
+
+    fn render_left_out(&self, page: &mut Page) {
+        let name = "portcullis_waf_rule_left_out";
+        page.family(name, "gauge", "Rules of the WAF that cannot run here.");
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (set, rule) in &known.left_out {
+            page.sample(name, &[("set", set), ("rule", &rule.to_string())], 1);
+        }
     }
 
     fn render_requests(&self, page: &mut Page) {

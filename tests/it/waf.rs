@@ -215,6 +215,27 @@ fn beyond_the_budget_nothing_passes_uninspected() {
     assert_eq!(fits.status, 200);
 }
 
+#[test]
+fn rules_that_are_left_out_are_told_one_by_one() {
+    let directory = Directory::new("waf-left-out");
+    let bad = "SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n";
+    directory.write("rules.conf", &format!("{RULES}{bad}"));
+    let waf = "mode = \"block\"\non_unsupported = \"skip\"";
+    directory.write("gateway.toml", &config(waf, "waf = \"own\"", ""));
+    let process = Process::start(&directory.path("gateway.toml"));
+    let told = process.wait_for("[waf.own] leaves out");
+    assert!(
+        told.contains("rule 77") && told.contains("rules.conf:"),
+        "{told}"
+    );
+    counts(
+        &process,
+        "portcullis_waf_rule_left_out{set=\"own\",rule=\"77\"}",
+        1,
+    );
+    assert_eq!(process.connect().ask(get("/a?x=%3Cscript")).status, 403);
+}
+
 /// Four bodies that take many slices each are under way on the only shard; whoever asks for little
 /// is answered between the slices, before any of the four.
 #[test]

@@ -78,6 +78,7 @@ pub fn compile(
             phases,
             slots,
             patterns,
+            left_out: unusable.clone().into(),
             generation: next_generation(),
         },
         skipped: unusable,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::policy::waf::draft::{Change, Disruption, Engine, Name, Phase};
 use crate::policy::waf::operator::Operator;
-use crate::policy::waf::place::Place;
+use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::schedule::Schedule;
 use crate::policy::waf::target::{Target, Targets};
@@ -96,6 +96,8 @@ pub struct RuleSet {
     /// Which rules could match a value of the request, of the response.
     pub(super) request: Prefilter,
     pub(super) response: Prefilter,
+    /// Rules that cannot run here and were left out, as the configuration allows.
+    pub(super) left_out: Box<[LoadError]>,
     /// A number that no other set of rules has.
     pub(super) generation: u64,
 }
@@ -126,6 +128,11 @@ impl RuleSet {
     pub(super) fn number(&self, rule: u16) -> Option<usize> {
         let of_request = self.request.number(rule);
         of_request.or_else(|| self.response.number(rule))
+    }
+
+    /// Rules that cannot run here and were left out, and why.
+    pub fn left_out(&self) -> &[LoadError] {
+        &self.left_out
     }
 
     /// The rules in order.

@@ -275,6 +275,7 @@ pub struct Operation {
     pub body_rate: Option<Size>,
     pub websocket: Option<At<bool>>,
     pub websocket_idle_timeout: Option<At<Duration>>,
+    pub encoded_in_path: Vec<At<String>>,
 }
 
 pub struct Ownership {
@@ -581,6 +582,7 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         body_rate: table.optional("body_rate").map(|found| found.value),
         websocket: table.optional("websocket"),
         websocket_idle_timeout: table.optional("websocket_idle_timeout"),
+        encoded_in_path: table.list("encoded_in_path"),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
 use crate::policy::waf::stage::Protection;
 use crate::proto::body::Framing;
-use crate::proto::target::Path;
+use crate::proto::target::{Path, Reserved};
 
 /// How a caller proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Operation {
     pub timeouts: Timeouts,
     /// Whether a client may switch to WebSocket, and for how long both sides may then be silent.
     pub websocket: Option<Duration>,
+    /// What path parameters may hold percent-encoded.
+    pub reserved: Reserved,
 }
 
 /// How long an operation may take, where that differs from its upstream and its listener.
@@ -227,6 +229,7 @@ mod tests {
                 identity: Box::default(),
                 timeouts: Timeouts::default(),
                 websocket: None,
+                reserved: Reserved::default(),
             },
         }
     }

@@ -21,7 +21,7 @@ use crate::proto;
 use crate::proto::body::Framing;
 use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
-use crate::proto::target::Path;
+use crate::proto::target::{Path, Reserved};
 use crate::time::Now;
 
 /// A request as all stages read it: one parse, one canonical path.
@@ -185,11 +185,14 @@ fn route(snapshot: &Snapshot, request: Request<'_>) -> Result<usize, Refusal> {
     let found = snapshot
         .catalogue
         .find(head.host.of(bytes), path, head.method(bytes));
-    let matrix = match found {
-        Match::Found(index) => snapshot.catalogue.operations()[index].contract.matrix(),
-        Match::MethodNotDeclared(_) | Match::NotDeclared => 0,
+    let (matrix, reserved) = match found {
+        Match::Found(index) => {
+            let operation = &snapshot.catalogue.operations()[index];
+            (operation.contract.matrix(), operation.reserved)
+        }
+        Match::MethodNotDeclared(_) | Match::NotDeclared => (0, Reserved::default()),
     };
-    if path.matrix() & !matrix != 0 {
+    if path.matrix() & !matrix != 0 || !path.encoded().is_within(reserved) {
         let ambiguous = Denial::Malformed(proto::Error::AmbiguousPath);
         return Err(Refusal::nowhere(ambiguous));
     }

@@ -3,9 +3,10 @@
 //! Each segment is decoded once. A path that two parties could read in two ways is refused, not
 //! repaired: dot segments, empty segments, encoded or literal backslashes and slashes inside a
 //! segment, path parameters (`;`) behind a segment, a second layer of encoding, NUL and other control
-//! bytes, and anything that is not UTF-8. A segment that begins with `;` is read and marked: it is
-//! for policy to say whether an operation has such a one. What is forwarded is written from the
-//! decoded segments, so policy and backend see the same path.
+//! bytes, and anything that is not UTF-8. What an operation may have nevertheless is read and
+//! marked, for policy to allow or to refuse: a segment that begins with `;`, and [`Reserved`] bytes
+//! that came percent-encoded. What is forwarded is written from the decoded segments, so policy and
+//! backend see the same path.
 
 use super::{Error, limits};
 
@@ -19,6 +20,37 @@ pub struct Path {
     wire: String,
     /// The segments that begin with a semicolon.
     matrix: u32,
+    encoded: Reserved,
+}
+
+/// A set of bytes that mean something in a path unless they are percent-encoded (RFC 3986 section
+/// 2.2): servers that decode too early or twice read another path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved(u8);
+
+impl Reserved {
+    pub const SLASH: Reserved = Reserved(1);
+    pub const BACKSLASH: Reserved = Reserved(2);
+    pub const PERCENT: Reserved = Reserved(4);
+    pub const SEMICOLON: Reserved = Reserved(8);
+
+    fn of(byte: u8) -> Reserved {
+        match byte {
+            b'/' => Reserved::SLASH,
+            b'\\' => Reserved::BACKSLASH,
+            b'%' => Reserved::PERCENT,
+            b';' => Reserved::SEMICOLON,
+            _ => Reserved::default(),
+        }
+    }
+
+    pub fn with(self, other: Reserved) -> Reserved {
+        Reserved(self.0 | other.0)
+    }
+
+    pub fn is_within(self, allowed: Reserved) -> bool {
+        self.0 & !allowed.0 == 0
+    }
 }
 
 // One bit for each segment.
@@ -59,8 +91,14 @@ impl Path {
         self.matrix
     }
 
+    /// The reserved bytes that came percent-encoded in any segment.
+    pub fn encoded(&self) -> Reserved {
+        self.encoded
+    }
+
     fn clear(&mut self) {
         self.matrix = 0;
+        self.encoded = Reserved::default();
         self.decoded.clear();
         self.ends.clear();
         self.wire.clear();
@@ -98,8 +136,15 @@ impl Path {
             self.matrix |= 1 << self.ends.len();
             // Nothing of such a segment is a name that others could take for another.
             for part in raw[1..].split(|&byte| byte == b';') {
+                let part = decode(part)?;
+                if part
+                    .bytes()
+                    .any(|byte| Reserved::of(byte) != Reserved::default())
+                {
+                    return Err(Error::AmbiguousPath);
+                }
                 self.decoded.push(';');
-                self.decoded.push_str(&decode(part)?);
+                self.decoded.push_str(&part);
             }
         } else if raw.iter().all(|&byte| is_plain(byte)) {
             // ASCII by the test above, so this cannot fail.
@@ -110,14 +155,19 @@ impl Path {
             self.decoded.push_str(&decoded);
         }
         let segment = &self.decoded[start..];
-        if segment == "." || segment == ".." {
+        // Also of what a server would take for segments that decodes a slash too early.
+        let mut parts = segment.split(['/', '\\']);
+        if parts.any(|part| part == "." || part == "..") {
             return Err(Error::AmbiguousPath);
         }
         self.wire.push('/');
         for byte in segment.bytes() {
             match byte {
-                b';' => self.wire.push(';'),
+                b';' if is_matrix => self.wire.push(';'),
                 other => encode(other, &mut self.wire),
+            }
+            if !is_matrix {
+                self.encoded = self.encoded.with(Reserved::of(byte));
             }
         }
         // Decoding never lengthens, so the bound on `raw` in `fill` holds here too.
@@ -184,10 +234,10 @@ fn decode(raw: &[u8]) -> Result<String, Error> {
     String::from_utf8(decoded).map_err(|_| Error::AmbiguousPath)
 }
 
-/// Decoded bytes that no two readers disagree on. A decoded `%` could begin a second layer.
+/// Decoded bytes that may stand in a path at all.
 fn allowed(byte: u8) -> Result<u8, Error> {
     match byte {
-        b'/' | b'\\' | b';' | b'%' | 0..=0x1f | 0x7f => Err(Error::AmbiguousPath),
+        0..=0x1f | 0x7f => Err(Error::AmbiguousPath),
         other => Ok(other),
     }
 }
@@ -219,9 +269,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// As an operation sees it that allows nothing special.
     fn read(raw: &str) -> Result<(Vec<String>, String), Error> {
         let mut path = Path::default();
         path.read(raw.as_bytes())?;
+        if path.encoded() != Reserved::default() {
+            return Err(Error::AmbiguousPath);
+        }
         Ok((
             path.segments().map(str::to_owned).collect(),
             path.wire().to_owned(),
@@ -283,6 +337,48 @@ mod tests {
         assert_eq!(path.matrix(), 0);
         for raw in ["/;a%3bb", "/;%2f", "/;a\\b", "/;%00"] {
             assert_eq!(read(raw), Err(Error::AmbiguousPath), "{raw}");
+        }
+    }
+
+    #[test]
+    fn reserved_bytes_that_came_encoded_are_marked_and_stay_encoded() {
+        let mut path = Path::default();
+        let cases = [
+            ("/p/a%2fb", "a/b", "/p/a%2Fb", Reserved::SLASH),
+            ("/p/a%5Cb", "a\\b", "/p/a%5Cb", Reserved::BACKSLASH),
+            ("/p/a%3bb", "a;b", "/p/a%3Bb", Reserved::SEMICOLON),
+            ("/p/100%25", "100%", "/p/100%25", Reserved::PERCENT),
+            (
+                "/p/%252e%252e",
+                "%2e%2e",
+                "/p/%252e%252e",
+                Reserved::PERCENT,
+            ),
+        ];
+        for (raw, decoded, wire, encoded) in cases {
+            path.read(raw.as_bytes()).unwrap();
+            assert_eq!(path.segments().nth(1), Some(decoded), "{raw}");
+            assert_eq!((path.wire(), path.encoded()), (wire, encoded), "{raw}");
+        }
+        let both = Reserved::SLASH.with(Reserved::PERCENT);
+        path.read(b"/a%2fb/c%25").unwrap();
+        assert_eq!(path.encoded(), both);
+        assert!(both.is_within(both) && Reserved::SLASH.is_within(both));
+        assert!(!both.is_within(Reserved::SLASH));
+        path.read(b"/a").unwrap();
+        assert_eq!(path.encoded(), Reserved::default());
+        for raw in [
+            "/p/a%2f..",
+            "/p/..%2fa",
+            "/p/a%5c..%5cb",
+            "/p/.%2f",
+            "/p/a%2f%2e%2e%2fb",
+        ] {
+            assert_eq!(
+                path.read(raw.as_bytes()),
+                Err(Error::AmbiguousPath),
+                "{raw}"
+            );
         }
     }
 

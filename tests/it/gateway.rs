@@ -16,6 +16,7 @@ use portcullis::policy::route;
 use portcullis::policy::snapshot::Snapshot;
 use portcullis::policy::upstream::{Address, Endpoints, Settings, Timeouts as Waits, Upstream};
 use portcullis::proto::header::SealedNames;
+use portcullis::proto::target::Reserved;
 use portcullis::shard::listener::{self, Bound};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
@@ -57,6 +58,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             identity: Box::default(),
             timeouts: portcullis::policy::catalogue::Timeouts::default(),
             websocket: None,
+            reserved: Reserved::default(),
         },
     }
 }

@@ -609,6 +609,15 @@ methods = ["GET"]
 upstream = "bank"
 owner = "me"
 authentication = "none"
+[api.files]
+paths = ["/files/{name}"]
+methods = ["GET"]
+contract = "none"
+upstream = "bank"
+owner = "me"
+authentication = "none"
+[api.files.operation."GET /files/{name}"]
+encoded_in_path = ["/", "."]
 "#,
     );
     let output = run(&["check", "--config", &directory.path("gateway.toml")]);
@@ -627,6 +636,7 @@ authentication = "none"
         ("gateway.toml:17:31", "cannot be counted"),
         ("gateway.toml:19:10", "no path pattern"),
         ("gateway.toml:18:6", "need `contract`"),
+        ("gateway.toml:32:25", "is not refused in paths"),
         ("api.yaml:", "`minimun` is not enforced"),
     ] {
         assert!(told.contains(place), "{place} in {told}");

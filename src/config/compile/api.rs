@@ -28,6 +28,7 @@ use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
 use crate::policy::snapshot::Snapshot;
 use crate::proto::header::{Kind, SealedNames};
+use crate::proto::target::Reserved;
 
 /// Longest body when nothing else is said.
 const BODY: usize = 64 * 1024;
@@ -652,6 +653,7 @@ impl Compiler<'_, '_> {
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: identity.collect(),
                 websocket: self.websocket(extra, outline.method),
+                reserved: extra.map_or_else(Reserved::default, |extra| self.reserved(extra)),
                 timeouts: Timeouts {
                     response: extra.and_then(|extra| extra.response_timeout),
                     exchange: extra.and_then(|extra| extra.exchange_timeout),
@@ -700,6 +702,26 @@ impl Compiler<'_, '_> {
             self.error(name.position, message, hint);
         }
         found.unwrap_or(0)
+    }
+
+    /// The bytes that its path parameters may hold percent-encoded.
+    fn reserved(&self, extra: &file::Operation) -> Reserved {
+        let names = extra.encoded_in_path.iter();
+        names.fold(Reserved::default(), |all, name| {
+            let byte = match name.value.as_str() {
+                "/" => Reserved::SLASH,
+                "\\" => Reserved::BACKSLASH,
+                "%" => Reserved::PERCENT,
+                ";" => Reserved::SEMICOLON,
+                other => {
+                    let message = format!("\"{other}\" is not refused in paths, or always is");
+                    let hint = "write \"/\", \"\\\\\", \"%\" or \";\"";
+                    self.error(name.position, message, hint);
+                    Reserved::default()
+                }
+            };
+            all.with(byte)
+        })
     }
 
     fn websocket(&self, extra: Option<&file::Operation>, method: &str) -> Option<Duration> {

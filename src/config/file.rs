@@ -204,6 +204,8 @@ pub struct Requests {
     pub unknown_query: Option<At<String>>,
     pub encodings: Vec<At<String>>,
     pub check_accept: Option<At<bool>>,
+    pub stream_body: Option<At<Size>>,
+    pub max_record: Option<At<Size>>,
 }
 
 /// What an API or an operation says about its responses.
@@ -499,6 +501,8 @@ fn requests(table: &Table<'_, '_>) -> Requests {
         unknown_query: table.optional("unknown_query"),
         encodings: table.list("request_encodings"),
         check_accept: table.optional("check_accept"),
+        stream_body: table.optional("stream_body"),
+        max_record: table.optional("max_record"),
     }
 }
 

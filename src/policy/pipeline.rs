@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
+use crate::policy::contract::sieve::Sieve;
 use crate::policy::contract::{Body, Detail, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
@@ -51,6 +52,8 @@ pub struct Cleared {
     remaining: Option<Remaining>,
     /// The body that goes on in place of the one that came.
     instead: Option<Rc<[u8]>>,
+    /// What the head says of a body that is checked while it is passed on.
+    streamed: Option<Body>,
     /// What the contract let pass to be noted only.
     noted: Option<Noted>,
 }
@@ -138,10 +141,13 @@ pub fn decide(
         )
         .map_err(|denial| refusal.because(denial))?;
 
-    limit_body(operation, request).map_err(|denial| refusal.because(denial))?;
+    let streamed = streamed(operation, body, request.head.framing);
+    limit_body(operation, streamed, request).map_err(|denial| refusal.because(denial))?;
 
     let is_inspected = operation.collects_body(request.head.framing);
-    let reads_body = body.is_read() || operation.requirement.reads_body() || is_inspected;
+    // Others than the contract see no body that is not collected: such operations stream none.
+    let reads_body = streamed.is_none()
+        && (body.is_read() || operation.requirement.reads_body() || is_inspected);
     if reads_body && body.is_opaque() {
         return Err(refusal.because(Denial::EncodedBody));
     }
@@ -151,6 +157,7 @@ pub fn decide(
             principal: refusal.principal,
             remaining,
             instead: None,
+            streamed,
             noted: state.scratch.take_noted(),
         },
         body,
@@ -171,11 +178,29 @@ pub fn decide(
 }
 
 /// A body whose length is told is refused before it is sent; others are counted as they come.
-fn limit_body(operation: &Operation, request: Request<'_>) -> Result<(), Denial> {
+fn limit_body(
+    operation: &Operation,
+    streamed: Option<Body>,
+    request: Request<'_>,
+) -> Result<(), Denial> {
+    let sieve = streamed.and_then(|body| operation.contract.sieve(body));
+    let longest = sieve.map_or(operation.max_body as u64, |sieve| sieve.bounds().body);
     match request.head.framing {
-        Framing::Length(length) if length > operation.max_body as u64 => Err(Denial::BodyTooLarge),
+        Framing::Length(length) if length > longest => Err(Denial::BodyTooLarge),
         Framing::None | Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Ok(()),
     }
+}
+
+/// A body that is checked while it is passed on: where that may be, one that is longer than what
+/// is collected, or of which nobody knows how long it is.
+fn streamed(operation: &Operation, body: Body, framing: Framing) -> Option<Body> {
+    let is_long = match framing {
+        Framing::None => false,
+        Framing::Length(length) => length > operation.max_body as u64,
+        Framing::Chunked | Framing::UntilClose => true,
+    };
+    let streams = is_long && operation.contract.sieve(body).is_some();
+    streams.then_some(body)
 }
 
 fn route(snapshot: &Snapshot, request: Request<'_>) -> Result<usize, Refusal> {
@@ -416,6 +441,17 @@ impl Cleared {
     /// The body that goes on in place of the one that came.
     pub fn instead(&self) -> Option<&[u8]> {
         self.instead.as_deref()
+    }
+
+    /// Whether the body still has to be checked, while it is passed on.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed.is_some()
+    }
+
+    /// What such a body has to go through: none of it goes on without.
+    pub fn sieve<'s>(&self, snapshot: &'s Snapshot) -> Option<Sieve<'s>> {
+        let operation = &snapshot.catalogue.operations()[self.operation];
+        operation.contract.sieve(self.streamed?)
     }
 
     /// What the contract let pass to be noted only.

@@ -176,6 +176,9 @@ where
     S: AsyncReadRent + AsyncWriteRent,
 {
     account.operation = Some(cleared.operation());
+    if cleared.is_streamed() {
+        return pass_checked(shard, view, client, account, cleared);
+    }
     let framing = client.head.framing;
     let held = gather(shard, client, account).await;
     let held = held.map_err(|denial| cleared.clone().refuse(denial))?;
@@ -204,6 +207,35 @@ where
         key,
         accept,
         _held: held,
+    })
+}
+
+/// A request whose body is checked while it is passed on. It leaves in chunks: without the last of
+/// them no backend takes a part of it for the whole.
+fn pass_checked<S: AsyncWriteRent>(
+    shard: &Shard,
+    view: &View,
+    client: &mut Client<S>,
+    account: &mut Account,
+    cleared: Cleared,
+) -> Result<Ready, Refusal> {
+    let mut held = shard.load.bytes();
+    let record = cleared
+        .sieve(&view.snapshot)
+        .map_or(0, |sieve| sieve.bounds().record);
+    if !held.grow_to(record) {
+        return Err(cleared.refuse(Denial::Overloaded));
+    }
+    let written = (&cleared, Framing::Chunked, Written::default());
+    let key = write_request(view, client, account, written);
+    let length = client.head.length;
+    client.inbound.consume(length);
+    Ok(Ready {
+        cleared,
+        body: Body::Streamed(client.head.framing),
+        key,
+        accept: None,
+        _held: Some(held),
     })
 }
 

@@ -696,3 +696,37 @@ fn codings() {
         }
     });
 }
+
+/// Any split of a body of records gives the verdict on the whole, and nothing else goes on.
+#[test]
+fn records() {
+    use portcullis::policy::contract::body::Content;
+    use portcullis::policy::contract::sieve::{Bounds, Records, Sieve};
+    let schema = json!({"type": "array", "maxItems": 8, "items": {"type": ["integer", "string",
+        "boolean", "null", "array", "object"], "maximum": 9, "properties": {"a": {"type": "integer"}}}});
+    let schema = Schema::compile(&schema, "", Dialect::OpenApi31).unwrap();
+    let content = Content::Json(schema);
+    let records = Records::of(&content).unwrap();
+    let Content::Json(schema) = &content else {
+        unreachable!()
+    };
+    let bounds = Bounds {
+        body: 1 << 20,
+        record: 1 << 20,
+    };
+    let mut scratch = Scratch::default();
+    fuzz("records", |bytes| {
+        let holds = schema.check(bytes, &mut scratch).is_ok();
+        for step in [1, 2, 7, bytes.len().max(1)] {
+            let mut sieve = Sieve::new(records, schema, bounds, true);
+            let mut out = Vec::new();
+            let mut pieces = bytes.chunks(step);
+            let fed = pieces.try_for_each(|piece| sieve.feed(piece, &mut scratch, &mut out));
+            let outcome = fed.and_then(|()| sieve.finish(&mut scratch, &mut out));
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(outcome.is_ok(), holds, "{text:?} {outcome:?}");
+            assert!(bytes.starts_with(&out), "{text:?}");
+            assert!(!holds || out == bytes, "{text:?}");
+        }
+    });
+}

@@ -228,7 +228,7 @@ impl Answer {
 /// A plain HTTP client that reads answers one by one.
 pub struct Client {
     pub stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    pub reader: BufReader<TcpStream>,
 }
 
 impl Client {

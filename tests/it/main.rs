@@ -23,6 +23,7 @@ mod process;
 #[path = "../../src/policy/contract/schema/walk/edits/reference.rs"]
 mod reference;
 mod smuggling;
+mod streaming;
 mod tls;
 mod upstream;
 mod upstream_tls;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::config::compile::inspector::Inspectors;
 use crate::config::compile::response::Described;
+use crate::config::compile::stream::Streaming;
 use crate::config::compile::{
-    collection, graphql, issuer, mask, one_of, read_text, request, response, upstream, waf,
+    collection, graphql, issuer, mask, one_of, read_text, request, response, stream, upstream, waf,
 };
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, Warning, nearest};
@@ -110,7 +111,14 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             mask_key: &mask_key,
             leaks: leaks.as_ref(),
         };
-        placed.extend(compiler.declarations());
+        let declared = compiler.declarations();
+        stream::check_used(
+            reader,
+            &api.requests,
+            api.operations.iter().map(|(_, own)| &own.requests),
+            declared.iter().map(|each| &each.declaration.operation),
+        );
+        placed.extend(declared);
     }
     Snapshot {
         generation,
@@ -631,7 +639,9 @@ impl Compiler<'_, '_> {
         if let Some(waf) = &mut waf {
             waf.is_graphql = outline.contract.is_graphql() && outline.method == "POST";
         }
-        Declaration {
+        let requests = extra.map(|extra| &extra.requests);
+        let streaming = Streaming::of(&api.requests, requests);
+        let mut declaration = Declaration {
             hosts: self.hosts(),
             template: outline.template,
             operation: Operation {
@@ -663,7 +673,11 @@ impl Compiler<'_, '_> {
                         .map(|rate| rate.0 as u64),
                 },
             },
+        };
+        if let Some(streaming) = streaming {
+            streaming.apply(self.reader, &mut declaration.operation);
         }
+        declaration
     }
 
     fn hosts(&self) -> Vec<String> {

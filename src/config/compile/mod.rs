@@ -12,6 +12,7 @@ mod persisted;
 mod request;
 mod response;
 mod server;
+mod stream;
 mod tls;
 mod upstream;
 mod upstream_tls;

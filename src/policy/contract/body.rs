@@ -8,6 +8,7 @@ use crate::policy::contract::forms::{Form, Memory, Text};
 use crate::policy::contract::media_type::{MediaRange, MediaType};
 use crate::policy::contract::records::Records;
 use crate::policy::contract::schema::Schema;
+use crate::policy::contract::sieve::{self, Bounds, Sieve};
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
 use crate::proto::head::RequestHead;
@@ -55,6 +56,8 @@ pub struct Lengths {
 pub struct RequestBody {
     pub required: bool,
     media: Box<[Media]>,
+    /// Of each media type: how bodies are taken apart that are too long to be collected.
+    streamed: Box<[Option<sieve::Records>]>,
     /// `Content-Type` in all spellings that backends take for it.
     names: SealedNames,
 }
@@ -90,6 +93,7 @@ impl RequestBody {
     pub fn new(required: bool, media: Vec<Media>) -> RequestBody {
         RequestBody {
             required,
+            streamed: media.iter().map(|_| None).collect(),
             media: media.into(),
             names: SealedNames::new(["Content-Type"]),
         }
@@ -107,6 +111,38 @@ impl RequestBody {
             | Content::Text(_)
             | Content::Records(_) => true,
         }
+    }
+
+    /// Lets bodies be checked while they come in, those of records. What stands against it.
+    pub fn stream(&mut self) -> Result<(), String> {
+        let mut streamed = Vec::new();
+        for Media { range, content } in &self.media {
+            let records = sieve::Records::of(content);
+            if let (Err(reason), Content::Json(_) | Content::Records(_)) = (records, content) {
+                return Err(format!("`{}`: {reason}", range.essence()));
+            }
+            streamed.push(records.ok());
+        }
+        if streamed.iter().all(Option::is_none) {
+            return Err("no media type that it declares holds records".to_owned());
+        }
+        self.streamed = streamed.into();
+        Ok(())
+    }
+
+    /// For a body that is checked while it comes in; none where it has to be collected.
+    pub fn sieve(&self, announced: Announced, bounds: Bounds) -> Option<Sieve<'_>> {
+        let records = self.streamed[announced.media]?;
+        let schema = match &self.media[announced.media].content {
+            Content::Json(schema) => schema,
+            Content::Records(records) => &records.schema,
+            Content::Unread
+            | Content::Bytes(_)
+            | Content::Form(_)
+            | Content::Parts(_)
+            | Content::Text(_) => return None,
+        };
+        Some(Sieve::new(records, schema, bounds, self.required))
     }
 
     pub fn has_schema(&self) -> bool {

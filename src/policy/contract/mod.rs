@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod body;
 pub mod codings;
+pub mod cutter;
 pub mod field_names;
 pub mod fields;
 pub mod forms;
@@ -20,6 +21,7 @@ pub mod reading;
 pub mod records;
 pub mod response;
 pub mod schema;
+pub mod sieve;
 
 #[cfg(test)]
 mod form_tests;

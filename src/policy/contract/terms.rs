@@ -16,6 +16,7 @@ use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::{Parameters, Unknown};
 use crate::policy::contract::reading::Texts;
 use crate::policy::contract::schema::{self, Schema, Undeclared, Wanted};
+use crate::policy::contract::sieve::{Bounds, Fault, Sieve};
 use crate::policy::denial::Denial;
 use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
@@ -87,6 +88,8 @@ struct Terms {
     /// Of bodies.
     unknown: Undeclared,
     body: Option<RequestBody>,
+    /// How long bodies may be that are checked while they come in.
+    streams: Option<Bounds>,
     graphql: Option<GraphqlTerms>,
 }
 
@@ -115,6 +118,7 @@ impl Contract {
             page: None,
             unknown: Undeclared::default(),
             body,
+            streams: None,
             graphql: None,
         };
         Contract {
@@ -196,6 +200,43 @@ impl Contract {
             terms.unknown = unknown;
         }
         self
+    }
+
+    /// Lets bodies be checked while they come in. What stands against it, if they cannot be.
+    pub fn stream(&mut self, bounds: Bounds) -> Result<(), String> {
+        let refused = |reason: &str| Err(reason.to_owned());
+        if !self.codings.allowed().is_empty() {
+            return refused("`request_encodings` takes codings off whole bodies only");
+        }
+        let Some(terms) = &mut self.terms else {
+            return refused("no description says what its records are");
+        };
+        if terms.graphql.is_some() {
+            return refused("a GraphQL request is checked as a whole");
+        }
+        if terms.unknown != Undeclared::Refused {
+            return refused("`unknown_fields` other than \"reject\" looks at whole bodies only");
+        }
+        let Some(body) = &mut terms.body else {
+            return refused("it takes no body");
+        };
+        body.stream()?;
+        terms.streams = Some(bounds);
+        Ok(())
+    }
+
+    /// Whether there are bodies that are checked while they come in.
+    pub fn streams(&self) -> bool {
+        self.terms
+            .as_ref()
+            .is_some_and(|terms| terms.streams.is_some())
+    }
+
+    /// For a body that is checked while it comes in; none where it has to be collected.
+    pub fn sieve(&self, expected: Body) -> Option<Sieve<'_>> {
+        let terms = self.terms.as_ref()?;
+        let body = terms.body.as_ref()?;
+        body.sieve(expected.announced?, terms.streams?)
     }
 
     /// What a query lacks that is sent on nevertheless.
@@ -388,6 +429,7 @@ fn undescribed(is_get: bool) -> Terms {
         checks_accept: false,
         page: None,
         unknown: Undeclared::default(),
+        streams: None,
         body: (!is_get).then(|| RequestBody::new(true, json.into_iter().collect())),
         graphql: None,
     }
@@ -431,6 +473,27 @@ impl Scratch {
     /// What the last check refused.
     pub fn detail(&self) -> Option<&Detail> {
         Some(&self.detail).filter(|detail| !detail.part.is_empty())
+    }
+
+    /// Takes the next piece of a body through a sieve, or its end where there is none.
+    pub fn sift(
+        &mut self,
+        sieve: &mut Sieve<'_>,
+        piece: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Denial> {
+        let outcome = match piece {
+            Some(piece) => sieve.feed(piece, &mut self.schema, out),
+            None => sieve.finish(&mut self.schema, out),
+        };
+        outcome.map_err(|fault| {
+            let Fault {
+                denial,
+                pointer,
+                rule,
+            } = fault;
+            self.refuse(denial, "body", &pointer, rule)
+        })
     }
 
     fn memory(&mut self) -> Memory<'_> {

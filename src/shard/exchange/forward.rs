@@ -20,6 +20,7 @@ use crate::shard::upstream::balance::Turn;
 use crate::shard::upstream::ejection::Outcome;
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
+use crate::shard::upstream::screen::{Passage, Screen};
 use crate::shard::upstream::send::{Upload, UploadEnd};
 use crate::shard::upstream::tunnel::Tunnel;
 use crate::shard::upstream::{self, Link};
@@ -100,7 +101,14 @@ where
             }
             Err(error) => return Err(error),
         };
-        let ended = run(shard, client, account, &mut connection, (ready, operation)).await;
+        let ended = run(
+            (shard, view),
+            client,
+            account,
+            &mut connection,
+            (ready, operation),
+        )
+        .await;
         let is_silent = ended.is_silent();
         if !(is_silent && connection.is_reused) {
             // A kept connection that has gone meanwhile says nothing about its endpoint.
@@ -133,7 +141,7 @@ struct Ended {
 
 /// Both directions at once: a backend may answer before it has read the body.
 async fn run<S>(
-    shard: &Shard,
+    (shard, view): (&Shard, &View),
     client: &mut Client<S>,
     account: &mut Account,
     connection: &mut Connection,
@@ -156,10 +164,16 @@ where
     let longest = longest(client, operation).saturating_sub(spent);
     connection.deadline.limit(longest);
     client.deadline.limit(longest + TOLD);
+    let passage = match ready.cleared.sieve(&view.snapshot) {
+        Some(sieve) => Passage::Checked(Box::new(Screen::new(streamed, sieve, &shard.state))),
+        None => Passage::AsItComes(
+            Transcoder::new(streamed, streamed),
+            operation.max_body as u64,
+        ),
+    };
     let upload = Upload {
         link: &link,
-        coder: Transcoder::new(streamed, streamed),
-        max: operation.max_body as u64,
+        passage,
         client_deadline: &client.deadline,
         pace: client.pace,
         deadline: &connection.deadline,
@@ -210,6 +224,12 @@ where
         account.detail = fault.detail;
         let is_refused = matches!(response, Response::Refused { .. });
         account.reported = Some(fault.denial).filter(|_| !is_refused);
+    }
+    if let (UploadEnd::Refused(denial), false) = (upload.end, upload.detail.is_empty()) {
+        account.detail = upload.detail;
+        // The backend had answered before.
+        let is_answered = !matches!(response, Response::None { .. });
+        account.reported = account.reported.or(is_answered.then_some(denial));
     }
     account.relayed = relayed;
     connection.deadline.lift();

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod pool;
 pub mod relay;
 mod release;
+pub mod screen;
 pub mod send;
 pub mod tunnel;
 mod wire;

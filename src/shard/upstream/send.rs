@@ -11,7 +11,6 @@ use crate::policy::snapshot::Snapshot;
 use crate::proto::body::Framing;
 use crate::proto::encode::{self, Forwarded, Keeps};
 use crate::proto::forwarded::Chain;
-use crate::proto::transcode::Transcoder;
 use crate::proto::websocket;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{LINGER_BYTES, fill_large, pass};
@@ -19,6 +18,7 @@ use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
+use crate::shard::upstream::screen::Passage;
 
 /// How much of a body is read at once while it is passed on.
 const PIECE: usize = 32 * 1024;
@@ -112,9 +112,7 @@ pub enum UploadEnd {
 pub struct Upload<'a> {
     pub link: &'a Link,
     /// Of the body that is still to come.
-    pub coder: Transcoder,
-    /// Longest content in bytes.
-    pub max: u64,
+    pub passage: Passage<'a>,
     pub client_deadline: &'a Deadline,
     pub pace: Pace,
     pub deadline: &'a Deadline,
@@ -130,6 +128,8 @@ pub struct Uploaded {
     pub bytes: Vec<u8>,
     /// Bytes of content that came while streaming.
     pub content: u64,
+    /// What exactly was refused of them.
+    pub detail: String,
 }
 
 impl Upload<'_> {
@@ -143,7 +143,7 @@ impl Upload<'_> {
         R: AsyncReadRent,
         W: AsyncWriteRent,
     {
-        let end = if self.coder.is_done() {
+        let end = if self.passage.is_done() {
             self.deadline.set(self.timeout);
             match self.write(writer).await {
                 true => UploadEnd::Complete,
@@ -163,7 +163,8 @@ impl Upload<'_> {
         Uploaded {
             end,
             bytes: self.bytes,
-            content: self.coder.content(),
+            content: self.passage.content(),
+            detail: self.passage.into_detail(),
         }
     }
 
@@ -180,14 +181,13 @@ impl Upload<'_> {
         let mut wanted = true;
         let mut unwanted: u64 = 0;
         loop {
-            let is_as_it_came = self.bytes.is_empty() && self.coder.passes(inbound.len());
+            let is_as_it_came = self.bytes.is_empty() && self.passage.passes(inbound.len());
             if !is_as_it_came {
-                match self.coder.feed(inbound.bytes(), &mut self.bytes) {
+                match self.passage.feed(inbound.bytes(), &mut self.bytes) {
                     Ok(used) => inbound.consume(used),
-                    Err(error) => return UploadEnd::Refused(Denial::Malformed(error)),
+                    Err(denial) => return UploadEnd::Refused(denial),
                 }
-            }
-            if self.coder.content() > self.max {
+            } else if self.passage.is_too_long() {
                 return UploadEnd::Refused(Denial::BodyTooLarge);
             }
             wanted = wanted && !self.link.is_answered.get();
@@ -201,7 +201,7 @@ impl Upload<'_> {
             } else if is_as_it_came {
                 self.deadline.set(self.timeout);
                 wanted = pass(writer, inbound).await.is_ok();
-            } else {
+            } else if !self.bytes.is_empty() {
                 self.deadline.set(self.timeout);
                 wanted = self.write(writer).await;
             }
@@ -209,7 +209,7 @@ impl Upload<'_> {
                 inbound.clear();
             }
             self.bytes.clear();
-            if self.coder.is_done() {
+            if self.passage.is_done() {
                 self.client_deadline.clear();
                 return if wanted {
                     UploadEnd::Complete

@@ -63,7 +63,7 @@ pub struct Edited {
 
 /// What the walks fill anew each time.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     walk: walk::Memory,
     direct: direct::Memory,
 }
@@ -79,6 +79,10 @@ pub struct Violation {
 }
 
 impl Scratch {
+    pub(super) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
     /// The body that an edit changed last.
     pub fn rewritten(&self) -> &str {
         &self.rewritten
@@ -281,7 +285,12 @@ impl Schema {
         })
     }
 
-    fn run(&self, rule: RuleId, text: &str, memory: &mut Memory) -> Result<(), Violation> {
+    pub(super) fn run(
+        &self,
+        rule: RuleId,
+        text: &str,
+        memory: &mut Memory,
+    ) -> Result<(), Violation> {
         if Direct::new(&self.plan, text, &mut memory.direct).accepts(rule) {
             return Ok(());
         }
@@ -302,7 +311,7 @@ fn told(program: &Program, walk: &Walk<'_>, fault: &Fault) -> Violation {
     }
 }
 
-fn no_json() -> Violation {
+pub(super) fn no_json() -> Violation {
     Violation {
         pointer: String::new(),
         keyword: "json",

@@ -8,6 +8,7 @@
 mod check;
 mod compile;
 mod direct;
+mod each;
 mod format;
 mod fuse;
 mod index;
@@ -33,6 +34,8 @@ use serde_json::Value;
 use crate::policy::contract::lint::Lint;
 
 pub use check::{Edited, Scratch, Violation, Wanted, is_number};
+pub use direct::DEPTH;
+pub use each::Each;
 pub use mask::{Mask, MaskKey};
 pub use resource::Documents;
 pub use text::quote;

@@ -20,7 +20,7 @@ use super::names::Names;
 use super::program::RuleId;
 
 /// Deepest nesting of a body.
-const DEPTH: usize = 64;
+pub const DEPTH: usize = 64;
 
 /// How many guesses are kept; a power of two.
 const GUESSES: usize = 1 << 14;

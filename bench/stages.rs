@@ -14,7 +14,7 @@ use portcullis::policy::authn::{Issuer, IssuerSettings, Keys, SignatureCache};
 use portcullis::policy::contract::graphql::{
     Endpoint, Limits, Memory, Persisted, Settings, Sizes, Weights,
 };
-use portcullis::policy::contract::schema::{Dialect, Schema, Scratch};
+use portcullis::policy::contract::schema::{Dialect, Schema, Scratch, Undeclared, Wanted};
 use portcullis::policy::ratelimit::{Cells, Leases, Quota, Rate, Request, SourcePrefix, Tuning};
 use portcullis::policy::route::{self, Routes};
 use portcullis::proto::encode::{self, Forwarded};
@@ -40,7 +40,7 @@ type Stage = Box<dyn FnMut()>;
 type Make = fn() -> Stage;
 
 /// The stages by name; each is made when it is asked for.
-const STAGES: [(&str, Make); 15] = [
+const STAGES: [(&str, Make); 19] = [
     ("parse", parse),
     ("path", path),
     ("route", find),
@@ -50,6 +50,11 @@ const STAGES: [(&str, Make); 15] = [
     ("contract_1k", || contract(1)),
     ("contract_10k", || contract(13)),
     ("contract_100k", || contract(136)),
+    // Undeclared members are taken out: there are none, and one in each record.
+    ("strip_1k", || strip(1, false)),
+    ("strip_100k", || strip(136, false)),
+    ("strip_each_1k", || strip(1, true)),
+    ("strip_each_100k", || strip(136, true)),
     // What serde_json and the `jsonschema` crate take for the same.
     ("tree_1k", || tree(1)),
     ("tree_10k", || tree(13)),
@@ -252,6 +257,25 @@ fn contract(size: usize) -> Stage {
     Box::new(move || {
         let outcome = schema.check(black_box(body.as_bytes()), &mut scratch);
         assert_eq!(outcome, Ok(()));
+    })
+}
+
+fn strip(size: usize, has_undeclared: bool) -> Stage {
+    let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
+    let declared = order(size);
+    let body = match has_undeclared {
+        true => declared.replace("\"gift\":", "\"row\":90210,\"gift\":"),
+        false => declared.clone(),
+    };
+    let mut scratch = Scratch::default();
+    let wanted = Wanted::of(Undeclared::Stripped);
+    let edited = schema.edit(body.as_bytes(), wanted, &mut scratch);
+    let edited = edited.expect("a sound body");
+    assert_eq!(edited.is_changed, has_undeclared);
+    assert!(!has_undeclared || scratch.rewritten() == declared);
+    Box::new(move || {
+        let edited = schema.edit(black_box(body.as_bytes()), wanted, &mut scratch);
+        assert!(edited.is_ok_and(|edited| edited.is_changed == has_undeclared));
     })
 }
 

@@ -121,6 +121,9 @@ limits = [
 
 [api.accounts.operation.getBalances]
 ownership = [{{ value = "path.accountId", claim = "accounts" }}]
+
+[api.accounts.operation.createPayment]
+responses = "strip"
 "#,
         issuer = requests::ISSUER,
         audience = requests::AUDIENCE,

@@ -91,6 +91,12 @@ impl Passed {
             .is_none_or(|contract| contract.keeps(self.expected, field.kind, field.name.of(bytes)))
     }
 
+    /// Whether what leaves depends on who reads it.
+    pub fn is_personal(&self, operation: &Operation) -> bool {
+        let contract = operation.response.as_ref();
+        contract.is_some_and(|contract| contract.is_personal(self.expected))
+    }
+
     /// Judges the body: the whole content without its framing. `reader` gets it.
     pub fn check_body(
         self,

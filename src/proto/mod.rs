@@ -6,6 +6,7 @@
 mod error;
 
 pub mod body;
+pub mod cache_control;
 pub mod coding;
 pub mod cookie;
 pub mod encode;

@@ -41,6 +41,13 @@ paths:
           multipart/form-data:
             schema: { type: object, required: [file], properties: { file: { type: string, format: binary, maxLength: 16 }, note: { type: string } } }
             encoding: { file: { contentType: image/png } }
+  /records:
+    post:
+      operationId: records
+      requestBody:
+        content:
+          application/x-ndjson: { schema: { type: object, required: [a], additionalProperties: false, properties: { a: { type: integer } } } }
+          application/json-seq: { schema: { type: array, maxItems: 2, items: { type: object, properties: { a: { type: integer } } } } }
   /search:
     get:
       operationId: search
@@ -227,13 +234,17 @@ fn coded_bodies_are_checked_and_sent_decoded() {
         ("X-GZIP", gzip(body)),
         ("deflate", zlib(body)),
     ] {
-        let fields = coded(coding);
+        // What describes the bytes that came would be wrong of those that go on.
+        let digests = "content-digest: sha-256=:AA==:\r\nDigest: sha-256=AA==\r\nContent-MD5: AA==\r\nRepr-Digest: sha-256=:AA==:\r\n";
+        let fields = format!("{}{digests}", coded(coding));
         let answer = post(&process, ("/coded", &fields), &bytes);
         assert_eq!(answer.status, 200, "{coding}");
         let text = String::from_utf8(answer.body).unwrap();
         assert!(text.ends_with("\n\n{\"a\":7,\"t\":\"text\"}"), "{text}");
         assert!(text.contains("Content-Length: 18\n"), "{text}");
-        assert!(!text.to_lowercase().contains("content-encoding"), "{text}");
+        let lower = text.to_lowercase();
+        let gone = ["content-encoding", "digest", "content-md5"];
+        assert!(!gone.iter().any(|name| lower.contains(name)), "{text}");
         // In chunks of one byte.
         let mut client = process.connect();
         client.send(format!(
@@ -415,11 +426,100 @@ fn keys_of_requests_are_checked() {
             "= \"ignore\"",
             "unknown_query cannot be \"ignore\"",
         ),
+        (
+            "[api.app.operation.search]",
+            "[api.app.operation.upload]\nunknown_fields = \"strip\"\n[api.app.operation.search]",
+            "undeclared fields of forms are always refused",
+        ),
+        (
+            "unknown_query = \"report\"",
+            "unknown_fields = \"report\"",
+            "the operation takes no JSON whose members could be undeclared",
+        ),
     ] {
         let text = config(([127, 0, 0, 1], 9).into()).replace(from, to);
         directory.write("gateway.toml", &text);
         let output = run(&["check", "--config", &directory.path("gateway.toml")]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(message), "{told}");
+    }
+}
+
+#[test]
+fn undeclared_members_of_records_go_or_are_noted() {
+    let digest = "Content-Digest: sha-256=:AA==:\r\n";
+    let lines = "Content-Type: application/x-ndjson\r\n";
+    let sequence = "Content-Type: application/json-seq\r\n";
+    let body = "{\"b\":\"\\n,\", \"a\":1}\r\n{\"a\":2,\"c\":[{}]}\n{ \"a\" : 3 }";
+    let stripped = "{\"a\":1}\r\n{\"a\":2}\n{ \"a\" : 3 }";
+    let array = "\u{1e}{\"b\":[1,2],\"a\":1}\n\u{1e}{\"a\":2 , \"c\":{}}\n";
+    for (word, records, sent) in [
+        ("strip", stripped, "\u{1e}{\"a\":1}\n\u{1e}{\"a\":2 }\n"),
+        ("report", body, array),
+        ("reject", body, array),
+    ] {
+        let directory = Directory::new(&format!("records-{word}"));
+        directory.write("api.yaml", DOCUMENT);
+        let text = config(echo());
+        let api = format!("max_body = \"16MiB\"\nunknown_fields = \"{word}\"");
+        let text = text.replace("max_body = \"16MiB\"", &api);
+        directory.write("gateway.toml", &text);
+        let process = Process::start(&directory.path("gateway.toml"));
+        for (kind, came, left) in [(lines, body, records), (sequence, array, sent)] {
+            let fields = format!("{kind}{digest}");
+            let answer = post(&process, ("/records", &fields), came.as_bytes());
+            if word == "reject" && kind == lines {
+                assert_eq!(answer.status, 400);
+                continue;
+            }
+            let text = String::from_utf8(answer.body).unwrap();
+            assert_eq!(answer.status, 200, "{word} {text}");
+            assert!(text.ends_with(&format!("\n\n{left}")), "{word} {text}");
+            assert!(
+                text.contains(&format!("Content-Length: {}\n", left.len())),
+                "{text}"
+            );
+            assert_eq!(text.contains("Content-Digest"), word != "strip", "{text}");
+        }
+        for bad in [
+            "{\"a\":1}\n{\"b\":1}",
+            "{\"a\":1,\"b\":01}",
+            "{\"a\":1}\n\n{\"a\":1}",
+            "{\"a\":1}{\"a\":1}",
+            "{\"a\":1},{\"a\":1}",
+        ] {
+            let answer = post(&process, ("/records", lines), bad.as_bytes());
+            assert_eq!(
+                (answer.status, &*answer.problem()),
+                (400, "invalid-body"),
+                "{word} {bad}"
+            );
+        }
+        let three = "\u{1e}{}\n\u{1e}{}\n\u{1e}{}\n";
+        assert_eq!(
+            post(&process, ("/records", sequence), three.as_bytes()).status,
+            400
+        );
+        // What the API says goes for JSON: a field that no form declares is refused all the same.
+        let form = "Content-Type: multipart/form-data; boundary=b\r\n";
+        let part = "--b\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\nx\r\n--b--\r\n";
+        let answer = post(&process, ("/upload", form), part.as_bytes());
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (400, "invalid-body"),
+            "{word}"
+        );
+        if word == "report" {
+            // Of nine requests, in any order.
+            let log = loop {
+                let log = std::fs::read_to_string(directory.path("access.log")).unwrap_or_default();
+                if log.lines().count() >= 9 {
+                    break log;
+                }
+                std::thread::yield_now();
+            };
+            let noted = "\"detail\":\"body /0/b undeclared\"";
+            assert_eq!(log.matches(noted).count(), 1, "{log}");
+        }
     }
 }

@@ -257,7 +257,7 @@ info: { title: T, version: "1" }
 paths:
   /a:
     get: { operationId: a, responses: { default: { description: ok } } }
-    put: { operationId: b, responses: { "200": { description: ok, content: { "text/*": {} } } } }
+    put: { operationId: b, responses: { "200": { description: ok, content: { "text/*": { schema: { type: object } } } } } }
   /c/{x}.{y}:
     get: { operationId: c, responses: { default: { description: ok } } }
   /d:

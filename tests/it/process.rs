@@ -561,6 +561,8 @@ fn the_demo_shows_every_decision() {
         "authorization",
         "route",
         "rate_limit",
+        "response",
+        "an answer rid of an undeclared member",
     ] {
         assert!(table.contains(stage), "{stage} in {table}");
     }

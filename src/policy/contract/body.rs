@@ -15,15 +15,7 @@ use crate::proto::head::RequestHead;
 use crate::proto::header::{Kind, SealedNames};
 use crate::proto::multipart::{BOUNDARY, is_boundary};
 
-/// One declared media type of a response.
-pub struct Accepted {
-    /// `type/subtype` in lower case.
-    pub essence: Box<str>,
-    /// None: the content is not looked at.
-    pub schema: Option<Schema>,
-}
-
-/// One declared media type of a request.
+/// One declared media type.
 pub struct Media {
     pub range: MediaRange,
     pub content: Content,
@@ -146,21 +138,17 @@ impl RequestBody {
     }
 
     pub fn has_schema(&self) -> bool {
-        let mut media = self.media.iter();
-        media.any(|each| !matches!(each.content, Content::Unread))
+        self.media.iter().any(Media::is_read)
     }
 
-    /// The schema of a JSON body.
-    pub fn json(&self, announced: Announced) -> Option<&Schema> {
-        match &self.media[announced.media].content {
-            Content::Json(schema) => Some(schema),
-            Content::Unread
-            | Content::Bytes(_)
-            | Content::Form(_)
-            | Content::Parts(_)
-            | Content::Text(_)
-            | Content::Records(_) => None,
-        }
+    /// What a body is read as.
+    pub fn content(&self, announced: Announced) -> &Content {
+        &self.media[announced.media].content
+    }
+
+    /// Whether a declared media type is of such a kind.
+    pub fn has(&self, kind: fn(&Content) -> bool) -> bool {
+        self.media.iter().any(|media| kind(&media.content))
     }
 
     /// What is known of the body to come; none for no body. The length of one that `is_coded` says
@@ -181,7 +169,7 @@ impl RequestBody {
         let value = value.ok_or((Denial::MissingMediaType, "content-type"))?;
         let media_type =
             MediaType::read(value).ok_or((Denial::UndeclaredMediaType, "malformed"))?;
-        let found = self.find(&media_type);
+        let found = find(&self.media, &media_type);
         let media = found.ok_or((Denial::UndeclaredMediaType, "content"))?;
         let own = &self.media[media];
         let boundary = own.check_type(&media_type)?;
@@ -193,15 +181,6 @@ impl RequestBody {
                 .map_err(|rule| (Denial::InvalidBody, rule))?;
         }
         Ok(Some(Announced { media, boundary }))
-    }
-
-    /// The declared media type that names it most exactly.
-    fn find(&self, media_type: &MediaType<'_>) -> Option<usize> {
-        let fits = self.media.iter().enumerate().filter_map(|(index, media)| {
-            let exactness = media.range.matches(media_type)?;
-            Some((exactness, std::cmp::Reverse(index)))
-        });
-        fits.max().map(|(_, index)| index.0)
     }
 
     /// Checks a body that is no JSON: the whole content, without its framing. A JSON pointer with
@@ -257,10 +236,53 @@ impl RequestBody {
     }
 }
 
+/// The declared media type that names one most exactly.
+pub fn find(media: &[Media], media_type: &MediaType<'_>) -> Option<usize> {
+    let fits = media.iter().enumerate().filter_map(|(index, media)| {
+        let exactness = media.range.matches(media_type)?;
+        Some((exactness, std::cmp::Reverse(index)))
+    });
+    fits.max().map(|(_, index)| index.0)
+}
+
 impl Media {
+    /// The schema that sees a body, or each of its records.
+    pub fn schema(&self) -> Option<&Schema> {
+        match &self.content {
+            Content::Json(schema)
+            | Content::Text(Text { schema, .. })
+            | Content::Records(Records { schema, .. }) => Some(schema),
+            Content::Form(form) | Content::Parts(form) => Some(&form.schema),
+            Content::Unread | Content::Bytes(_) => None,
+        }
+    }
+
+    /// Whether a body of it is looked at.
+    pub fn is_read(&self) -> bool {
+        !matches!(self.content, Content::Unread)
+    }
+
+    /// Whether nothing is to be hidden or masked where no member can be taken out.
+    pub fn hides_soundly(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => !text.schema.hides(),
+            _ => true,
+        }
+    }
+
+    pub fn schema_mut(&mut self) -> Option<&mut Schema> {
+        match &mut self.content {
+            Content::Json(schema)
+            | Content::Text(Text { schema, .. })
+            | Content::Records(Records { schema, .. }) => Some(schema),
+            Content::Form(form) | Content::Parts(form) => Some(&mut form.schema),
+            Content::Unread | Content::Bytes(_) => None,
+        }
+    }
+
     /// What the type of a body says beside its name: nothing that changes how its bytes are read,
     /// unless the description says so, too.
-    fn check_type(&self, media_type: &MediaType<'_>) -> Result<Boundary, Refused> {
+    pub fn check_type(&self, media_type: &MediaType<'_>) -> Result<Boundary, Refused> {
         let refused = |rule| (Denial::UndeclaredMediaType, rule);
         match &self.content {
             // A range that has a schema speaks of JSON.
@@ -295,7 +317,7 @@ impl Media {
 }
 
 impl Lengths {
-    fn check(self, length: u64) -> Result<(), &'static str> {
+    pub fn check(self, length: u64) -> Result<(), &'static str> {
         match self {
             Lengths {
                 least: Some(least), ..

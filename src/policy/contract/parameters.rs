@@ -69,6 +69,19 @@ pub struct Parameter {
     pub schema: Schema,
 }
 
+impl Parameter {
+    /// Whether the value stands in the request as it is: not behind a prefix, not as JSON, and not
+    /// as the members of an object.
+    pub fn is_plain(&self) -> bool {
+        let is_single = match &self.field.reading {
+            Reading::One(_) => true,
+            Reading::Many(items) => matches!(**items, Reading::One(_)),
+            Reading::Members(_) | Reading::Json | Reading::Bytes => false,
+        };
+        is_single && self.prefix == Prefix::None
+    }
+}
+
 /// What becomes of query parameters that are not declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unknown {

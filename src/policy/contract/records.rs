@@ -5,7 +5,7 @@
 //! document, none is empty, and only the last may lack its end.
 
 use crate::policy::contract::forms::{Broken, Memory};
-use crate::policy::contract::schema::Schema;
+use crate::policy::contract::schema::{Edited, Schema, Violation, Wanted};
 
 /// How records are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,15 @@ impl Cut {
         })
     }
 
+    /// Writes a record so that it can be told apart.
+    fn write(self, record: &str, out: &mut String) {
+        if self == Cut::Sequence {
+            out.push('\u{1e}');
+        }
+        out.push_str(record);
+        out.push('\n');
+    }
+
     fn first(self, rest: &[u8]) -> (Result<&[u8], &'static str>, &[u8]) {
         let rest = match (self, rest) {
             (Cut::Lines, rest) | (Cut::Sequence, [0x1e, rest @ ..]) => rest,
@@ -70,38 +79,127 @@ pub struct Records {
     pub is_array: bool,
 }
 
+/// Between records that are written as one array. No record holds a line feed, so what was changed
+/// comes apart again where it was put together.
+const JOINT: &str = "\n,";
+
 impl Records {
     /// Checks a whole body. Pointers begin with the index of the record.
     pub fn check(&self, body: &[u8], memory: &mut Memory<'_>) -> Result<(), Broken> {
-        let json = &mut *memory.json;
+        if self.is_array {
+            self.join(body, memory.json)?;
+            let checked = self.schema.check_value(memory.json, memory.schema);
+            return checked.map_err(|violation| (violation.pointer, violation.keyword));
+        }
+        for (index, record) in self.cut.records(body).enumerate() {
+            let checked = self.schema.check_value(text(index, record)?, memory.schema);
+            checked.map_err(|violation| within(index, &violation))?;
+        }
+        Ok(())
+    }
+
+    /// Checks a whole body, and takes out of each record what is not to go on. What remains, if
+    /// anything was changed, is the rewritten body.
+    pub fn edit(
+        &self,
+        body: &[u8],
+        wanted: Wanted<'_>,
+        memory: &mut Memory<'_>,
+    ) -> Result<Edited, Broken> {
+        match self.is_array {
+            true => self.edit_all(body, wanted, memory),
+            false => self.edit_each(body, wanted, memory),
+        }
+    }
+
+    fn edit_each(
+        &self,
+        body: &[u8],
+        wanted: Wanted<'_>,
+        memory: &mut Memory<'_>,
+    ) -> Result<Edited, Broken> {
+        let mut all = Edited::default();
+        memory.json.clear();
+        for (index, record) in self.cut.records(body).enumerate() {
+            let record = text(index, record)?;
+            let edited = self.schema.edit(record.as_bytes(), wanted, memory.schema);
+            let edited = edited.map_err(|violation| within(index, &violation))?;
+            if let Some(found) = edited.undeclared.filter(|_| all.undeclared.is_none()) {
+                let pointer = format!("/{index}{}", found.pointer);
+                all.undeclared = Some(Violation { pointer, ..found });
+            }
+            let record = match edited.is_changed {
+                true => memory.schema.rewritten(),
+                false => record,
+            };
+            self.cut.write(record, memory.json);
+            all.is_changed |= edited.is_changed;
+        }
+        self.finish(body, &all, memory);
+        Ok(all)
+    }
+
+    fn edit_all(
+        &self,
+        body: &[u8],
+        wanted: Wanted<'_>,
+        memory: &mut Memory<'_>,
+    ) -> Result<Edited, Broken> {
+        self.join(body, memory.json)?;
+        let edited = self
+            .schema
+            .edit(memory.json.as_bytes(), wanted, memory.schema);
+        let edited = edited.map_err(|violation| (violation.pointer, violation.keyword))?;
+        if edited.is_changed {
+            memory.json.clear();
+            let array = memory.schema.rewritten();
+            let inside = array.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+            // A mask has taken the place of all records.
+            let inside = inside.ok_or((String::new(), "x-mask"))?;
+            let records = inside.split(JOINT);
+            records.for_each(|record| self.cut.write(record, memory.json));
+            self.finish(body, &edited, memory);
+        }
+        Ok(edited)
+    }
+
+    /// The last line ends as it did.
+    fn finish(&self, body: &[u8], edited: &Edited, memory: &mut Memory<'_>) {
+        if edited.is_changed {
+            if !body.ends_with(b"\n") {
+                memory.json.pop();
+            }
+            memory.schema.swap_rewritten(memory.json);
+        }
+    }
+
+    /// Writes all records as one array.
+    fn join(&self, body: &[u8], json: &mut String) -> Result<(), Broken> {
         json.clear();
         json.push('[');
         for (index, record) in self.cut.records(body).enumerate() {
-            let broken = |rule: &'static str| (format!("/{index}"), rule);
-            let text = record.and_then(|record| std::str::from_utf8(record).map_err(|_| "json"));
-            let text = text.map_err(broken)?;
-            if self.is_array {
-                // Alone in its line, so that no text can become two records.
-                serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| broken("json"))?;
-                if index > 0 {
-                    json.push(',');
-                }
-                json.push_str(text);
-                continue;
+            let text = text(index, record)?;
+            // Alone in its line, so that no text can become two records.
+            let parsed = serde_json::from_str::<serde::de::IgnoredAny>(text);
+            parsed.map_err(|_| (format!("/{index}"), "json"))?;
+            if index > 0 {
+                json.push_str(JOINT);
             }
-            let checked = self.schema.check_value(text, memory.schema);
-            checked.map_err(|violation| {
-                let pointer = format!("/{index}{}", violation.pointer);
-                (pointer, violation.keyword)
-            })?;
-        }
-        if !self.is_array {
-            return Ok(());
+            json.push_str(text);
         }
         json.push(']');
-        let checked = self.schema.check_value(json, memory.schema);
-        checked.map_err(|violation| (violation.pointer, violation.keyword))
+        Ok(())
     }
+}
+
+fn text<'a>(index: usize, record: Result<&'a [u8], &'static str>) -> Result<&'a str, Broken> {
+    let text = record.and_then(|record| std::str::from_utf8(record).map_err(|_| "json"));
+    text.map_err(|rule| (format!("/{index}"), rule))
+}
+
+fn within(index: usize, violation: &Violation) -> Broken {
+    let pointer = format!("/{index}{}", violation.pointer);
+    (pointer, violation.keyword)
 }
 
 #[cfg(test)]

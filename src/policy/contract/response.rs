@@ -9,7 +9,7 @@ mod body;
 mod declared;
 
 use crate::policy::contract::Scratch;
-use crate::policy::contract::body::Accepted;
+use crate::policy::contract::body::{Content, Media};
 use crate::policy::contract::field_names::FieldNames;
 use crate::policy::contract::schema::{Mask, MaskKey, Pointer, Schema};
 use crate::policy::denial::Denial;
@@ -74,7 +74,7 @@ pub struct Header {
 pub struct Declared {
     pub status: Status,
     /// Empty: no content.
-    pub accepted: Box<[Accepted]>,
+    pub media: Box<[Media]>,
     pub headers: Box<[Header]>,
 }
 
@@ -161,31 +161,44 @@ impl Responses {
         found.or_else(|| (status == 304).then(|| self.find(200)).flatten())
     }
 
-    /// Whether all responses of success that have a body have a schema that reads it.
-    pub fn is_read(&self) -> bool {
+    /// Whether all responses of success that have a body are JSON, whose items can be counted.
+    pub fn is_json(&self) -> bool {
         let successes = self.declared.iter().filter(|each| match each.status {
             Status::Exact(status) => status / 100 == 2,
             Status::Class(class) => class == 2,
             Status::Default => true,
         });
-        let mut accepted = successes.flat_map(|each| &each.accepted);
-        accepted.all(|each| each.schema.is_some())
+        let mut media = successes.flat_map(|each| &each.media);
+        media.all(|each| matches!(each.content, Content::Json(_)))
+    }
+
+    fn media(&self) -> impl Iterator<Item = &Media> {
+        self.declared.iter().flat_map(|each| &each.media)
+    }
+
+    fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        self.media().filter_map(Media::schema)
     }
 
     /// Whether a schema says that values are hidden or masked.
     pub fn hide(&self) -> bool {
-        let mut accepted = self.declared.iter().flat_map(|each| &each.accepted);
-        accepted.any(|each| each.schema.as_ref().is_some_and(Schema::hides))
+        self.schemas().any(Schema::hides)
     }
 
-    fn schemas(&mut self) -> impl Iterator<Item = &mut Schema> {
-        let accepted = self.declared.iter_mut().flat_map(|each| &mut each.accepted);
-        accepted.filter_map(|each| each.schema.as_mut())
+    fn is_read(&self) -> bool {
+        self.media().any(Media::is_read)
+    }
+}
+
+impl Declared {
+    fn is_read(&self) -> bool {
+        self.media.iter().any(Media::is_read)
     }
 
-    fn has_schema(&self) -> bool {
-        let mut accepted = self.declared.iter().flat_map(|each| &each.accepted);
-        accepted.any(|each| each.schema.is_some())
+    /// Whether what leaves depends on who reads it.
+    fn is_personal(&self) -> bool {
+        let mut schemas = self.media.iter().filter_map(Media::schema);
+        schemas.any(Schema::has_audiences)
     }
 }
 
@@ -205,8 +218,8 @@ impl ResponseContract {
     ) -> ResponseContract {
         let declared = responses.declared.iter().map(|declared| {
             let own = declared.headers.iter().map(|header| &*header.name);
-            let reads = declared.accepted.iter().any(|each| each.schema.is_some());
-            let unread = SAFE_UNREAD.iter().copied().filter(|_| !reads);
+            let unread = SAFE_UNREAD.iter().copied();
+            let unread = unread.filter(|_| !declared.is_read());
             let all = SAFE.iter().copied().chain(unread).chain(own);
             FieldNames::new(all.chain(names.iter().copied()))
         });
@@ -224,7 +237,9 @@ impl ResponseContract {
 
     #[must_use]
     pub fn with_masks(mut self, masks: Masks) -> ResponseContract {
-        for schema in self.responses.schemas() {
+        let media = self.responses.declared.iter_mut();
+        let media = media.flat_map(|each| &mut each.media);
+        for schema in media.filter_map(Media::schema_mut) {
             for (format, mask) in &masks.formats {
                 schema.mask_format(format, *mask);
             }
@@ -241,17 +256,30 @@ impl ResponseContract {
 
     /// Whether a body that nobody has read could show what it must not.
     fn hides(&self) -> bool {
-        let accepted = self.responses.declared.iter();
-        let mut accepted = accepted.flat_map(|each| &each.accepted);
         self.items.is_some()
             || !self.masks.pointers.is_empty()
-            || accepted.any(|each| each.schema.as_ref().is_some_and(Schema::has_views))
+            || self.responses.schemas().any(Schema::has_views)
+    }
+
+    /// Whether what leaves depends on who reads it, so that no reader may be shown another's view.
+    pub fn is_personal(&self, expected: Expected) -> bool {
+        let declared = expected
+            .declared
+            .map(|index| &self.responses.declared[index]);
+        declared.is_some_and(Declared::is_personal)
+    }
+
+    /// A media type of texts whose values would be masked, which only members of JSON are.
+    pub fn unmasked(&self) -> Option<&str> {
+        let mut media = self.responses.media();
+        let found = media.find(|each| !each.hides_soundly());
+        found.map(|each| each.range.essence())
     }
 
     /// Fields of a request that ask for a part of a response or for an encoded one, where bodies
     /// have to be seen.
     pub fn unwanted(&self) -> Option<&SealedNames> {
-        self.responses.has_schema().then_some(&self.unwanted)
+        self.responses.is_read().then_some(&self.unwanted)
     }
 
     pub fn max_body(&self) -> usize {

@@ -9,13 +9,13 @@ use std::fmt;
 use crate::policy::contract::accept::Produced;
 use crate::policy::contract::body::{Announced, Content, Media, RequestBody, is_announced};
 use crate::policy::contract::codings::Codings;
-use crate::policy::contract::forms::Memory;
+use crate::policy::contract::forms::{Broken, Memory};
 use crate::policy::contract::graphql::{self, Endpoint};
 use crate::policy::contract::media_type::MediaRange;
 use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::{Parameters, Unknown};
 use crate::policy::contract::reading::Texts;
-use crate::policy::contract::schema::{self, Schema, Undeclared, Wanted};
+use crate::policy::contract::schema::{self, Edited, Schema, Undeclared, Wanted};
 use crate::policy::contract::sieve::{Bounds, Fault, Sieve};
 use crate::policy::denial::Denial;
 use crate::proto::coding::Coding;
@@ -239,6 +239,19 @@ impl Contract {
         body.sieve(expected.announced?, terms.streams?)
     }
 
+    /// What becomes of undeclared members in spite of [`with_unknown_fields`], by kinds of bodies.
+    ///
+    /// [`with_unknown_fields`]: Contract::with_unknown_fields
+    pub fn spared_fields(&self) -> Option<&'static str> {
+        let body = self.terms.as_ref()?.body.as_ref();
+        let has = |kinds: fn(&Content) -> bool| body.is_some_and(|body| body.has(kinds));
+        if has(|content| matches!(content, Content::Form(_) | Content::Parts(_))) {
+            return Some("undeclared fields of forms are always refused");
+        }
+        let has_members = has(|content| matches!(content, Content::Json(_) | Content::Records(_)));
+        (!has_members).then_some("the operation takes no JSON whose members could be undeclared")
+    }
+
     /// What a query lacks that is sent on nevertheless.
     pub fn added_pair(&self, query: &[u8]) -> Option<&[u8]> {
         self.terms.as_ref()?.page.as_ref()?.added(query)
@@ -337,9 +350,13 @@ impl Contract {
                 false => Ok(()),
             };
         }
-        let outcome = match declared.json(announced) {
-            Some(schema) => terms.check(schema, body, scratch),
-            None => {
+        let outcome = match declared.content(announced) {
+            Content::Json(schema) => terms.check(schema, body, scratch),
+            Content::Records(records) if terms.unknown != Undeclared::Refused => {
+                let edited = records.edit(body, Wanted::of(terms.unknown), &mut scratch.memory());
+                scratch.take_edited(edited)
+            }
+            _ => {
                 let checked = declared.check(announced, body, &mut scratch.memory());
                 checked.map_err(|(pointer, rule)| {
                     scratch.refuse(Denial::InvalidBody, "body", &pointer, rule)
@@ -366,18 +383,8 @@ impl Terms {
                 edited.map(Some)
             }
         };
-        let edited = outcome.map_err(|violation| {
-            let (pointer, keyword) = (&violation.pointer, violation.keyword);
-            scratch.refuse(Denial::InvalidBody, "body", pointer, keyword)
-        })?;
-        let Some(edited) = edited else {
-            return Ok(());
-        };
-        scratch.is_rewritten = edited.is_changed;
-        if let Some(found) = &edited.undeclared {
-            scratch.note(Denial::InvalidBody, "body", &found.pointer, found.keyword);
-        }
-        Ok(())
+        let edited = outcome.map(Option::unwrap_or_default);
+        scratch.take_edited(edited.map_err(|violation| (violation.pointer, violation.keyword)))
     }
 
     /// Whether the body holds a GraphQL request.
@@ -496,13 +503,24 @@ impl Scratch {
         })
     }
 
-    fn memory(&mut self) -> Memory<'_> {
+    pub(super) fn memory(&mut self) -> Memory<'_> {
         Memory {
             texts: &mut self.texts,
             name: &mut self.name,
             json: &mut self.json,
             schema: &mut self.schema,
         }
+    }
+
+    /// What became of the body of a request.
+    fn take_edited(&mut self, outcome: Result<Edited, Broken>) -> Result<(), Denial> {
+        let edited = outcome
+            .map_err(|(pointer, rule)| self.refuse(Denial::InvalidBody, "body", &pointer, rule))?;
+        self.is_rewritten = edited.is_changed;
+        if let Some(found) = &edited.undeclared {
+            self.note(Denial::InvalidBody, "body", &found.pointer, found.keyword);
+        }
+        Ok(())
     }
 
     pub(super) fn begin(&mut self) {

@@ -13,7 +13,7 @@ use crate::proto::body::Framing;
 use crate::proto::head::{Field, RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket::{self, Accept};
-use crate::proto::{encode, limits};
+use crate::proto::{cache_control, encode, limits};
 use crate::shard::Shard;
 use crate::shard::answer;
 use crate::shard::buffer::Buffer;
@@ -355,9 +355,21 @@ impl Relay<'_> {
         let (out, bytes) = (&mut *self.out, buffer.bytes());
         // RFC 9110 section 8.8.1: what names the bytes that came names others no longer.
         let weakens = |field: &Field| passed.is_changed() && is_strong(field, bytes);
+        // Each reader has a view of their own, which nobody else may be shown.
+        let is_personal = passed.is_personal(self.operation);
+        let caches =
+            |field: &Field| is_personal && cache_control::tells_caches(field.name.of(bytes));
         encode::response(out, bytes, self.response, |field| {
-            passed.keeps(self.operation, field, bytes) && !weakens(field)
+            passed.keeps(self.operation, field, bytes) && !weakens(field) && !caches(field)
         });
+        if is_personal {
+            let fields = self.response.fields.iter();
+            let said = fields.filter(|field| {
+                let name = field.name.of(bytes);
+                name.eq_ignore_ascii_case(b"Cache-Control")
+            });
+            cache_control::write_private(said.map(|field| field.value.of(bytes)), out);
+        }
         for field in self.response.fields.iter().filter(|field| weakens(field)) {
             if passed.keeps(self.operation, field, bytes) {
                 for part in [b"ETag: W/", field.value.of(bytes), b"\r\n"] {

@@ -60,6 +60,8 @@ pub struct DeclaredParameter {
     pub name: String,
     pub required: bool,
     pub is_array: bool,
+    /// Whether the value stands in the request as it is, so that it can be compared with another.
+    pub is_plain: bool,
 }
 
 /// Who may call an operation.

@@ -1,4 +1,4 @@
-//! The media types of a request body (OpenAPI "Media Type Object").
+//! The media types of a body and what it is read as (OpenAPI "Media Type Object").
 
 use serde_json::Value;
 
@@ -27,10 +27,10 @@ const ANNOTATIONS: [&str; 9] = [
     "contentEncoding",
 ];
 
-pub fn read<'d>(report: &mut Report<'d>, content: &Node<'d>) -> Vec<Media> {
+pub fn read<'d>(report: &mut Report<'d>, content: &Node<'d>, direction: Direction) -> Vec<Media> {
     let mut found: Vec<Media> = Vec::new();
     for (name, node) in content.members() {
-        let Some(next) = media(report, name, &node) else {
+        let Some(next) = media(report, name, &node, direction) else {
             continue;
         };
         if found.iter().any(|each| each.range == next.range) {
@@ -45,7 +45,12 @@ pub fn read<'d>(report: &mut Report<'d>, content: &Node<'d>) -> Vec<Media> {
     found
 }
 
-fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Media> {
+fn media<'d>(
+    report: &mut Report<'d>,
+    name: &str,
+    node: &Node<'d>,
+    direction: Direction,
+) -> Option<Media> {
     let Some(range) = MediaRange::read(name.as_bytes()) else {
         let message = format!("`{name}` is not a media type");
         let hint = "write `type/subtype`, `type/*` or `*/*`, such as application/json";
@@ -56,12 +61,14 @@ fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Med
         return None;
     }
     let form = match range.essence() {
+        // A form that is answered passes unread, or has a schema that is refused below.
+        _ if direction != Direction::Request => None,
         "application/x-www-form-urlencoded" => Some(Kind::Encoded),
         "multipart/form-data" => Some(Kind::Parts),
         _ => None,
     };
     if let Some(encoding) = node.member("encoding").filter(|_| form.is_none()) {
-        let message = "`encoding` is for forms";
+        let message = "`encoding` is for forms of requests";
         report.error(&encoding, message, "remove it");
         return None;
     }
@@ -74,13 +81,11 @@ fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Med
                 Kind::Parts => Content::Parts(form),
             }
         }
-        (Some(schema), None) if is_json => {
-            Content::Json(compile(report, &schema, Direction::Request)?)
-        }
+        (Some(schema), None) if is_json => Content::Json(compile(report, &schema, direction)?),
         (Some(schema), None) if Cut::of(range.essence()).is_some() => {
-            records(report, &range, &schema)?
+            records(report, (&range, direction), &schema)?
         }
-        (Some(schema), None) => other(report, &range, &schema)?,
+        (Some(schema), None) => other(report, (&range, direction), &schema)?,
         (None, _) if is_json => Content::Json(well_formed(report, node)?),
         (None, _) => Content::Unread,
     };
@@ -88,17 +93,25 @@ fn media<'d>(report: &mut Report<'d>, name: &str, node: &Node<'d>) -> Option<Med
 }
 
 /// Documents one after the other: the schema speaks of each, or of all of them as an array.
-fn records<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> Option<Content> {
+fn records<'d>(
+    report: &mut Report<'d>,
+    (range, direction): (&MediaRange, Direction),
+    schema: &Node<'d>,
+) -> Option<Content> {
     let shape = Shape::of(&report.document.tree.root, schema.value);
     Some(Content::Records(Records {
         cut: Cut::of(range.essence())?,
         is_array: shape.is_array(),
-        schema: compile(report, schema, Direction::Request)?,
+        schema: compile(report, schema, direction)?,
     }))
 }
 
 /// A body of a type whose content has no structure that is known.
-fn other<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> Option<Content> {
+fn other<'d>(
+    report: &mut Report<'d>,
+    (range, direction): (&MediaRange, Direction),
+    schema: &Node<'d>,
+) -> Option<Content> {
     let target = report.resolve(schema.clone())?;
     if *target.value == Value::Bool(true) {
         return Some(Content::Unread);
@@ -109,7 +122,7 @@ fn other<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> 
     }
     let is_any = matches!(range.essence(), "*/*" | "application/*");
     if is_any {
-        return compile(report, schema, Direction::Request).map(Content::Json);
+        return compile(report, schema, direction).map(Content::Json);
     }
     if shape.is_array() || shape.is_object() {
         let message = format!("a schema for `{}` is not enforced", range.essence());
@@ -119,11 +132,18 @@ fn other<'d>(report: &mut Report<'d>, range: &MediaRange, schema: &Node<'d>) -> 
         return None;
     }
     let reading = shape.reading(Nesting::Flat).ok()?;
-    let schema = compile(report, schema, Direction::Request)?;
+    let schema = compile(report, schema, direction)?;
     Some(Content::Text(Text { reading, schema }))
 }
 
 fn bytes(report: &mut Report<'_>, schema: &Node<'_>) -> Option<Content> {
+    for name in ["x-visible-to", "x-mask"] {
+        if let Some(view) = schema.member(name) {
+            let message = format!("`{name}` of bytes is not enforced");
+            report.error(&view, message, "it is for JSON: remove it");
+            return None;
+        }
+    }
     let mut lengths = Lengths::default();
     for (name, member) in schema.declared() {
         match (name, member.value.as_u64()) {

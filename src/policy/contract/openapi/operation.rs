@@ -370,6 +370,7 @@ impl DeclaredParameter {
             name: parameter.field.name.to_string(),
             required: parameter.required,
             is_array: matches!(parameter.field.reading, Reading::Many(_)),
+            is_plain: parameter.is_plain(),
         }
     }
 }

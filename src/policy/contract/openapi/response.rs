@@ -1,9 +1,8 @@
 //! The responses of an operation (OpenAPI "Responses Object").
 
-use crate::policy::contract::body::Accepted;
 use crate::policy::contract::media_type::is_token;
-use crate::policy::contract::openapi::content;
 use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::{content, media};
 use crate::policy::contract::response::{Declared, Header, Responses, Status};
 use crate::policy::contract::schema::Direction;
 
@@ -70,9 +69,16 @@ fn response<'d>(report: &mut Report<'d>, status: Status, node: Node<'d>) -> Opti
     if let Some(content) = &content {
         report.is_mapping(content, "`content`");
     }
-    let accepted: Vec<Accepted> = content.map_or_else(Vec::new, |node| {
-        content::accepted(report, &node, Direction::Response)
+    let media = content.map_or_else(Vec::new, |node| {
+        media::read(report, &node, Direction::Response)
     });
+    for each in &media {
+        if !each.hides_soundly() {
+            let essence = each.range.essence();
+            let message = format!("x-visible-to and x-mask have no effect on `{essence}`");
+            report.error(&node, message, "they are for JSON: remove them");
+        }
+    }
     let headers = node.member("headers");
     if let Some(headers) = &headers {
         report.is_mapping(headers, "`headers`");
@@ -82,7 +88,7 @@ fn response<'d>(report: &mut Report<'d>, status: Status, node: Node<'d>) -> Opti
     Some(Declared {
         status,
         headers: headers.collect(),
-        accepted: accepted.into(),
+        media: media.into(),
     })
 }
 

@@ -762,7 +762,7 @@ fn bodies_are_enforced_or_refused() {
         (
             "{content: {a/b: {encoding: {}}}}",
             "encoding",
-            "`encoding` is for forms",
+            "`encoding` is for forms of requests",
         ),
         (
             "{content: {a/b: {schema: {type: string, format: binary, pattern: x}}}}",

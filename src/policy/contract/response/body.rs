@@ -2,6 +2,8 @@
 
 use super::{Enforcement, Expected, ResponseContract, refused};
 use crate::policy::contract::Scratch;
+use crate::policy::contract::body::{Content, Media};
+use crate::policy::contract::forms::Broken;
 use crate::policy::contract::schema::{Edited, Schema, Undeclared, Violation, Wanted};
 use crate::policy::denial::Denial;
 
@@ -19,16 +21,30 @@ impl ResponseContract {
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
         scratch.begin();
-        let Some(schema) = self.schema(expected) else {
+        let Some(media) = self.media(expected) else {
             return Ok(expected);
         };
-        if !self.edits(schema) {
-            return match schema.check(body, &mut scratch.schema) {
-                Ok(()) => Ok(expected),
-                Err(violation) => self.invalid(expected, &violation, false, scratch),
-            };
+        let edits = self.edits(media);
+        let wanted = self.wanted(sees);
+        let outcome = match &media.content {
+            Content::Json(schema) if edits => schema
+                .edit(body, wanted, &mut scratch.schema)
+                .map_err(broken),
+            Content::Records(records) if edits => records.edit(body, wanted, &mut scratch.memory()),
+            content => check(content, body, scratch).map(|()| Edited::default()),
+        };
+        match outcome {
+            Ok(edited) => self.edited(expected, &edited, scratch),
+            Err((pointer, rule)) => {
+                let fault = refused(Denial::InvalidResponse, &pointer, rule);
+                self.fault((expected.declared, None), edits, fault, scratch)
+            }
         }
-        let wanted = Wanted {
+    }
+
+    /// What has to go, as `sees` tells of the reader.
+    fn wanted<'a>(&'a self, sees: &'a Sees<'_>) -> Wanted<'a> {
+        Wanted {
             undeclared: match self.enforcement {
                 Enforcement::Reject => Undeclared::Refused,
                 Enforcement::Strip => Undeclared::Stripped,
@@ -38,24 +54,23 @@ impl ResponseContract {
             masks: &self.masks.pointers,
             key: self.masks.key.as_ref(),
             count: self.items.as_ref().map(|items| &items.pointer),
-        };
-        match schema.edit(body, wanted, &mut scratch.schema) {
-            Ok(edited) => self.edited(expected, &edited, scratch),
-            Err(violation) => self.invalid(expected, &violation, true, scratch),
         }
     }
 
-    fn schema(&self, expected: Expected) -> Option<&Schema> {
+    fn media(&self, expected: Expected) -> Option<&Media> {
         let declared = &self.responses.declared[expected.declared?];
-        declared.accepted.get(expected.media_type?)?.schema.as_ref()
+        declared.media.get(expected.media_type?)
     }
 
     /// Whether anything of a body may have to be taken out, changed or counted.
-    fn edits(&self, schema: &Schema) -> bool {
-        self.enforcement == Enforcement::Strip
-            || self.items.is_some()
-            || !self.masks.pointers.is_empty()
-            || schema.has_views()
+    fn edits(&self, media: &Media) -> bool {
+        let has_members = matches!(media.content, Content::Json(_) | Content::Records(_));
+        let has_views = media.schema().is_some_and(Schema::has_views);
+        has_members
+            && (self.enforcement == Enforcement::Strip
+                || self.items.is_some()
+                || !self.masks.pointers.is_empty()
+                || has_views)
     }
 
     fn edited(
@@ -81,19 +96,24 @@ impl ResponseContract {
             ..expected
         })
     }
+}
 
-    fn invalid(
-        &self,
-        expected: Expected,
-        violation: &Violation,
-        is_unread: bool,
-        scratch: &mut Scratch,
-    ) -> Result<Expected, Denial> {
-        let fault = refused(
-            Denial::InvalidResponse,
-            &violation.pointer,
-            violation.keyword,
-        );
-        self.fault((expected.declared, None), is_unread, fault, scratch)
+/// Checks a body that leaves as it came.
+fn check(content: &Content, body: &[u8], scratch: &mut Scratch) -> Result<(), Broken> {
+    match content {
+        Content::Json(schema) => schema.check(body, &mut scratch.schema).map_err(broken),
+        Content::Text(text) => text.check(body, &mut scratch.memory()),
+        Content::Records(records) => records.check(body, &mut scratch.memory()),
+        Content::Bytes(lengths) => {
+            let checked = lengths.check(body.len() as u64);
+            checked.map_err(|rule| (String::new(), rule))
+        }
+        // Forms are not answered: a description that says so does not load.
+        Content::Form(_) | Content::Parts(_) => Err((String::new(), "content")),
+        Content::Unread => Ok(()),
     }
+}
+
+fn broken(violation: Violation) -> Broken {
+    (violation.pointer, violation.keyword)
 }

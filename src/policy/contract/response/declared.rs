@@ -2,6 +2,7 @@
 
 use super::{Declared, Header, Refused, refused};
 use crate::policy::contract::Scratch;
+use crate::policy::contract::body::{self, Content};
 use crate::policy::contract::media_type::MediaType;
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
@@ -38,62 +39,67 @@ impl Declared {
         Ok(())
     }
 
-    /// The media type whose schema has to see the body; none where nothing has to.
+    /// The media type that has to see the body; none where nothing has to.
     pub(super) fn media_type(
         &self,
         head: &ResponseHead,
         bytes: &[u8],
         to_head: bool,
     ) -> Result<Option<usize>, Refused> {
+        let undeclared = |name: &str, rule| refused(Denial::UndeclaredResponse, name, rule);
         let has_body = head.framing != Framing::None;
-        if self.accepted.is_empty() {
-            return match head.framing {
-                Framing::None | Framing::Length(0) => Ok(None),
-                Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
-                    Err(refused(Denial::UndeclaredResponse, "", "content"))
-                }
+        let is_empty = matches!(head.framing, Framing::None | Framing::Length(0));
+        if self.media.is_empty() {
+            return match is_empty {
+                true => Ok(None),
+                false => Err(undeclared("", "content")),
             };
         }
-        let mut types = head.fields.iter();
-        let mut types = types
-            .by_ref()
-            .filter(|field| field.kind == Kind::ContentType);
+        let types = head.fields.iter();
+        let mut types = types.filter(|field| field.kind == Kind::ContentType);
         let (first, second) = (types.next(), types.next());
         let Some(first) = first else {
-            return match has_body && head.framing != Framing::Length(0) {
-                true => Err(refused(Denial::UndeclaredResponse, "", "content-type")),
-                false => Ok(None),
+            return match is_empty {
+                true => Ok(None),
+                false => Err(undeclared("", "content-type")),
             };
         };
         if second.is_some() {
-            return Err(refused(Denial::UndeclaredResponse, "", "repeated"));
+            return Err(undeclared("", "repeated"));
         }
         let read = MediaType::read(first.value.of(bytes));
-        let read = read.ok_or_else(|| refused(Denial::UndeclaredResponse, "", "malformed"))?;
-        let mut accepted = self.accepted.iter();
-        let index = accepted.position(|each| read.is(&each.essence));
-        let index = index.ok_or_else(|| {
+        let read = read.ok_or_else(|| undeclared("", "malformed"))?;
+        let index = body::find(&self.media, &read).ok_or_else(|| {
             let essence = String::from_utf8_lossy(read.essence());
-            refused(Denial::UndeclaredResponse, &essence, "content")
+            undeclared(&essence, "content")
         })?;
-        let is_read = self.accepted[index].schema.is_some();
-        if !is_read || to_head || !has_body {
+        let media = &self.media[index];
+        if !media.is_read() || to_head || !has_body {
             return Ok(None);
         }
-        if read.is_json() && !read.is_utf8() {
-            return Err(refused(Denial::UndeclaredResponse, "", "charset"));
-        }
-        let is_encoded = head.fields.iter().any(|field| {
-            let name = field.name.of(bytes);
-            name.eq_ignore_ascii_case(b"content-encoding")
-                && !field.value.of(bytes).eq_ignore_ascii_case(b"identity")
-        });
-        match is_encoded {
+        let checked = media.check_type(&read);
+        checked.map_err(|(_, rule)| undeclared("", rule))?;
+        if is_encoded(head, bytes) {
             // It was asked for without: nobody can say what is in it.
-            true => Err(refused(Denial::InvalidResponse, "", "content-encoding")),
-            false => Ok(Some(index)),
+            return Err(refused(Denial::InvalidResponse, "", "content-encoding"));
+        }
+        match (&media.content, head.framing) {
+            // A length that is told needs no byte to be seen.
+            (Content::Bytes(lengths), Framing::Length(length)) => {
+                let checked = lengths.check(length);
+                checked.map_err(|rule| refused(Denial::InvalidResponse, "", rule))?;
+                Ok(None)
+            }
+            _ => Ok(Some(index)),
         }
     }
+}
+
+fn is_encoded(head: &ResponseHead, bytes: &[u8]) -> bool {
+    head.fields.iter().any(|field| {
+        let (name, value) = (field.name.of(bytes), field.value.of(bytes));
+        name.eq_ignore_ascii_case(b"content-encoding") && !value.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 impl Header {

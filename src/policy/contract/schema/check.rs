@@ -88,6 +88,11 @@ impl Scratch {
         &self.rewritten
     }
 
+    /// Exchanges the body that an edit changed last for one that was made of several edits.
+    pub fn swap_rewritten(&mut self, text: &mut String) {
+        std::mem::swap(&mut self.rewritten, text);
+    }
+
     /// The text, or the digits of the integer, at a JSON pointer of the body checked last.
     pub fn lookup(&self, pointer: &str) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.original).ok()?;

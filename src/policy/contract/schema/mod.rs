@@ -181,6 +181,11 @@ impl Schema {
         self.program.views.is_any()
     }
 
+    /// Whether scopes or roles decide what of a value leaves.
+    pub fn has_audiences(&self) -> bool {
+        !self.program.views.audiences().is_empty()
+    }
+
     /// Masks the values of a format wherever they leave.
     pub fn mask_format(&mut self, format: &str, mask: Mask) {
         self.program.views.mask_format(format, mask);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::waf::hit::Hit;
+use crate::policy::waf::score::Score;
 use crate::shard::trace::Trace;
 use crate::shard::upstream;
 
@@ -52,6 +53,8 @@ pub struct Account {
     pub reported: Option<Denial>,
     /// What the WAF found, whatever came of it.
     pub hits: Vec<Hit>,
+    /// What that adds up to.
+    pub scores: Vec<Score>,
     method: [u8; METHOD],
 }
 
@@ -77,6 +80,7 @@ impl Account {
             detail: String::new(),
             reported: None,
             hits: Vec::new(),
+            scores: Vec::new(),
             method: [0; METHOD],
         }
     }

@@ -76,7 +76,11 @@ where
         Some(_) => cleared(shard, &view, client, &mut account).await,
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };
-    account.hits = shard.state.borrow_mut().waf.take_findings();
+    {
+        let waf = &mut shard.state.borrow_mut().waf;
+        account.hits = waf.take_findings();
+        account.scores = waf.take_scores();
+    }
     let after = match outcome {
         Ok(ready) => {
             if let Some((denial, detail)) = ready.cleared.noted() {

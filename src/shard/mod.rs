@@ -531,6 +531,7 @@ impl Shard {
             reported: account.reported.map_or("", Denial::reason),
             detail: &account.detail,
             hits: &account.hits,
+            scores: &account.scores,
             status: account.status,
             bytes_in: account.bytes_in,
             bytes_out: account.bytes_out,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::policy::waf::hit::Hit;
+use crate::policy::waf::score::Score;
 
 /// So many findings are told one by one.
 const HITS: usize = 16;
@@ -34,6 +35,8 @@ pub struct Record<'a> {
     pub detail: &'a str,
     /// What the WAF found.
     pub hits: &'a [Hit],
+    /// What that adds up to, by category.
+    pub scores: &'a [Score],
     pub status: u16,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -71,6 +74,7 @@ impl Record<'_> {
             }
         }
         self.write_hits(out);
+        self.write_scores(out);
         key(out, "peer");
         out.push(b'"');
         write_address(out, self.peer);
@@ -135,6 +139,22 @@ impl Record<'_> {
                     .as_bytes(),
             );
         }
+    }
+}
+
+impl Record<'_> {
+    fn write_scores(&self, out: &mut Vec<u8>) {
+        if self.scores.is_empty() {
+            return;
+        }
+        key(out, "waf_scores");
+        for (at, score) in self.scores.iter().enumerate() {
+            out.push(if at == 0 { b'{' } else { b',' });
+            write_text(out, &score.category);
+            out.push(b':');
+            out.extend_from_slice(itoa::Buffer::new().format(score.value).as_bytes());
+        }
+        out.push(b'}');
     }
 }
 
@@ -246,6 +266,7 @@ mod tests {
             reported: "",
             detail: "",
             hits: &[],
+            scores: &[],
             status: 400,
             bytes_in: 12,
             bytes_out: 0,
@@ -269,6 +290,23 @@ mod tests {
         );
         assert!(line.get("client").is_none() && line.get("truncated").is_none());
         assert!(out.ends_with(b"}\n"));
+    }
+
+    #[test]
+    fn scores_are_an_object_by_category() {
+        let scores = [("total", 10), ("sql", 5), ("xss", 5)].map(|(category, value)| Score {
+            category: category.into(),
+            value,
+        });
+        let record = Record {
+            scores: &scores,
+            ..record("/a", "alice")
+        };
+        let mut out = Vec::new();
+        record.write(&mut out);
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let expected = serde_json::json!({ "total": 10, "sql": 5, "xss": 5 });
+        assert_eq!(line["waf_scores"], expected);
     }
 
     #[test]

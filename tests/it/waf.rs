@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gateway::{Client, PATIENCE, echo};
 use crate::process::{Directory, Process, run};
@@ -105,15 +105,20 @@ fn counts(process: &Process, name: &str, expected: u64) {
     }
 }
 
-/// The findings in the log line of the request with this path.
-fn logged(directory: &Directory, mut process: Process, path: &str) -> Vec<Value> {
+/// The log lines of the requests with this path.
+fn lines(directory: &Directory, mut process: Process, path: &str) -> Vec<Value> {
     process.signal(nix::sys::signal::Signal::SIGTERM);
     process.ended();
     let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
     let lines = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let found = lines.filter(|line| line["path"] == path);
+    lines.filter(|line| line["path"] == path).collect()
+}
+
+/// The findings in them.
+fn logged(directory: &Directory, process: Process, path: &str) -> Vec<Value> {
+    let found = lines(directory, process, path).into_iter();
     let hits = found.flat_map(|line| line["waf"].as_array().cloned().unwrap_or_default());
     hits.collect()
 }
@@ -321,6 +326,51 @@ waf_mode = "detect"
     );
     ask(get("/c/d?query=1%27or%271%27=%271"), 200);
     ask(get("/c/d?other=1%27or%271%27=%271"), 403);
+}
+
+#[test]
+fn built_in_rules_are_tuned_like_others_and_tell_scores_by_category() {
+    const SQL: &str = "1%27%20or%20%271%27=%271";
+    const SCRIPT: &str = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let operations = r#"
+[api.app.operation."GET /a"]
+waf_threshold = 6
+[api.app.operation."POST /a"]
+waf_exclusions = [{ rules = ["1108"], pointer = "/items/*/html" }]
+[api.app.operation."GET /b"]
+waf_exclusions = [{ rules = ["1100-1199"] }]
+[api.app.operation."POST /b"]
+waf_mode = "detect"
+"#;
+    let waf = "[waf.builtin]\nmode = \"block\"\nexclusions = [{ rules = [\"1101\"], target = \"ARGS:query\" }]";
+    let (directory, process) = start("waf-tuned-builtin", waf, "", operations);
+    let mut client = process.connect();
+    let mut ask = |request: String, status: u16| {
+        let answer = client.ask(&request);
+        assert_eq!(answer.status, status, "{request}\n{answer:?}");
+    };
+    ask(get(&format!("/a?x={SQL}")), 200);
+    ask(get(&format!("/a?x={SQL}&y={SCRIPT}")), 403);
+    // However many values a rule matches, its score counts once.
+    ask(get(&format!("/a?x={SQL}&y={SQL}&z={SQL}")), 200);
+    ask(get("/a?x=plain"), 200);
+    let document = |member: &str| {
+        let body = format!("{{\"items\":[{{\"{member}\":\"<script>alert(1)</script>\"}}]}}");
+        post("/a", JSON, &body)
+    };
+    ask(document("html"), 200);
+    ask(document("text"), 403);
+    ask(get(&format!("/b?x={SQL}&y={SCRIPT}")), 200);
+    ask(get("/b?x=../../../etc/passwd"), 403);
+    ask(post("/b", FORM, &format!("x={SCRIPT}")), 200);
+    ask(get(&format!("/c/d?query={SQL}")), 200);
+    ask(get(&format!("/c/d?other={SQL}")), 403);
+    let lines = lines(&directory, process, "/a");
+    let scores: Vec<&Value> = lines.iter().map(|line| &line["waf_scores"]).collect();
+    let one = json!({ "sql": 5, "total": 5 });
+    let both = json!({ "sql": 5, "xss": 5, "total": 10 });
+    assert_eq!(scores[..4], [&one, &both, &one, &Value::Null]);
+    assert_eq!(scores[5], &json!({ "xss": 5, "total": 5 }));
 }
 
 #[test]

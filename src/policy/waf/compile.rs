@@ -15,6 +15,7 @@ use crate::policy::waf::place::LoadError;
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::rule::{Action, Link, Rule, RuleSet, Test, next_generation};
 use crate::policy::waf::schedule::Schedule;
+use crate::policy::waf::score::Scores;
 use crate::policy::waf::target::{Selector, Targets};
 use crate::policy::waf::template::{CAPTURES, Piece, Reference, Slots, Template};
 
@@ -76,6 +77,7 @@ pub fn compile(
             used: used(&rules),
             rules: rules.into(),
             phases,
+            scores: Scores::among(&slots),
             slots,
             patterns,
             left_out: unusable.clone().into(),

@@ -20,6 +20,7 @@ use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::schedule::Due;
+use crate::policy::waf::score::Score;
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
 use crate::policy::waf::tx::Place;
@@ -33,11 +34,12 @@ const HITS: usize = 256;
 pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
 
 /// The variables that rule sets sum the score of the lowest paranoia level in: of version 4, of
-/// version 3, of others. The first that is there counts.
-const SCORES: [&str; 4] = [
+/// version 3, of native rules, of others. The first that is there counts.
+const SUMS: [&str; 5] = [
     "inbound_anomaly_score_pl1",
     "anomaly_score_pl1",
     "anomaly_score",
+    "native_score",
     "score",
 ];
 
@@ -239,7 +241,7 @@ impl Inspection {
 
     /// Adds to what the rules sum up, between the head, which sets it to nothing, and the body.
     pub fn add_score(&mut self, rules: &RuleSet, score: u32) {
-        let mut names = SCORES.iter();
+        let mut names = SUMS.iter();
         if let Some(slot) = names.find_map(|name| rules.slots.find(name))
             && score > 0
         {
@@ -255,6 +257,11 @@ impl Inspection {
     /// What was found, for keeps.
     pub fn take_hits(&mut self) -> Vec<Hit> {
         std::mem::take(&mut self.state.hits)
+    }
+
+    /// What the scores of the rules add up to, by category.
+    pub fn scores<'a>(&'a self, rules: &'a RuleSet) -> impl Iterator<Item = Score> + 'a {
+        rules.scores.read(&self.state.tx)
     }
 
     /// What was found, in the order of the rules.

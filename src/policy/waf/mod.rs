@@ -29,6 +29,7 @@ pub mod place;
 pub mod prefilter;
 pub mod rule;
 mod schedule;
+pub mod score;
 pub mod seclang;
 pub mod stage;
 mod state;

@@ -8,6 +8,7 @@ use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::schedule::Schedule;
+use crate::policy::waf::score::Scores;
 use crate::policy::waf::target::{Target, Targets};
 use crate::policy::waf::template::{Slots, Template};
 use crate::policy::waf::transform::Transformation;
@@ -90,6 +91,8 @@ pub struct RuleSet {
     /// Which of them have to run.
     pub(super) schedules: [Schedule; 5],
     pub(super) slots: Slots,
+    /// What of them is told of a request.
+    pub(super) scores: Scores,
     pub(super) patterns: u16,
     /// A bit for each stored collection that a rule looks at.
     pub(super) used: u64,

@@ -12,6 +12,7 @@ use crate::policy::waf::inspection::{Exclusions, Inspection, Reason, Tuning, Ver
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Headers, Processor, Request};
 use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::score::Score;
 use crate::policy::waf::view::View;
 use crate::proto::body::Framing;
 use crate::proto::head::Version;
@@ -73,6 +74,7 @@ pub struct Workspace {
     /// By the index of the rules.
     memories: Vec<Memory>,
     findings: Vec<Hit>,
+    scores: Vec<Score>,
 }
 
 /// The inspection of one request, which may take several slices.
@@ -105,6 +107,11 @@ impl Workspace {
     /// What was found in the request whose inspection was done last, once.
     pub fn take_findings(&mut self) -> Vec<Hit> {
         std::mem::take(&mut self.findings)
+    }
+
+    /// What the scores of that request add up to, once; nothing where no rule found anything.
+    pub fn take_scores(&mut self) -> Vec<Score> {
+        std::mem::take(&mut self.scores)
     }
 
     /// Adds what others than the rules have found.
@@ -170,15 +177,21 @@ impl Workspace {
                     inspection.enter_end();
                     Stage::End
                 }
-                (Stage::End, _) => return Progress::Done(self.end(running, protection)),
+                (Stage::End, _) => return Progress::Done(self.end(rules, running, protection)),
             };
         }
     }
 
-    fn end(&mut self, mut running: Running, protection: &Protection) -> Result<(), Denial> {
+    fn end(
+        &mut self,
+        rules: &RuleSet,
+        mut running: Running,
+        protection: &Protection,
+    ) -> Result<(), Denial> {
         let inspection = &mut running.inspection;
         if !inspection.hits().is_empty() {
             self.findings.append(&mut inspection.take_hits());
+            self.scores = inspection.scores(rules).collect();
         }
         let fault = inspection.body_fault();
         if self.idle.len() < IDLE {

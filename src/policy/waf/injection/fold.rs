@@ -51,6 +51,12 @@ pub(super) struct Folded {
     pub(super) is_emphasis: bool,
     /// Whether a string is read last that the value does not close.
     pub(super) is_open: bool,
+    /// Whether there are only strings, bound by words, that no database counts as true.
+    pub(super) is_quotation: bool,
+    /// Whether it begins with a call that IS something with a name, which no grammar has.
+    pub(super) is_call_in_text: bool,
+    /// Whether two functions are called with a name each, up to the last parenthesis.
+    pub(super) is_pair_of_calls: bool,
 }
 
 struct Tail<'a> {
@@ -65,16 +71,20 @@ struct Tail<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sequel {
     is_open: bool,
+    /// UNION SELECT was read: the next token tells whether something is selected.
+    is_selecting: bool,
     before: u8,
 }
 
 impl Sequel {
     /// True when the token completes it. Behind a name UNION may be one itself: "European Union
-    /// select committee".
+    /// select committee"; and SELECT IS is none, as in "union select is how results are joined".
     fn follow(&mut self, token: &Token<'_>) -> bool {
         let is = |word: &[u8]| token.text.eq_ignore_ascii_case(word);
         let before = std::mem::replace(&mut self.before, token.class);
-        let is_complete = self.is_open && is(b"select") || before == b'T' && token.class == b'v';
+        let is_selected = std::mem::take(&mut self.is_selecting) && !is(b"is");
+        self.is_selecting = self.is_open && is(b"select");
+        let is_complete = is_selected || before == b'T' && token.class == b'v';
         self.is_open = match token.class {
             b'U' => before != b'n' && is(b"union"),
             b'(' => self.is_open,
@@ -97,7 +107,7 @@ pub(super) fn goes_on(lexer: &mut Lexer<'_>, folded: &Folded) -> bool {
             Some(token) if token.class == b'c' => {}
             Some(token) if sequel.follow(&token) => return true,
             Some(_) => {}
-            None => return false,
+            None => return sequel.is_selecting,
         }
     }
     false
@@ -125,7 +135,12 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
         tail.is_grave |= tail.sequel.follow(&token);
         tail.push(token);
     }
-    if tail.length < ENOUGH {
+    let is_whole = tail.length < ENOUGH;
+    let is_quotation = is_whole && tail.is_quotation(tokens);
+    let is_call_in_text = tail.is_call_in_text();
+    let is_pair_of_calls = tokens == ENOUGH && !tail.is_grave && tail.is_pair_of_calls();
+    if is_whole {
+        tail.is_grave |= tail.sequel.is_selecting;
         while tail.reduce(0) {}
     }
     let mut classes = [0; LENGTH];
@@ -143,6 +158,9 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
         is_emphasis: tokens == 3
             && tail.kept[1].is_some_and(|token| is_word(&token) || token.text == b"&"),
         is_open: tail.is_open(),
+        is_quotation,
+        is_call_in_text,
+        is_pair_of_calls,
     }
 }
 
@@ -181,6 +199,23 @@ fn is_quantifier(token: &Token<'_>) -> bool {
     words
         .iter()
         .any(|word| token.text.eq_ignore_ascii_case(word))
+}
+
+/// Whether a string counts as false, or as nothing, where a condition is expected: it is no number
+/// (MySQL, SQLite) and no word for true (PostgreSQL); and all agree about where it ends.
+fn is_never_true(token: &Token<'_>) -> bool {
+    let Some(quote @ (b'\'' | b'"')) = token.text.first().copied() else {
+        return false;
+    };
+    let text = token.text[1..].strip_suffix(&[quote]);
+    let text = text.unwrap_or(&token.text[1..]).trim_ascii();
+    let signless = text.iter().find(|byte| !b"+-.".contains(byte));
+    let words: [&[u8]; 9] = [
+        b"", b"t", b"tr", b"tru", b"true", b"y", b"ye", b"yes", b"on",
+    ];
+    !signless.is_some_and(u8::is_ascii_digit)
+        && !text.contains(&b'\\')
+        && !words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn is_word(token: &Token<'_>) -> bool {
@@ -239,6 +274,34 @@ impl<'a> Tail<'a> {
             self.kept[self.length] = Some(token);
             self.length += 1;
         }
+    }
+
+    /// `'a' and 'b'` in a text; or `'/'`, which divides by a text, and that is nothing.
+    fn is_quotation(&self, tokens: usize) -> bool {
+        let kept = || self.kept[..self.length].iter().flatten();
+        let is_bound = |(at, token): (usize, &Token<'_>)| match (at, token.class) {
+            (0, class) => class == b'q',
+            (1, b'o') => tokens == 3 && matches!(token.text, b"/" | b"%"),
+            (at, b'&') => at % 2 == 1 && (is_word(token) || token.text == b"&"),
+            (at, b's') => at % 2 == 0 && is_never_true(token),
+            _ => false,
+        };
+        // Nothing was folded, so that each token is what it looks like.
+        tokens == self.length && tokens >= 3 && tokens % 2 == 1 && kept().enumerate().all(is_bound)
+    }
+
+    /// `sleep(5) is short`: behind IS stands NULL, a truth value or DISTINCT, never a name.
+    fn is_call_in_text(&self) -> bool {
+        let class = |at: usize| self.kept[at].map_or(0, |token| token.class);
+        let is_is = |token: Token<'_>| token.text.eq_ignore_ascii_case(b"is");
+        let kept = [0, 1, 3, 5].map(class);
+        kept == *b"f()n" && is_operand(class(2)) && self.kept[4].is_some_and(is_is)
+    }
+
+    /// `cos(x) and sin(x`: no constant, no query, nothing that is true by itself.
+    fn is_pair_of_calls(&self) -> bool {
+        let classes = self.kept.map(|token| token.map_or(0, |token| token.class));
+        classes == *b"f(n)&f(n"
     }
 
     fn is_open(&self) -> bool {

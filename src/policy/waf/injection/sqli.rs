@@ -18,10 +18,18 @@ pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
     contexts(input).find_map(|context| {
         each_reading(input, context, |lexer| {
             let folded = fold(lexer);
-            let is_found = is_injection(&folded, context) || goes_on(lexer, &folded);
+            let is_found = match folded.is_pair_of_calls {
+                true => !is_closed(lexer),
+                false => is_injection(&folded, context) || goes_on(lexer, &folded),
+            };
             is_found.then_some(folded.fingerprint)
         })
     })
+}
+
+/// Whether a parenthesis is all that follows.
+fn is_closed(lexer: &mut Lexer<'_>) -> bool {
+    lexer.next().is_some_and(|token| token.class == b')') && lexer.next().is_none()
 }
 
 /// A word or a number: read by far the most often, and no injection.
@@ -55,6 +63,9 @@ fn each_reading<T>(
 fn is_injection(folded: &Folded, context: Context) -> bool {
     let classes = folded.fingerprint.classes();
     let is_known = || FINGERPRINTS.binary_search(&pack(classes)).is_ok();
+    if context == Context::Plain && folded.is_call_in_text {
+        return false;
+    }
     folded.is_grave || is_beyond_doubt(&classes) || !is_text(folded, context) && is_known()
 }
 
@@ -62,7 +73,7 @@ fn is_injection(folded: &Folded, context: Context) -> bool {
 /// statement of two words behind a semicolon, `DECLARE @x`, `WAITFOR DELAY '0'`.
 pub(super) fn is_beyond_doubt(classes: &[u8; 5]) -> bool {
     let holds = |part: &[u8]| classes.windows(part.len()).any(|window| window == part);
-    let is_union = holds(b"UE") || holds(b"U(E");
+    let is_union = holds(b"UE") && !holds(b"UEi") || holds(b"U(E");
     classes[0] != b'n' && is_union || holds(b";T") || holds(b"Tv") || holds(b"Ts")
 }
 
@@ -72,8 +83,9 @@ pub(super) fn is_text(folded: &Folded, context: Context) -> bool {
         // To take a query over, its own quote must be met again; and people emphasise "and" words.
         [b'q', b'&' | b'o' | b'=' | b'i', b's', 0, 0] => {
             let is_emphasis = folded.is_emphasis && context == Context::Quoted(b'"');
-            !folded.is_open || is_emphasis
+            !folded.is_open || is_emphasis || folded.is_quotation
         }
+        [b'q', b'&' | b'o', b's', ..] => folded.is_quotation,
         // `14 #2` is a number; `14--` cuts a query off.
         [b'1' | b'v', b'c', 0, 0, 0] => folded.comment == b'#',
         _ => false,
@@ -187,6 +199,19 @@ mod tests {
             "1; update users set password=1",
             "'declare @s varchar(8000)",
             "x' and 1 = any (select 1 from y)",
+            "x' or '1",
+            "x' or 'true",
+            "x' or ' +1x",
+            "x' or '\\' or 1=1 -- ",
+            "x' or X'31",
+            "x'/'2",
+            "x'-'",
+            "1 union select isnull(1)",
+            "1 union select",
+            "sleep(5) is null",
+            "ascii(x) and ascii(x)=1",
+            "ascii(x) and sleep(5)",
+            "sleep(5) is not true",
         ] {
             assert!(sqli(attack.as_bytes()).is_some(), "{attack}");
         }
@@ -224,6 +249,14 @@ mod tests {
             "what's in a name? that's the question",
             "the House of Commons European Union Select Committee",
             "declare an interest, or wait for a delay",
+            "union select is how two results are joined",
+            "sleep(5) is short",
+            "cos(x) and sin(x)",
+            "'or' is a word, text (here)",
+            "What's the difference between \"and\" and \"or\"?",
+            "either 1 or 2; and 'or' is a word",
+            "the path starts with '/', and ends with a name",
+            "like '%' is a wildcard",
         ] {
             assert_eq!(sqli(text.as_bytes()), None, "{text}");
         }

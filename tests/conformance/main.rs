@@ -2,6 +2,10 @@
 //! read from the directory that PORTCULLIS_CONFORMANCE names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod benign;
+mod detection;
+#[path = "../rules/folder.rs"]
+mod folder;
 mod packaged;
 mod published;
 mod regression;

@@ -10,13 +10,13 @@ use serde_json::Value;
 /// For one command on one description. The largest has 13 MB; unoptimised code is slow.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-fn directory() -> PathBuf {
+pub fn directory() -> PathBuf {
     let fetched = std::env::var_os("PORTCULLIS_PUBLISHED");
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/published");
     fetched.map_or(own, PathBuf::from)
 }
 
-fn documents() -> Vec<PathBuf> {
+pub fn documents() -> Vec<PathBuf> {
     let packages = std::fs::read_dir(directory())
         .into_iter()
         .flatten()

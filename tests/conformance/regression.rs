@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use portcullis::policy::waf::compile::OnUnsupported;
 use portcullis::policy::waf::draft::Engine;
+use portcullis::policy::waf::hit::Hit;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
 use portcullis::policy::waf::load::Settings;
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request, Response};
 use portcullis::policy::waf::rule::RuleSet;
+use portcullis::policy::waf::view::View;
 
 use crate::request::{Case, Sent};
 use crate::rule_set;
@@ -28,6 +31,8 @@ pub fn cases(root: &Path) -> Vec<Case> {
 /// Rules, and what they run with.
 pub struct Run<'a> {
     rules: &'a RuleSet,
+    /// None: only what the rule language knows of is looked at.
+    view: Option<Arc<View>>,
     memory: Memory,
     inspection: Inspection,
 }
@@ -36,16 +41,34 @@ impl Run<'_> {
     pub fn of(rules: &RuleSet) -> Run<'_> {
         Run {
             rules,
+            view: None,
             memory: Memory::default(),
             inspection: Inspection::default(),
+        }
+    }
+
+    /// Looks at requests as an operation has them looked at that says nothing else.
+    pub fn native(rules: &RuleSet) -> Run<'_> {
+        Run {
+            view: Some(Arc::default()),
+            ..Run::of(rules)
         }
     }
 }
 
 /// The rules that a request and the answer to it meet.
 pub fn met(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> BTreeSet<u32> {
+    hits(run, sent, exhaustive)
+        .iter()
+        .map(|hit| hit.rule)
+        .collect()
+}
+
+/// What the rules find in a request and the answer to it.
+pub fn hits(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> Vec<Hit> {
     let Run {
         rules,
+        view,
         memory,
         inspection,
     } = run;
@@ -65,6 +88,9 @@ pub fn met(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> BTreeSet<u32> {
         ..Tuning::default()
     };
     inspection.begin(rules, tuning);
+    if let Some(view) = view {
+        inspection.look_at(view);
+    }
     inspection.head(rules, memory, &request);
     inspection.body(rules, memory, &sent.body);
     let response = Response {
@@ -75,7 +101,7 @@ pub fn met(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> BTreeSet<u32> {
     inspection.response_head(rules, memory, &response);
     inspection.response_body(rules, memory, &sent.reflected());
     inspection.finish(rules, memory);
-    inspection.hits().iter().map(|hit| hit.rule).collect()
+    inspection.take_hits()
 }
 
 #[derive(Default)]

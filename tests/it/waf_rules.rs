@@ -11,6 +11,9 @@
 //! ```
 //! `<CR>`, `<LF>`, `<NUL>` and `<x41>` stand for bytes.
 
+#[path = "../rules/folder.rs"]
+mod folder;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,11 +22,9 @@ use std::sync::Arc;
 use portcullis::config::rules::{self, builtin};
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
-use portcullis::policy::waf::load::{Settings, assemble};
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request};
 use portcullis::policy::waf::rule::RuleSet;
-use portcullis::policy::waf::template::Slots;
 use portcullis::policy::waf::view::View;
 
 /// So many attacks and benign twins each rule has at least.
@@ -120,28 +121,6 @@ impl Run {
             .map(|hit| (hit.rule, format!("{}={}", hit.variable, hit.value)))
             .collect()
     }
-}
-
-/// The rules as they stand in the folder, compiled; the binary holds the same.
-fn from_the_folder() -> Arc<RuleSet> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/waf");
-    let mut slots = Slots::default();
-    let mut items = Vec::new();
-    for (name, _) in builtin::FILES {
-        let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let natives = rules::read(&path, &text, &mut slots).unwrap_or_else(|found| {
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-            panic!("{}", found.join("\n"))
-        });
-        items.extend(natives.into_iter().map(rules::Native::into_item));
-    }
-    items.push(rules::verdict(&mut slots));
-    let settings = Settings {
-        variables: &rules::VARIABLES,
-        ..Settings::default()
-    };
-    Arc::new(assemble(items, slots, &settings).unwrap().rules)
 }
 
 /// One line of a file of cases.
@@ -267,7 +246,7 @@ fn requests(text: &str) -> Vec<Sent> {
 
 #[test]
 fn every_rule_finds_its_attacks_and_no_rule_a_benign_twin() {
-    let mut run = Run::of(from_the_folder());
+    let mut run = Run::of(folder::rule_set());
     let mut wrong = Vec::new();
     let mut counts: BTreeMap<u32, [usize; 2]> = BTreeMap::new();
     for case in cases() {
@@ -326,5 +305,5 @@ fn the_binary_holds_the_rules_of_the_folder() {
     for (name, text) in builtin::FILES {
         assert_eq!(std::fs::read_to_string(folder.join(name)).unwrap(), text);
     }
-    assert_eq!(builtin::rule_set().len(), from_the_folder().len());
+    assert_eq!(builtin::rule_set().len(), folder::rule_set().len());
 }

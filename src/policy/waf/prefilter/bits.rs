@@ -32,6 +32,12 @@ impl Bits {
         self.0.iter().fold(0, |all, word| all | word) != 0
     }
 
+    /// Whether any is also in `other`.
+    pub fn meets(&self, other: &Bits) -> bool {
+        let both = self.0.iter().zip(other.0);
+        both.fold(0, |all, (word, other)| all | (word & other)) != 0
+    }
+
     pub fn count(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
@@ -101,6 +107,7 @@ mod tests {
         let mut other = Bits::default();
         other.insert(63);
         assert_eq!((bits & other).count(), 1);
+        assert!(bits.meets(&other) && !other.meets(&Bits::default()));
         assert_eq!(bits.without(&other).count(), 3);
         bits.remove(64);
         bits.remove(ROOM);

@@ -119,7 +119,7 @@ impl Forms {
     pub fn plan(&self, rules: Bits) -> Plan {
         let places = 0..u16::try_from(self.steps.len()).unwrap_or(u16::MAX);
         let steps: Vec<u16> = places
-            .filter(|&at| (self.steps[usize::from(at)].past & rules).any())
+            .filter(|&at| self.steps[usize::from(at)].past.meets(&rules))
             .collect();
         let mut kinds: Vec<u16> = Vec::new();
         let mut known: Kinds = 0;
@@ -182,13 +182,12 @@ impl Forms {
             let step = &self.steps[usize::from(at)];
             let before = room.form_of[usize::from(step.before)];
             let mut form = before;
-            if (step.past & wanted).any() {
-                if room.forms[usize::from(before)].changes & step.kind() != 0 {
-                    form = room.after(step, before, value, |seen| self.changes(plan, seen));
-                    fuel.spend(room.forms[usize::from(form)].length(value));
-                }
-                room.forms[usize::from(form)].rules |= step.rules & wanted;
+            let changes = room.forms[usize::from(before)].changes & step.kind() != 0;
+            if changes && step.past.meets(&wanted) {
+                form = room.after(step, before, value, |seen| self.changes(plan, seen));
+                fuel.spend(room.forms[usize::from(form)].length(value));
             }
+            room.forms[usize::from(form)].rules |= step.rules & wanted;
             room.form_of[usize::from(at) + 1] = form;
         }
         while let Some(form) = room.forms.get(room.shown) {

@@ -8,11 +8,11 @@
 mod bits;
 mod forms;
 mod requirement;
+mod search;
 
 use std::ops::Range;
 
 use ahash::AHashMap;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 pub use self::bits::Bits;
 pub use self::forms::Room;
@@ -26,6 +26,7 @@ use crate::policy::waf::pattern;
 use crate::policy::waf::prefilter::bits::ROOM;
 use crate::policy::waf::prefilter::forms::{Forms, Plan};
 use crate::policy::waf::prefilter::requirement::Requirement;
+use crate::policy::waf::prefilter::search::Search;
 use crate::policy::waf::rule::{Link, Rule, Test};
 use crate::policy::waf::target::{Selector, Target};
 use crate::policy::waf::transform::{ByteSet, Transformation};
@@ -66,13 +67,6 @@ struct Question {
     operator: Operator,
     argument: Box<str>,
     negated: bool,
-}
-
-/// All required texts, and the rules that require each.
-#[derive(Debug)]
-struct Search {
-    automaton: AhoCorasick,
-    rules: Box<[Bits]>,
 }
 
 /// The rules of which a value may be a match, and how it was looked at.
@@ -156,11 +150,7 @@ impl Prefilter {
         let mut likely = self.unsearched & rules;
         let searched = rules.without(&self.unsearched);
         if let Some(search) = self.search.as_ref().filter(|_| searched.any()) {
-            let mut met = Bits::default();
-            for found in search.automaton.find_overlapping_iter(form) {
-                met |= search.rules[found.pattern().as_usize()];
-            }
-            likely |= met & searched;
+            likely |= search.met(form, searched);
         }
         let mut found = Bits::default();
         for rule in likely.iter() {
@@ -246,24 +236,6 @@ impl Builder {
     }
 
     fn built(self) -> Prefilter {
-        let (texts, rules): (Vec<Vec<u8>>, Vec<Bits>) = self.texts.into_iter().unzip();
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&texts);
-        let mut unsearched = self.unsearched;
-        let search = match automaton {
-            Ok(automaton) if !texts.is_empty() => Some(Search {
-                automaton,
-                rules: rules.into(),
-            }),
-            // Too many texts for one automaton: then every rule is a candidate.
-            _ => {
-                (0..self.gates.len()).for_each(|rule| unsearched.insert(rule));
-                None
-            }
-        };
         let mut named: Vec<_> = self.named.into_iter().collect();
         named.sort_by(|((part, a), _), ((other, b), _)| {
             (*part as usize, a).cmp(&(*other as usize, b))
@@ -289,8 +261,8 @@ impl Builder {
             names: Box::new(names),
             plans: Box::new(plans),
             forms: self.forms,
-            search,
-            unsearched,
+            search: (!self.texts.is_empty()).then(|| Search::of(self.texts)),
+            unsearched: self.unsearched,
             gates: self.gates.into(),
             opened,
             open,
@@ -377,5 +349,7 @@ fn requirement(test: &Test) -> Option<Requirement> {
     })
 }
 
+#[cfg(test)]
+mod soundness;
 #[cfg(test)]
 mod tests;

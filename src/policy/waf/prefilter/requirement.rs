@@ -42,11 +42,17 @@ impl Requirement {
     /// Any one of these texts, which need not be patterns.
     pub fn of_texts<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Requirement {
         let texts: Vec<Vec<u8>> = texts.map(<[u8]>::to_ascii_lowercase).collect();
-        let usable = texts.iter().all(|text| !text.is_empty());
-        Requirement {
-            texts: (usable && !texts.is_empty()).then_some(texts),
-            sets: Vec::new(),
+        if texts.iter().all(|text| text.len() >= SHORTEST) {
+            return Requirement {
+                texts: (!texts.is_empty()).then_some(texts),
+                sets: Vec::new(),
+            };
         }
+        // Texts too short to be searched for: the first byte of one of them has to be there.
+        let firsts: Option<Vec<u8>> = texts.iter().map(|text| text.first().copied()).collect();
+        firsts.map_or_else(Requirement::default, |firsts| {
+            Requirement::of_set(ByteSet::named(&firsts))
+        })
     }
 
     /// A byte of this set.
@@ -249,7 +255,7 @@ fn alternated(parts: Vec<Node>) -> Node {
 
 /// Keeps the sets that the fewest values meet.
 fn narrowest(sets: &mut Vec<ByteSet>) {
-    sets.sort_by_key(weight);
+    sets.sort_by_cached_key(weight);
     sets.dedup();
     sets.truncate(SETS);
 }

@@ -50,7 +50,7 @@ fn what_depends_on_more_than_the_value_takes_no_part() {
     assert!(!part(8) && !part(9));
 }
 
-fn first_link_matches(rule: &Rule, value: &[u8], memory: &mut Memory) -> bool {
+pub(super) fn first_link_matches(rule: &Rule, value: &[u8], memory: &mut Memory) -> bool {
     let link = &rule.links[0];
     let test = link.test.as_ref().unwrap();
     let argument = test.argument.as_text().unwrap().as_bytes();

@@ -1,0 +1,313 @@
+//! One search for all texts that rules require, in any case.
+//!
+//! Of each text, the three bytes in a row that plain text holds least often are its anchor. A map of
+//! bits says of nearly every place of a value that no anchor is there; only where one is are the texts
+//! behind it compared. No step waits for the one before, as the steps of an automaton do, and what
+//! was met once is not compared again.
+
+use std::ops::Range;
+
+use crate::policy::waf::prefilter::bits::Bits;
+
+/// Sets the case of all letters aside, and tells some other bytes apart no more.
+const FOLD: u32 = 0x0020_2020;
+const PAIR: u32 = 0x0000_ffff;
+
+/// The map of anchors has so many bits, as a power of two: it stays in the first cache.
+const MAP: u32 = 17;
+
+/// How much a text more behind an anchor counts against it.
+const CROWD: u32 = 24;
+
+/// Of all bytes, the most frequent in plain text first.
+const FREQUENT: &[u8] = b" etaoinsrhldcumfpg-./wyb_,vk=:1203456789xjqz";
+
+/// The texts, and where they have to be looked for.
+#[derive(Debug)]
+pub struct Search {
+    /// By the hash of an anchor.
+    map: Box<[Word]>,
+    /// Texts of two bytes are anchors of their own, in a map without hashes.
+    pairs: Box<[Word]>,
+    has_pairs: bool,
+    /// In the order of the bits that are set in the maps, `map` first.
+    anchors: Box<[Anchor]>,
+    texts: Box<[Text]>,
+    bytes: Box<[u8]>,
+    /// Each set of rules that requires the same texts.
+    rules: Box<[Bits]>,
+}
+
+/// Some bits of a map, and how many are set before them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    bits: u64,
+    before: u32,
+}
+
+#[derive(Debug)]
+struct Anchor {
+    /// All rules of its texts.
+    rules: Bits,
+    texts: Range<u32>,
+}
+
+#[derive(Debug)]
+struct Text {
+    /// So many of its bytes stand before the anchor.
+    before: u32,
+    bytes: Range<u32>,
+    rules: u32,
+}
+
+/// A text that is to be placed: its bytes in small letters, and the number of its rules.
+struct Unplaced {
+    place: usize,
+    before: usize,
+    bytes: Vec<u8>,
+    rules: u32,
+}
+
+impl Search {
+    /// Of texts in small letters, of two bytes at least.
+    pub fn of(texts: impl IntoIterator<Item = (Vec<u8>, Bits)>) -> Search {
+        let mut rules: Vec<Bits> = Vec::new();
+        let mut texts: Vec<(Vec<u8>, u32)> = texts
+            .into_iter()
+            .map(|(text, of)| {
+                let known = rules.iter().position(|known| *known == of);
+                let number = known.unwrap_or_else(|| {
+                    rules.push(of);
+                    rules.len() - 1
+                });
+                (text, narrow(number))
+            })
+            .collect();
+        // Those that have little choice choose first.
+        texts.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        let mut crowds = vec![0u32; 1 << MAP];
+        let placed = texts
+            .into_iter()
+            .map(|(bytes, rules)| Unplaced::choose(bytes, rules, &mut crowds));
+        Search::built(placed.collect(), rules)
+    }
+
+    fn built(mut placed: Vec<Unplaced>, rules: Vec<Bits>) -> Search {
+        placed.sort_by_key(|text| text.place);
+        let mut search = Search {
+            map: vec![Word::default(); 1 << (MAP - 6)].into(),
+            pairs: vec![Word::default(); 1 << 10].into(),
+            has_pairs: false,
+            anchors: Box::default(),
+            texts: Box::default(),
+            bytes: Box::default(),
+            rules: rules.into(),
+        };
+        let (mut anchors, mut texts, mut bytes) = (Vec::<Anchor>::new(), Vec::new(), Vec::new());
+        let mut last = None;
+        for text in placed {
+            let at = narrow(texts.len());
+            if last != Some(text.place) {
+                last = Some(text.place);
+                search.mark(text.place);
+                anchors.push(Anchor {
+                    rules: Bits::default(),
+                    texts: at..at,
+                });
+            }
+            if let Some(anchor) = anchors.last_mut() {
+                anchor.rules |= search.rules[text.rules as usize];
+                anchor.texts.end = at + 1;
+            }
+            let start = narrow(bytes.len());
+            bytes.extend_from_slice(&text.bytes);
+            texts.push(Text {
+                before: narrow(text.before),
+                bytes: start..narrow(bytes.len()),
+                rules: text.rules,
+            });
+        }
+        let mut before = 0;
+        for word in search.map.iter_mut().chain(&mut search.pairs) {
+            word.before = before;
+            before += word.bits.count_ones();
+        }
+        search.anchors = anchors.into();
+        search.texts = texts.into();
+        search.bytes = bytes.into();
+        search
+    }
+
+    fn mark(&mut self, place: usize) {
+        let (map, place) = match place.checked_sub(1 << MAP) {
+            Some(pair) => {
+                self.has_pairs = true;
+                (&mut self.pairs, pair)
+            }
+            None => (&mut self.map, place),
+        };
+        map[place / 64].bits |= 1 << (place % 64);
+    }
+
+    /// Those of the wanted rules of which a text stands in the value.
+    pub fn met(&self, value: &[u8], wanted: Bits) -> Bits {
+        let mut open = wanted;
+        for (at, four) in value.windows(4).enumerate() {
+            self.look(window(four), value, at, &mut open);
+        }
+        // The last windows are not full.
+        for at in value.len().saturating_sub(3)..value.len().saturating_sub(1) {
+            let mut four = [0; 4];
+            let rest = &value[at..];
+            four[..rest.len()].copy_from_slice(rest);
+            self.look(window(&four), value, at, &mut open);
+        }
+        wanted.without(&open)
+    }
+
+    #[inline]
+    fn look(&self, window: u32, value: &[u8], at: usize, open: &mut Bits) {
+        let place = hash(window);
+        let word = &self.map[place / 64];
+        if word.bits >> (place % 64) & 1 == 1 {
+            self.compare(word, place % 64, value, at, open);
+        }
+        let place = (window & PAIR) as usize;
+        if self.has_pairs {
+            let word = &self.pairs[place / 64];
+            if word.bits >> (place % 64) & 1 == 1 {
+                self.compare(word, place % 64, value, at, open);
+            }
+        }
+    }
+
+    fn compare(&self, word: &Word, bit: usize, value: &[u8], at: usize, open: &mut Bits) {
+        let before = (word.bits & ((1 << bit) - 1)).count_ones();
+        let anchor = &self.anchors[(word.before + before) as usize];
+        if !anchor.rules.meets(open) {
+            return;
+        }
+        for text in &self.texts[anchor.texts.start as usize..anchor.texts.end as usize] {
+            let rules = &self.rules[text.rules as usize];
+            let bytes = &self.bytes[text.bytes.start as usize..text.bytes.end as usize];
+            let start = at.checked_sub(text.before as usize);
+            let part = start.and_then(|start| value.get(start..start + bytes.len()));
+            if part.is_some_and(|part| part.eq_ignore_ascii_case(bytes)) {
+                *open = open.without(rules);
+            }
+        }
+    }
+}
+
+impl Unplaced {
+    fn choose(bytes: Vec<u8>, rules: u32, crowds: &mut [u32]) -> Unplaced {
+        let at = |before: usize| {
+            let three = &bytes[before..before + 3];
+            let place = hash(window(&[three[0], three[1], three[2], 0]));
+            let common: u32 = three.iter().map(|&byte| frequency(byte)).sum();
+            (common + CROWD * crowds[place], before, place)
+        };
+        let best = (0..bytes.len().saturating_sub(2)).map(at).min();
+        let (before, place) = match best {
+            Some((_, before, place)) => {
+                crowds[place] += 1;
+                (before, place)
+            }
+            None => {
+                let pair = window(&[bytes[0], bytes[1], 0, 0]) & PAIR;
+                (0, (1 << MAP) + pair as usize)
+            }
+        };
+        Unplaced {
+            place,
+            before,
+            bytes,
+            rules,
+        }
+    }
+}
+
+/// Three bytes, of which case is set aside.
+#[inline]
+fn window(four: &[u8]) -> u32 {
+    let four = four.first_chunk().copied().unwrap_or_default();
+    (u32::from_le_bytes(four) & 0x00ff_ffff) | FOLD
+}
+
+#[inline]
+fn hash(window: u32) -> usize {
+    (window.wrapping_mul(0x9e37_79b1) >> (32 - MAP)) as usize
+}
+
+fn frequency(byte: u8) -> u32 {
+    let place = FREQUENT.iter().position(|&known| known == byte | 0x20);
+    place.map_or(0, |place| narrow(FREQUENT.len() - place))
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn search(texts: &[&str]) -> Search {
+        Search::of(texts.iter().enumerate().map(|(rule, text)| {
+            let mut rules = Bits::default();
+            rules.insert(rule);
+            (text.as_bytes().to_vec(), rules)
+        }))
+    }
+
+    fn every(texts: &[&str]) -> Bits {
+        let mut all = Bits::default();
+        (0..texts.len()).for_each(|rule| all.insert(rule));
+        all
+    }
+
+    #[test]
+    fn texts_are_met_at_both_ends_and_in_any_case() {
+        let texts = ["ab", "abc", "(x", "union select", "c\u{e9}d"];
+        let search = search(&texts);
+        let met = |value: &str| {
+            let met = search.met(value.as_bytes(), every(&texts));
+            met.iter().collect::<Vec<_>>()
+        };
+        assert!(met("").is_empty() && met("a").is_empty());
+        assert_eq!(met("ab"), [0]);
+        assert_eq!(met("AbC"), [0, 1]);
+        assert_eq!(met("..(X"), [2]);
+        assert_eq!(met("(x.."), [2]);
+        assert_eq!(met("UNION SELECT"), [3]);
+        assert_eq!(met("c\u{e9}D"), [4]);
+        assert!(met("union  select").is_empty());
+    }
+
+    #[test]
+    fn rules_that_are_not_wanted_are_not_met() {
+        let search = search(&["ab", "bc"]);
+        let mut wanted = Bits::default();
+        wanted.insert(1);
+        assert_eq!(search.met(b"abc", wanted), wanted);
+        assert!(!search.met(b"abc", Bits::default()).any());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn it_meets_what_stands_there(
+            texts in prop::collection::vec("[a-c({@`. ]{2,5}", 1..40),
+            value in "[a-cA-C({@`. ]{0,24}",
+        ) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let met = search(&texts).met(value.as_bytes(), every(&texts));
+            let small = value.to_ascii_lowercase();
+            for (rule, text) in texts.iter().enumerate() {
+                prop_assert_eq!(met.contains(rule), small.contains(text), "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Of the Core Rule Set, wherever it is unpacked: a rule whose first link matches a value is a
+//! candidate for it. Values are made from what the rules themselves look for, and mutated.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::tests::first_link_matches;
+use super::*;
+use crate::policy::waf::load::{Settings, load};
+use crate::policy::waf::memory::Memory;
+use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::seclang::Files;
+
+/// Values of each rule.
+const VALUES: usize = 24;
+
+/// So many other rules look at each of them.
+const OTHERS: usize = 8;
+
+fn rule_set() -> Option<RuleSet> {
+    let root = std::env::var("PORTCULLIS_CONFORMANCE").ok();
+    let Some(root) = root.map(|root| root + "/crs-v4") else {
+        eprintln!("soundness: PORTCULLIS_CONFORMANCE is not set: NOTHING IS TESTED HERE");
+        return None;
+    };
+    let main = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
+    let read = |path: &str| match path {
+        "main" => Ok(main.clone().into_bytes()),
+        path => std::fs::read(path).map_err(|error| error.to_string()),
+    };
+    let list = |folder: &str| {
+        let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
+        Ok(paths.collect())
+    };
+    let files = Files {
+        read: &read,
+        list: &list,
+    };
+    let settings = Settings {
+        variables: &[("blocking_paranoia_level", "4")],
+        ..Settings::default()
+    };
+    Some(load(&["main"], files, &settings).unwrap().rules)
+}
+
+/// Appends something that a pattern matches, but for what stands around it.
+fn write(hir: &Hir, random: &mut fastrand::Rng, out: &mut Vec<u8>) {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => out.extend_from_slice(&literal.0),
+        HirKind::Class(Class::Bytes(class)) => {
+            if let Some(range) = random.choice(class.ranges()) {
+                out.push(random.u8(range.start()..=range.end()));
+            }
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            if let Some(range) = random.choice(class.ranges()) {
+                let one = random.char(range.start()..=range.end());
+                out.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        HirKind::Repetition(repetition) => {
+            let most = repetition.max.unwrap_or(u32::MAX).min(repetition.min + 3);
+            for _ in 0..random.u32(repetition.min..=most).min(300) {
+                write(&repetition.sub, random, out);
+            }
+        }
+        HirKind::Capture(capture) => write(&capture.sub, random, out),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| write(part, random, out)),
+        HirKind::Alternation(parts) => {
+            if let Some(part) = random.choice(parts) {
+                write(part, random, out);
+            }
+        }
+    }
+}
+
+/// A value that the operator is likely to match.
+fn made_for(test: &Test, random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut value = Vec::new();
+    match &test.operator {
+        Operator::Pattern(pattern) if !test.negated => {
+            write(&pattern::hir(pattern.text()).unwrap(), random, &mut value);
+        }
+        Operator::Phrases(phrases) => {
+            value.extend_from_slice(random.choice(phrases.phrases()).unwrap());
+        }
+        Operator::Sql => value.extend_from_slice(b"1' or '1'='1"),
+        Operator::Script => value.extend_from_slice(b"<img src=x onerror=alert(1)>"),
+        _ => value.extend(test.argument.as_text().unwrap_or_default().bytes()),
+    }
+    value
+}
+
+fn mutate(value: &mut Vec<u8>, random: &mut fastrand::Rng) {
+    const PARTS: [&[u8]; 12] = [
+        b" ",
+        b"  ",
+        b"/**/",
+        b"%20",
+        b"&lt;",
+        b"\\x41",
+        b"\0",
+        b"\n",
+        b"a",
+        b"'",
+        b"/./",
+        b"\xc3\xa9",
+    ];
+    for _ in 0..random.usize(..4) {
+        let at = random.usize(..=value.len());
+        match random.u8(..5) {
+            0 => {
+                let part = random.choice(PARTS).unwrap_or_default();
+                value.splice(at..at, part.iter().copied());
+            }
+            1 if at < value.len() => value[at] ^= 0x20,
+            2 if at < value.len() => drop(value.remove(at)),
+            3 if at < value.len() => {
+                let escaped = format!("%{:02x}", value[at]);
+                value.splice(at..=at, escaped.bytes());
+            }
+            _ => value.extend_from_slice(b" plain text"),
+        }
+    }
+}
+
+/// A value of which the rule is asked: its collection and name.
+fn place(link: &Link) -> Option<(Collection, &str)> {
+    let target = link.targets.included.first()?;
+    let name = match &target.selector {
+        Selector::Name(name) => name,
+        _ => "q",
+    };
+    Some((*target.collection.parts().first()?, name))
+}
+
+#[test]
+fn a_match_of_the_core_rule_set_is_a_candidate() {
+    let Some(rules) = rule_set() else { return };
+    let mut random = fastrand::Rng::with_seed(0x0BAD_5EED);
+    let (mut memory, mut room) = (Memory::default(), Room::default());
+    memory.belong_to(&rules);
+    let (mut asked, mut matched, mut unmatched) = (0, 0, Vec::new());
+    for filter in [&rules.request, &rules.response] {
+        let all: Vec<(usize, &Rule)> = rules.rules().iter().enumerate().collect();
+        let all = all.into_iter().filter_map(|(at, rule)| {
+            let number = filter.number(u16::try_from(at).unwrap())?;
+            Some((number, rule))
+        });
+        let all: Vec<(usize, &Rule)> = all.collect();
+        for &(own, rule) in &all {
+            let link = &rule.links[0];
+            let (test, (part, name)) = (link.test.as_ref().unwrap(), place(link).unwrap());
+            let mut has_matched = false;
+            for round in 0..VALUES {
+                let mut value = made_for(test, &mut random);
+                if round > VALUES / 4 {
+                    mutate(&mut value, &mut random);
+                }
+                let wanted = filter.wanted(part, name.as_bytes());
+                assert!(wanted.rules.contains(own), "rule {}", rule.id);
+                let mut found = Bits::default();
+                filter.begin(&value, &wanted, &mut room);
+                let at = (&mut room, &mut Fuel::endless());
+                assert!(filter.candidates(&value, &wanted, at, &mut found));
+                let others = (0..OTHERS).map(|_| all[random.usize(..all.len())]);
+                for (number, other) in others.collect::<Vec<_>>().into_iter().chain([(own, rule)]) {
+                    if !wanted.rules.contains(number) {
+                        continue;
+                    }
+                    asked += 1;
+                    let matches = first_link_matches(other, &value, &mut memory);
+                    matched += usize::from(matches);
+                    has_matched |= matches && number == own;
+                    assert!(
+                        !matches || found.contains(number),
+                        "rule {} on {:?}",
+                        other.id,
+                        String::from_utf8_lossy(&value)
+                    );
+                }
+            }
+            if !has_matched {
+                unmatched.push(rule.id);
+            }
+        }
+    }
+    println!(
+        "{asked} questions, {matched} matches; never matched by values of their own: {unmatched:?}"
+    );
+    assert!(matched > 2000, "{matched} matches are too few");
+    assert!(unmatched.len() < 40, "{unmatched:?}");
+}

@@ -5,6 +5,7 @@ use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::prefilter::{Bits, Prefilter, Room, Wanted};
 use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::transform::ByteSet;
 use crate::policy::waf::values::{Id, Values};
 
 /// What a value costs beside its bytes.
@@ -17,6 +18,8 @@ pub struct Candidates {
     exhaustive: bool,
     /// Of each value that was looked at.
     of_value: Vec<Bits>,
+    /// The bytes of values that rules were asked about.
+    seen: Vec<Option<ByteSet>>,
     /// Of all values of the request, of the response.
     request: Bits,
     response: Bits,
@@ -39,6 +42,7 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
+        self.seen.clear();
         self.fresh.clear();
         self.open = None;
         self.request = Bits::default();
@@ -126,6 +130,15 @@ impl Candidates {
             self.fresh.push((id, key));
         }
         Some(open.found)
+    }
+
+    /// Which bytes a value holds: looked up once for all rules that are asked about it.
+    pub fn seen(&mut self, id: Id, value: &[u8]) -> ByteSet {
+        let at = id as usize;
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, None);
+        }
+        *self.seen[at].get_or_insert_with(|| ByteSet::of(value))
     }
 
     /// Takes note that the first link of a rule does not match a value.

@@ -18,7 +18,7 @@ use crate::policy::waf::operator::number::number;
 use crate::policy::waf::rule::{Action, Link, Rule, RuleSet, Test};
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::{Selector, Target};
-use crate::policy::waf::transform::Transformation;
+use crate::policy::waf::transform::{ByteSet, Transformation};
 use crate::policy::waf::tx::Place;
 use crate::policy::waf::values::Id;
 
@@ -286,6 +286,11 @@ impl<'a> Evaluation<'a> {
         };
         self.fuel.spend(QUESTION + value.len());
         let transformations = &step.link.transformations;
+        let seen = match subject {
+            _ if transformations.is_empty() || step.link.multi_match => ByteSet::default(),
+            Subject::Stored(id) => self.candidates.seen(*id, value),
+            Subject::Made { .. } => ByteSet::of(value),
+        };
         let mut found = false;
         if step.link.multi_match {
             forms.current.extend_from_slice(value);
@@ -295,7 +300,7 @@ impl<'a> Evaluation<'a> {
                     found |= self.ask_form(step, subject, &forms.current);
                 }
             }
-        } else if forms.run(transformations, value) {
+        } else if forms.run(transformations, value, seen) {
             found = self.ask_form(step, subject, &forms.current);
         } else {
             found = self.ask_plain(step, subject);
@@ -435,15 +440,26 @@ struct Step<'a, 'b> {
 }
 
 impl Forms {
-    /// Runs all transformations; false if none changed anything, and then nothing is kept.
-    fn run(&mut self, transformations: &[Transformation], value: &[u8]) -> bool {
-        let mut is_changed = false;
-        for &transformation in transformations {
-            if is_changed {
-                self.step(transformation);
+    /// Runs the transformations that could change the value, of which `seen` are the bytes; false if
+    /// none did, and then nothing is kept.
+    fn run(&mut self, transformations: &[Transformation], value: &[u8], seen: ByteSet) -> bool {
+        let (mut is_changed, mut seen) = (false, seen);
+        for (at, &transformation) in transformations.iter().enumerate() {
+            if transformation.is_identity(&seen) {
+                continue;
+            }
+            let changes = if is_changed {
+                self.step(transformation)
             } else {
                 self.current.clear();
-                is_changed = transformation.apply(value, &mut self.current);
+                transformation.apply(value, &mut self.current)
+            };
+            is_changed |= changes;
+            if changes && at + 1 < transformations.len() {
+                seen = match transformation {
+                    Transformation::Lowercase => seen.in_small_letters(),
+                    _ => ByteSet::of(&self.current),
+                };
             }
         }
         is_changed

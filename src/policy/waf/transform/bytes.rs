@@ -64,6 +64,9 @@ const SECOND: [u8; 256] = {
     table
 };
 
+/// From here on it pays to take notes in a table first: a bit in a word waits for the one before.
+const LONG: usize = 256;
+
 impl ByteSet {
     /// What `value` holds.
     pub fn of(value: &[u8]) -> ByteSet {
@@ -72,10 +75,27 @@ impl ByteSet {
             set.pairs |= Pair::PathStep as u8;
         }
         let mut before = 0;
-        for &byte in value {
-            set.bits[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        let mut pairs = |byte: u8| {
             set.pairs |= FIRST[usize::from(before)] & SECOND[usize::from(byte)];
             before = byte;
+        };
+        if value.len() < LONG {
+            for &byte in value {
+                set.bits[usize::from(byte >> 6)] |= 1 << (byte & 63);
+                pairs(byte);
+            }
+            return set;
+        }
+        let mut is_there = [false; 256];
+        for &byte in value {
+            is_there[usize::from(byte)] = true;
+            pairs(byte);
+        }
+        for (byte, _) in (0..=u8::MAX)
+            .zip(is_there)
+            .filter(|(_, is_there)| *is_there)
+        {
+            set.bits[usize::from(byte >> 6)] |= 1 << (byte & 63);
         }
         set
     }
@@ -143,6 +163,13 @@ impl ByteSet {
         })
     }
 
+    /// What the same value holds after its capitals were made small: no pair tells of case.
+    pub fn in_small_letters(mut self) -> ByteSet {
+        let capitals = self.bits[1] & 0x07ff_fffe;
+        self.bits[1] = (self.bits[1] & !capitals) | capitals << 32;
+        self
+    }
+
     /// Whether any byte is in both.
     pub const fn meets(&self, other: &ByteSet) -> bool {
         let mut at = 0;
@@ -199,6 +226,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn long_values_are_seen_as_short_ones_are() {
+        for step in 1..=u8::MAX {
+            let part: Vec<u8> = (0..=u8::MAX).step_by(usize::from(step)).collect();
+            let long = part.repeat(LONG);
+            let joint = [part[part.len() - 1], part[0]];
+            let expected = ByteSet::of(&part[..part.len().min(LONG - 1)]);
+            let (joint, long) = (ByteSet::of(&joint), ByteSet::of(&long));
+            if part.len() < LONG {
+                assert_eq!(long.pairs & !joint.pairs, expected.pairs & !joint.pairs);
+                assert_eq!(long.bits, expected.bits);
+            } else {
+                assert!((0..=u8::MAX).all(|byte| long.contains(byte)));
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn holds_exactly_the_bytes_of_the_value(value: Vec<u8>) {
@@ -208,6 +252,7 @@ mod tests {
             }
             prop_assert!(set.iter().eq((0..=255).filter(|&byte| set.contains(byte))));
             prop_assert_eq!(set.is_empty(), value.is_empty());
+            prop_assert_eq!(set.in_small_letters(), ByteSet::of(&value.to_ascii_lowercase()));
             prop_assert!(set.or(ByteSet::named(b"x")).meets(&ByteSet::range(b'x', b'x')));
         }
     }

@@ -12,6 +12,28 @@ const SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
 /// Rules that run, of a hundred.
 const ENOUGH: f64 = 99.0;
 
+/// The rules that do not run, each with the reason. Of these, all but the last are switched off by
+/// the settings of the package, so that folding them at load leaves only one out.
+const LEFT_OUT: [(u32, &str); 5] = [
+    (
+        901_420,
+        "asks how long the request took so far, which no policy here knows",
+    ),
+    (910_100, "asks for the country of an address"),
+    (
+        910_140,
+        "asks the domain name system while the request waits",
+    ),
+    (
+        920_480,
+        "is a pattern that the settings make, and nothing makes before they are folded",
+    ),
+    (
+        942_130,
+        "refers back to what a group captured, which no linear engine can",
+    ),
+];
+
 #[test]
 fn the_package_of_the_distribution_loads() {
     if !Path::new(RULES).is_dir() || !Path::new(SETUP).is_file() {
@@ -34,21 +56,27 @@ fn the_package_of_the_distribution_loads() {
         read: &read,
         list: &list,
     };
-    let settings = Settings {
-        variables: &[("paranoia_level", "4")],
-        on_unsupported: OnUnsupported::Skip,
-        folded: false,
-    };
-    let loaded = load(&["main"], files, &settings).unwrap_or_else(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        panic!("the package does not load:\n{}", errors.join("\n"))
-    });
-    for skipped in &loaded.skipped {
-        println!("left out: {skipped}");
+    for folded in [true, false] {
+        let settings = Settings {
+            variables: &[("paranoia_level", "4")],
+            on_unsupported: OnUnsupported::Skip,
+            folded,
+        };
+        let loaded = load(&["main"], files, &settings).unwrap_or_else(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            panic!("the package does not load:\n{}", errors.join("\n"))
+        });
+        let left_out = loaded.skipped.iter().filter_map(|error| error.rule);
+        let expected = LEFT_OUT.map(|(rule, _)| rule);
+        let expected = if folded { &expected[4..] } else { &expected };
+        assert_eq!(left_out.collect::<Vec<_>>(), expected);
+        let live = loaded.written - loaded.skipped.len();
+        let rate = 100.0 * live as f64 / loaded.written as f64;
+        println!("{live} of {} rules run: {rate:.2} %", loaded.written);
+        assert!(loaded.written > 300, "the package is not whole");
+        assert!(!folded || rate >= ENOUGH, "{rate:.2} % of the rules run");
     }
-    let live = loaded.written - loaded.skipped.len();
-    let rate = 100.0 * live as f64 / loaded.written as f64;
-    println!("{live} of {} rules run: {rate:.2} %", loaded.written);
-    assert!(loaded.written > 300, "the package is not whole");
-    assert!(rate >= ENOUGH, "{rate:.2} % of the rules run");
+    for (rule, why) in LEFT_OUT {
+        println!("left out: {rule} {why}");
+    }
 }

@@ -60,7 +60,7 @@ fn every_mistake_has_its_place_and_a_hint() {
             "own.toml:4:6: the pattern is invalid: ",
         ),
         (
-            "id = 20001\nrx = '(?=a)'",
+            "id = 20001\nrx = '(?=a)b'",
             "own.toml:4:6: the pattern is invalid: ",
         ),
         (

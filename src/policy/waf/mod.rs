@@ -20,6 +20,7 @@ pub mod hit;
 pub mod injection;
 pub mod inspection;
 pub mod load;
+mod look_around;
 mod matched;
 pub mod memory;
 pub mod message;

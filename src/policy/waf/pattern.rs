@@ -1,7 +1,8 @@
 //! Regular expressions as rules write them, run by a linear engine on bytes.
 //!
 //! Rules are written for PCRE without UTF. What its dialect spells otherwise is rewritten
-//! ([`dialect`]); what a linear engine cannot do, looking around and references back, is refused.
+//! ([`dialect`]); what a linear engine cannot do is refused: references back, and looking around
+//! where it cannot be said without ([`look_around`]).
 //! A possessive quantifier and an atomic group become plain ones: they match what they matched,
 //! and also what they only gave up to save time.
 
@@ -10,6 +11,8 @@ use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, nfa::thompson::WhichCaptures};
 use regex_syntax::hir::Hir;
+
+use crate::policy::waf::look_around;
 
 /// A lazy automaton of one pattern may take so many bytes on one shard.
 const CACHE_BYTES: usize = 256 * 1024;
@@ -27,6 +30,9 @@ pub struct Pattern {
 impl Pattern {
     /// `groups`: whether what the groups matched will be asked for. Errors say why in one line.
     pub fn compile(text: &str, groups: bool) -> Result<Pattern, String> {
+        if groups && look_around::without(text).is_some() {
+            return Err("groups are asked for in a pattern that looks around".to_owned());
+        }
         let hir = hir(text)?;
         let captures = if groups {
             WhichCaptures::All
@@ -85,6 +91,8 @@ pub fn hir(text: &str) -> Result<Hir, String> {
         .utf8(false)
         .dot_matches_new_line(true)
         .nest_limit(NESTING);
+    let said = look_around::without(text);
+    let text = said.as_deref().unwrap_or(text);
     let hir = syntax::parse_with(&dialect(text), &config);
     hir.map_err(|error| one_line(&error.to_string()))
 }
@@ -300,8 +308,8 @@ mod tests {
     #[test]
     fn what_is_not_linear_is_refused() {
         for pattern in [
-            r"a(?=b)",
-            r"(?<!a)b",
+            r"(?=a)b",
+            r"a(?<!a)",
             r"(a)\1",
             r"a(",
             r"[a",

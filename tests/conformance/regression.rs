@@ -21,6 +21,42 @@ use crate::rule_set;
 /// Checks that must hold, of a hundred.
 const ENOUGH: f64 = 99.5;
 
+/// The checks that do not hold, and why. Any other one fails the test.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "920120-40",
+        "a file name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+    (
+        "920121-6",
+        "a file name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+    (
+        "920121-7",
+        "a field name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+    (
+        "920181-1",
+        "a server in front refuses Content-Length beside Transfer-Encoding; here the rule says it",
+    ),
+    (
+        "920430-5",
+        "a head without a version never comes to the rules; asked directly, nothing is within any list",
+    ),
+    (
+        "920640-5",
+        "a client of the suite cannot send what the rule looks for; asked directly, it matches",
+    ),
+    (
+        "921140-1",
+        "a server in front refuses a line break in a field; here the rule says it",
+    ),
+    (
+        "930110-11",
+        "a file name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+];
+
 pub fn cases(root: &Path) -> Vec<Case> {
     let text = fs::read_to_string(root.join("regression-cases.jsonl")).unwrap();
     text.lines()
@@ -148,8 +184,13 @@ fn report(files: &BTreeMap<String, Tally>) {
         held += here;
         failed += not.len();
         println!("{file}: {here} of {}", here + not.len());
-        if !not.is_empty() {
-            println!("    {}", not.join(", "));
+        for failed in not {
+            let case = failed.split(' ').next();
+            let known = KNOWN.iter().find(|(known, _)| case == Some(known));
+            match known {
+                Some((_, why)) => println!("    {failed}: {why}"),
+                None => panic!("{failed} does not hold, for no known reason"),
+            }
         }
     }
     let rate = 100.0 * held as f64 / (held + failed) as f64;
@@ -162,7 +203,8 @@ fn report(files: &BTreeMap<String, Tally>) {
 #[test]
 fn what_is_done_at_load_and_what_is_not_looked_at_changes_nothing() {
     let Some(root) = rule_set::root() else { return };
-    for level in ["1", "4"] {
+    // The levels between the lowest and the highest on every fifth case.
+    for (level, step) in [("1", 1), ("2", 5), ("3", 5), ("4", 1)] {
         let mut variables = rule_set::SUITE.to_vec();
         variables[0].1 = level;
         let settings = Settings {
@@ -185,7 +227,7 @@ fn what_is_done_at_load_and_what_is_not_looked_at_changes_nothing() {
             folded.rules.extent(),
         );
         let (mut folded, mut plain) = (Run::of(&folded.rules), Run::of(&plain.rules));
-        for case in cases(&root) {
+        for case in cases(&root).iter().step_by(step) {
             for stage in &case.stages {
                 let sent = stage.sent();
                 let expected = met(&mut plain, &sent, true);

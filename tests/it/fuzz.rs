@@ -42,7 +42,7 @@ pub fn inputs(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Runs a target over all kept inputs and what comes of them.
-fn fuzz(target: &str, mut run: impl FnMut(&[u8])) {
+pub fn fuzz(target: &str, mut run: impl FnMut(&[u8])) {
     let inputs = inputs(target);
     let mut random = fastrand::Rng::with_seed(0x0BAD_5EED);
     for input in &inputs {

@@ -9,6 +9,7 @@ mod connection;
 mod exchange;
 mod faults;
 mod fuzz;
+mod fuzz_waf;
 mod gateway;
 mod golden;
 mod graphql;

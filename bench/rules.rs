@@ -1,5 +1,5 @@
-//! What the OWASP Core Rule Set costs per request. Needs PORTCULLIS_CONFORMANCE, as the
-//! conformance tests do.
+//! What inspection costs per request: by the rules that stand in the binary, and by the OWASP Core
+//! Rule Set. The latter needs PORTCULLIS_CONFORMANCE, as the conformance tests do.
 //!
 //! `cold`: no value was seen before. `warm`: all were. Parsing of bodies is part of both. Times
 //! are medians of single requests. `compare PROGRAM DIRECTORY` takes turns with another engine:
@@ -11,10 +11,12 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use mimalloc::MiMalloc;
+use portcullis::config::rules::builtin;
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
 use portcullis::policy::waf::load::{Settings, load};
@@ -23,6 +25,7 @@ use portcullis::policy::waf::message::{Headers, Request};
 use portcullis::policy::waf::rule::RuleSet;
 use portcullis::policy::waf::seclang::Files;
 use portcullis::policy::waf::values::Budget;
+use portcullis::policy::waf::view::View;
 
 /// Counts the bytes that are in use.
 struct Counting;
@@ -63,6 +66,9 @@ fn in_use() -> f64 {
 }
 
 fn main() {
+    if !std::env::args().any(|each| each == "compare") {
+        native();
+    }
     let Some(root) = std::env::var_os("PORTCULLIS_CONFORMANCE") else {
         eprintln!("rules: PORTCULLIS_CONFORMANCE is not set: NOTHING IS MEASURED HERE");
         return;
@@ -108,6 +114,27 @@ fn main() {
 struct Shard {
     memory: Memory,
     inspection: Inspection,
+    /// What is looked at besides what the rule language knows of.
+    view: Option<Arc<View>>,
+}
+
+/// The built-in rules, as an operation is inspected that says no more than `waf = "builtin"`.
+fn native() {
+    let started = Instant::now();
+    let rules = builtin::rule_set();
+    println!(
+        "built-in rules: {} run; loaded in {} ms",
+        rules.len(),
+        started.elapsed().as_millis()
+    );
+    let mut shard = Shard {
+        view: Some(Arc::new(View::default())),
+        ..Shard::default()
+    };
+    benign(&rules, &mut shard);
+    if std::env::var_os("RULES_ONLY").is_none() {
+        large(&rules, &mut shard);
+    }
 }
 
 fn rules(root: &Path, level: &str) -> RuleSet {
@@ -343,8 +370,15 @@ fn inspect(rules: &RuleSet, shard: &mut Shard, message: &Message) {
         },
         ..Tuning::default()
     };
-    let Shard { memory, inspection } = shard;
+    let Shard {
+        memory,
+        inspection,
+        view,
+    } = shard;
     inspection.begin(rules, tuning);
+    if let Some(view) = view {
+        inspection.look_at(view);
+    }
     black_box(inspection.head(rules, memory, black_box(&request)));
     black_box(inspection.body(rules, memory, black_box(&message.body)));
 }

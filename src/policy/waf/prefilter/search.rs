@@ -26,9 +26,9 @@ const FREQUENT: &[u8] = b" etaoinsrhldcumfpg-./wyb_,vk=:1203456789xjqz";
 #[derive(Debug)]
 pub struct Search {
     /// By the hash of an anchor.
-    map: Box<[Word]>,
+    map: Map<{ 1 << (MAP - 6) }>,
     /// Texts of two bytes are anchors of their own, in a map without hashes.
-    pairs: Box<[Word]>,
+    pairs: Map<1024>,
     has_pairs: bool,
     /// In the order of the bits that are set in the maps, `map` first.
     anchors: Box<[Anchor]>,
@@ -38,11 +38,44 @@ pub struct Search {
     rules: Box<[Bits]>,
 }
 
-/// Some bits of a map, and how many are set before them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Word {
-    bits: u64,
-    before: u32,
+/// A set of places that numbers its members in their order.
+#[derive(Debug)]
+struct Map<const WORDS: usize> {
+    bits: Box<[u64; WORDS]>,
+    /// How many members stand before each word, read only where one is met.
+    before: Box<[u32; WORDS]>,
+}
+
+impl<const WORDS: usize> Map<WORDS> {
+    fn new() -> Self {
+        Map {
+            bits: Box::new([0; WORDS]),
+            before: Box::new([0; WORDS]),
+        }
+    }
+
+    fn insert(&mut self, place: usize) {
+        self.bits[place / 64] |= 1 << (place % 64);
+    }
+
+    /// Numbers the members from `first` on; the number that is next.
+    fn number(&mut self, first: u32) -> u32 {
+        let words = self.bits.iter().zip(self.before.iter_mut());
+        words.fold(first, |next, (word, before)| {
+            *before = next;
+            next + word.count_ones()
+        })
+    }
+
+    #[inline]
+    fn has(&self, place: usize) -> bool {
+        self.bits[place / 64] >> (place % 64) & 1 == 1
+    }
+
+    fn number_of(&self, place: usize) -> usize {
+        let before = self.bits[place / 64] & ((1 << (place % 64)) - 1);
+        (self.before[place / 64] + before.count_ones()) as usize
+    }
 }
 
 #[derive(Debug)]
@@ -95,8 +128,8 @@ impl Search {
     fn built(mut placed: Vec<Unplaced>, rules: Vec<Bits>) -> Search {
         placed.sort_by_key(|text| text.place);
         let mut search = Search {
-            map: vec![Word::default(); 1 << (MAP - 6)].into(),
-            pairs: vec![Word::default(); 1 << 10].into(),
+            map: Map::new(),
+            pairs: Map::new(),
             has_pairs: false,
             anchors: Box::default(),
             texts: Box::default(),
@@ -127,11 +160,8 @@ impl Search {
                 rules: text.rules,
             });
         }
-        let mut before = 0;
-        for word in search.map.iter_mut().chain(&mut search.pairs) {
-            word.before = before;
-            before += word.bits.count_ones();
-        }
+        let next = search.map.number(0);
+        search.pairs.number(next);
         search.anchors = anchors.into();
         search.texts = texts.into();
         search.bytes = bytes.into();
@@ -139,14 +169,13 @@ impl Search {
     }
 
     fn mark(&mut self, place: usize) {
-        let (map, place) = match place.checked_sub(1 << MAP) {
+        match place.checked_sub(1 << MAP) {
             Some(pair) => {
                 self.has_pairs = true;
-                (&mut self.pairs, pair)
+                self.pairs.insert(pair);
             }
-            None => (&mut self.map, place),
-        };
-        map[place / 64].bits |= 1 << (place % 64);
+            None => self.map.insert(place),
+        }
     }
 
     /// Those of the wanted rules of which a text stands in the value.
@@ -165,25 +194,21 @@ impl Search {
         wanted.without(&open)
     }
 
-    #[inline]
+    #[inline(always)]
     fn look(&self, window: u32, value: &[u8], at: usize, open: &mut Bits) {
         let place = hash(window);
-        let word = &self.map[place / 64];
-        if word.bits >> (place % 64) & 1 == 1 {
-            self.compare(word, place % 64, value, at, open);
+        if self.map.has(place) {
+            self.compare(self.map.number_of(place), value, at, open);
         }
         let place = (window & PAIR) as usize;
-        if self.has_pairs {
-            let word = &self.pairs[place / 64];
-            if word.bits >> (place % 64) & 1 == 1 {
-                self.compare(word, place % 64, value, at, open);
-            }
+        if self.has_pairs && self.pairs.has(place) {
+            self.compare(self.pairs.number_of(place), value, at, open);
         }
     }
 
-    fn compare(&self, word: &Word, bit: usize, value: &[u8], at: usize, open: &mut Bits) {
-        let before = (word.bits & ((1 << bit) - 1)).count_ones();
-        let anchor = &self.anchors[(word.before + before) as usize];
+    #[inline(never)]
+    fn compare(&self, anchor: usize, value: &[u8], at: usize, open: &mut Bits) {
+        let anchor = &self.anchors[anchor];
         if !anchor.rules.meets(open) {
             return;
         }

@@ -42,7 +42,6 @@ fn rules_in_seclang() {
                         error.place.line as usize <= lines,
                         "{error} of {lines} lines"
                     );
-                    assert!(!error.to_string().contains('\n'), "{error}");
                 }
             }
         }

@@ -164,6 +164,11 @@ fn bodies_that_are_inspected() {
                     body::read(kind, bytes, &bounds, scratch, &mut |target, name, value| {
                         values.push((target, name.to_vec(), value.to_vec()));
                     });
+                // Joined fields come in the order of a hash with a seed of its own.
+                values.sort_by(|(_, a, x), (_, b, y)| (a, x).cmp(&(b, y)));
+                if outcome == Err(body::Error::TooManyValues) {
+                    values.truncate(0);
+                }
                 (outcome, values)
             };
             let (outcome, values) = run(&mut used);

@@ -409,11 +409,15 @@ impl Inspection {
 
     fn agree(&self, operation: &Operation, state: &mut State, body: &[u8]) -> Result<(), Denial> {
         let contract = &operation.contract;
+        let ownership = &operation.requirement.ownership;
+        let mut places = ownership.iter().map(|rule| &rule.place);
+        let is_read = places.any(|place| matches!(place, Place::Body(_)));
+        state.scratch.keep_bodies(is_read);
         contract.check_body(self.body, body, &mut state.scratch)?;
         let Some(principal) = self.cleared.principal.as_deref() else {
             return Ok(());
         };
-        for rule in &operation.requirement.ownership {
+        for rule in ownership {
             if let Place::Body(pointer) = &rule.place {
                 rule.check(principal, state.scratch.lookup(pointer).as_deref())?;
             }

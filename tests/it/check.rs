@@ -296,3 +296,81 @@ paths:
         "{text}"
     );
 }
+
+#[test]
+fn schemas_that_cannot_mean_anything_are_refused_with_their_place() {
+    let body = |schema: &str| with_body(schema);
+    let component = |schema: &str| {
+        let mut api = with_body("{ $ref: '#/components/schemas/A' }");
+        api.push_str(&format!("components:\n  schemas:\n    A: {schema}\n"));
+        api
+    };
+    let root = "/paths/~1a/post/requestBody/content/application~1json/schema";
+    let at = |below: &str| format!("{root}{below}");
+    let own = |below: &str| format!("/components/schemas/A{below}");
+    let dialect = with_body("{ type: boolean }").replace(
+        "paths:",
+        "jsonSchemaDialect: https://json-schema.org/draft-07/schema\npaths:",
+    );
+    for (api, message, place, pointer) in [
+        (
+            component("{ $ref: '#/components/schemas/A' }"),
+            "without an end",
+            (11, 5),
+            own(""),
+        ),
+        (
+            component("{ allOf: [{ type: object }, { $ref: '#/components/schemas/A' }] }"),
+            "without an end",
+            (11, 5),
+            own(""),
+        ),
+        (
+            component("{ anyOf: [{ not: { $ref: '#/components/schemas/A' } }] }"),
+            "without an end",
+            (11, 5),
+            own(""),
+        ),
+        (
+            body("{ $ref: '#/components/schemas/Absent' }"),
+            "leads nowhere",
+            (7, 69),
+            at("/$ref"),
+        ),
+        (
+            component("{ items: { $ref: '#/nowhere' } }"),
+            "leads nowhere",
+            (11, 18),
+            own("/items/$ref"),
+        ),
+        (
+            body("{ $schema: 'https://json-schema.org/draft-07/schema', type: boolean }"),
+            "dialect",
+            (7, 69),
+            at("/$schema"),
+        ),
+        (dialect, "dialect", (3, 1), "/jsonSchemaDialect".to_owned()),
+    ] {
+        let (code, told) = json("check-places", &api, "");
+        assert_eq!(code, Some(1), "{api}{told:#}");
+        let errors = told["errors"].as_array().unwrap();
+        let found = errors
+            .iter()
+            .find(|each| each["message"].as_str().unwrap().contains(message));
+        let found = found.unwrap_or_else(|| panic!("{message}: {told:#}"));
+        assert_eq!(found["pointer"], pointer.as_str(), "{told:#}");
+        assert_eq!(
+            (found["line"].as_u64(), found["column"].as_u64()),
+            (Some(place.0), Some(place.1)),
+            "{told:#}"
+        );
+        assert_eq!(found["file"], "api.yaml", "{told:#}");
+    }
+    // A loop that goes down into the value ends with it.
+    let (code, told) = json(
+        "check-places",
+        &component("{ type: array, maxItems: 2, items: { $ref: '#/components/schemas/A' } }"),
+        "",
+    );
+    assert_eq!(code, Some(0), "{told:#}");
+}

@@ -460,6 +460,11 @@ impl Body {
 }
 
 impl Scratch {
+    /// Whether values of the bodies to come will be looked up.
+    pub fn keep_bodies(&mut self, keeps: bool) {
+        self.schema.keep_bodies(keeps);
+    }
+
     /// The text or integer at a JSON pointer of the body that was checked last; nothing when that
     /// body was refused or not looked at.
     pub fn lookup(&self, pointer: &str) -> Option<String> {

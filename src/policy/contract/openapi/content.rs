@@ -1,12 +1,13 @@
 //! The bodies of an operation (OpenAPI "Request Body Object" and "Media Type Object").
 
+use std::rc::Rc;
+
 use serde_json::json;
 
 use crate::policy::contract::body::RequestBody;
-use crate::policy::contract::lint::Lint;
 use crate::policy::contract::openapi::media;
 use crate::policy::contract::openapi::node::{Node, Report};
-use crate::policy::contract::schema::{Compiler, Direction, Formats, Schema, Unknown};
+use crate::policy::contract::schema::{Direction, Schema};
 
 /// None: the operation takes no body.
 pub fn read<'d>(
@@ -54,25 +55,18 @@ pub fn well_formed(report: &mut Report<'_>, node: &Node<'_>) -> Option<Schema> {
         .ok()
 }
 
-/// Compiles a schema of the document; its errors go to the report.
+/// Compiles a schema of the document; its errors go to the report. What leads to the same place is
+/// compiled once.
 pub fn compile(report: &mut Report<'_>, node: &Node<'_>, direction: Direction) -> Option<Schema> {
-    let document = report.document;
-    let levels = &document.levels;
-    let mut compiler = Compiler::new(&document.tree.root, document.dialect).direction(direction);
-    if levels.tolerates(Lint::UnknownFormat) {
-        compiler = compiler.formats(Formats::Known);
-    }
-    if levels.tolerates(Lint::UnknownKeyword) {
-        compiler = compiler.unknown(Unknown::Noted);
-    }
-    match compiler.compile(&node.pointer) {
+    let known = Rc::clone(&report.compiled);
+    match known.compile(report.document, node, direction) {
         Ok(schema) => {
             schema.lints().iter().for_each(|noted| report.note(noted));
             Some(schema)
         }
         Err(errors) => {
-            for error in errors {
-                report.at(&error.pointer, error.message, error.hint);
+            for error in errors.iter() {
+                report.at(&error.pointer, error.message.clone(), error.hint.clone());
             }
             None
         }

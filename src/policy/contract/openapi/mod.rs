@@ -7,6 +7,7 @@
 //! below the directory of the description only.
 
 mod bundle;
+mod compiled;
 mod content;
 mod document;
 mod form;

@@ -1,9 +1,12 @@
 //! Walking a document: a value with its pointer, and the list of what is wrong with it.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::policy::contract::openapi::Document;
+use crate::policy::contract::openapi::compiled::Compiled;
 use crate::policy::contract::openapi::lint::Found;
 use crate::policy::contract::openapi::yaml::push_token;
 use crate::policy::contract::schema::SchemaLint;
@@ -55,6 +58,7 @@ impl<'d> Node<'d> {
 /// What is wrong with a document, found so far.
 pub struct Report<'d> {
     pub document: &'d Document,
+    pub compiled: Rc<Compiled>,
     found: Vec<Diagnostic>,
     notes: Vec<Found>,
 }
@@ -63,6 +67,17 @@ impl<'d> Report<'d> {
     pub fn new(document: &'d Document) -> Report<'d> {
         Report {
             document,
+            compiled: Rc::new(Compiled::of(&document.tree.root)),
+            found: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Another report on the same document, with the schemas that this one has compiled.
+    pub fn beside(&self) -> Report<'d> {
+        Report {
+            document: self.document,
+            compiled: Rc::clone(&self.compiled),
             found: Vec::new(),
             notes: Vec::new(),
         }

@@ -241,7 +241,7 @@ impl<'d> Reader<'d> {
 
     /// With a report of their own: they are no fault where responses are not checked.
     fn responses(&self, at: &Node<'d>) -> (Option<Declared>, Vec<Found>) {
-        let mut report = Report::new(self.report.document);
+        let mut report = self.report.beside();
         let read = response::read(&mut report, at);
         let (_, notes) = report.take(report.len());
         (report.settle(read).transpose(), notes)

@@ -23,6 +23,9 @@ pub const DEPTH: usize = 100;
 /// Most values, each of which has a place to remember.
 pub const NODES: usize = 1_000_000;
 
+/// Descriptions have one value for about so many bytes.
+const BYTES_PER_NODE: usize = 24;
+
 /// A document and where its parts stand.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
@@ -75,6 +78,9 @@ fn read_within(text: &str, most_nodes: usize) -> Result<Tree, Vec<Fault>> {
         most_nodes,
         ..Builder::default()
     };
+    // Growing step by step would copy them all several times.
+    let expected = (text.len() / BYTES_PER_NODE).min(most_nodes);
+    builder.tree.positions.reserve(expected);
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     while let Some(next) = parser.next_event() {
         let outcome = match next {

@@ -11,7 +11,9 @@ use super::{Schema, text};
 /// What a check reuses; one per shard.
 #[derive(Default)]
 pub struct Scratch {
-    /// The body as it came, for [`lookup`](Scratch::lookup).
+    /// Whether bodies are kept for [`lookup`](Scratch::lookup).
+    keeps: bool,
+    /// The body as it goes on; empty where it is not kept.
     original: Vec<u8>,
     memory: Memory,
     /// A parameter as JSON.
@@ -93,7 +95,20 @@ impl Scratch {
         std::mem::swap(&mut self.rewritten, text);
     }
 
-    /// The text, or the digits of the integer, at a JSON pointer of the body checked last.
+    /// Whether values of the bodies to come will be looked up; a copy of each is kept then.
+    pub fn keep_bodies(&mut self, keeps: bool) {
+        self.keeps = keeps;
+    }
+
+    fn keep(&mut self, body: &[u8]) {
+        self.original.clear();
+        if self.keeps {
+            self.original.extend_from_slice(body);
+        }
+    }
+
+    /// The text, or the digits of the integer, at a JSON pointer of the body checked last;
+    /// nothing where bodies are not kept.
     pub fn lookup(&self, pointer: &str) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.original).ok()?;
         match body.pointer(pointer)? {
@@ -111,8 +126,7 @@ impl Scratch {
 impl Schema {
     /// Checks a whole body, which is only read. The first fault.
     pub fn check(&self, body: &[u8], scratch: &mut Scratch) -> Result<(), Violation> {
-        scratch.original.clear();
-        scratch.original.extend_from_slice(body);
+        scratch.keep(body);
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
         self.run(self.root, text, &mut scratch.memory)
     }
@@ -128,19 +142,18 @@ impl Schema {
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
         let mut edited = Edited::default();
         if self.has_nothing_to_edit(text, &wanted, &mut scratch.memory.direct) {
-            scratch.original.clear();
-            scratch.original.extend_from_slice(body);
+            scratch.keep(body);
             return Ok(edited);
         }
         for _ in 0..ROUNDS {
             let is_final = self.round(text, wanted, &mut edited, scratch)?;
             if is_final {
-                let original = &mut scratch.original;
-                original.clear();
-                original.extend_from_slice(match edited.is_changed {
-                    true => scratch.rewritten.as_bytes(),
+                let rewritten = std::mem::take(&mut scratch.rewritten);
+                scratch.keep(match edited.is_changed {
+                    true => rewritten.as_bytes(),
                     false => body,
                 });
+                scratch.rewritten = rewritten;
                 return Ok(edited);
             }
         }
@@ -183,7 +196,8 @@ impl Schema {
         std::mem::swap(rewritten, previous);
         let text: &str = if is_first { text } else { previous.as_str() };
         let mut walk = Walk::new(&self.program, text, &mut memory.walk).ok_or_else(no_json)?;
-        walk.edit(wanted.undeclared != Undeclared::Refused, wanted.sees);
+        let takes_undeclared = wanted.undeclared != Undeclared::Refused;
+        walk.edit(&self.views, takes_undeclared, wanted.sees);
         walk.run(self.root)
             .map_err(|fault| told(&self.program, &walk, &fault))?;
         let edits = walk.edits();

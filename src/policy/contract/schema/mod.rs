@@ -6,6 +6,7 @@
 //! not; numbers are compared as they are written, whatever their size.
 
 mod check;
+mod common;
 mod compile;
 mod direct;
 mod each;
@@ -29,11 +30,14 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::policy::contract::lint::Lint;
 
 pub use check::{Edited, Scratch, Violation, Wanted, is_number};
+pub use common::Common;
 pub use direct::DEPTH;
 pub use each::Each;
 pub use mask::{Mask, MaskKey};
@@ -42,6 +46,7 @@ pub use text::quote;
 pub use walk::{Pointer, Undeclared};
 
 use program::{Program, RuleId};
+use view::Views;
 
 /// Which reading of JSON Schema a document uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +73,20 @@ pub struct SchemaLint {
     pub said: SchemaError,
 }
 
-/// A compiled schema.
-#[derive(Debug)]
+/// A compiled schema. Copies share everything, until one of them is told to mask a format that it
+/// has.
+#[derive(Clone, Debug)]
 pub struct Schema {
-    program: Program,
-    plan: direct::Plan,
+    program: Arc<Program>,
+    plan: Arc<direct::Plan>,
+    views: Arc<Views>,
     root: RuleId,
-    lints: Vec<SchemaLint>,
+    lints: Arc<[SchemaLint]>,
 }
 
 /// Which way a value goes: `readOnly` members are refused in requests and not required there,
 /// `writeOnly` ones in responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     Request,
     Response,
@@ -115,6 +122,7 @@ pub struct Compiler<'d> {
     direction: Direction,
     address: &'d str,
     documents: Option<&'d Documents>,
+    common: Option<&'d Common>,
     formats: Formats,
     unknown: Unknown,
 }
@@ -128,6 +136,7 @@ impl<'d> Compiler<'d> {
             direction: Direction::Request,
             address: "",
             documents: None,
+            common: None,
             formats: Formats::Enforced,
             unknown: Unknown::Refused,
         }
@@ -154,6 +163,14 @@ impl<'d> Compiler<'d> {
         }
     }
 
+    /// What was found out when other schemas of the same document were compiled.
+    pub fn common(self, common: &'d Common) -> Compiler<'d> {
+        Compiler {
+            common: Some(common),
+            ..self
+        }
+    }
+
     /// Compiles the schema at `pointer`, with all that it refers to; all errors at once.
     pub fn compile(&self, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
         compile::compile(self, pointer)
@@ -173,22 +190,24 @@ impl Schema {
 
     /// Whether it names scopes or roles that see a value, or a mask.
     pub fn hides(&self) -> bool {
-        self.program.views.is_said()
+        self.views.is_said()
     }
 
     /// Whether there may be values that do not leave, or not as they are.
     pub fn has_views(&self) -> bool {
-        self.program.views.is_any()
+        self.views.is_any()
     }
 
     /// Whether scopes or roles decide what of a value leaves.
     pub fn has_audiences(&self) -> bool {
-        !self.program.views.audiences().is_empty()
+        !self.views.audiences().is_empty()
     }
 
     /// Masks the values of a format wherever they leave.
     pub fn mask_format(&mut self, format: &str, mask: Mask) {
-        self.program.views.mask_format(format, mask);
+        if self.views.has_format(format) {
+            Arc::make_mut(&mut self.views).mask_format(format, mask);
+        }
     }
 
     /// What has less effect than it seems to have; nothing that makes a schema unusable.

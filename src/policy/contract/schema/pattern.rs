@@ -3,6 +3,8 @@
 //! What means the same is passed on, what means something else is rewritten, what has no linear
 //! form (look-around, back-references) or could be read in two ways is refused.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
 
 use super::sequence::Sequence;
@@ -18,35 +20,38 @@ const SPACE: &str = "\\t\\n\\x0B\\x0C\\r \\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{
 /// What `.` does not match.
 const LINE_END: &str = "\\n\\r\\x{2028}\\x{2029}";
 
-/// A pattern of a schema.
+/// A pattern of a schema; copies share what it was compiled to.
 #[derive(Clone, Debug)]
-pub struct Pattern {
-    automaton: Regex,
-    /// The same by a table, where that is possible.
-    sequence: Option<Sequence>,
+pub struct Pattern(Arc<Engine>);
+
+#[derive(Debug)]
+enum Engine {
+    /// A table, where that is possible.
+    Sequence(Sequence),
+    Automaton(Regex),
 }
 
 impl Pattern {
     /// Compiles a pattern; it may match anywhere in a text unless it is anchored.
     pub fn new(pattern: &str) -> Result<Pattern, String> {
         let translated = Translation::new(pattern).run()?;
+        let tree = regex_syntax::parse(&translated).ok();
+        if let Some(sequence) = tree.and_then(|tree| Sequence::new(&tree)) {
+            return Ok(Pattern(Arc::new(Engine::Sequence(sequence))));
+        }
         let automaton = RegexBuilder::new(&translated).size_limit(SIZE).build();
         let automaton = automaton.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
             _ => "the pattern is not a regular expression that is supported".to_owned(),
         })?;
-        let tree = regex_syntax::parse(&translated).ok();
-        Ok(Pattern {
-            automaton,
-            sequence: tree.and_then(|tree| Sequence::new(&tree)),
-        })
+        Ok(Pattern(Arc::new(Engine::Automaton(automaton))))
     }
 
     #[inline]
     pub fn is_match(&self, text: &str) -> bool {
-        match &self.sequence {
-            Some(sequence) => sequence.is_match(text.as_bytes()),
-            None => self.automaton.is_match(text),
+        match &*self.0 {
+            Engine::Sequence(sequence) => sequence.is_match(text.as_bytes()),
+            Engine::Automaton(automaton) => automaton.is_match(text),
         }
     }
 }

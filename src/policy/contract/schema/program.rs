@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::format::Format;
 use super::number::Exact;
 use super::pattern::Pattern;
-use super::view::Views;
 
 pub type RuleId = usize;
 
@@ -30,8 +29,6 @@ pub struct Program {
     pub looks_twice: bool,
     /// Whether any reference depends on how its schema was reached.
     pub is_dynamic: bool,
-    /// What is hidden or masked where a value has been judged by a rule.
-    pub views: Views,
     /// Whether a member that is undeclared for one rule may be declared by another.
     pub overlaps: bool,
     /// Whether what remains is valid whatever undeclared members are taken out.

@@ -2,11 +2,12 @@
 //!
 //! Everything that can be referred to is loaded before; nothing here reads files or networks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use ahash::{AHashMap, AHashSet};
 use serde_json::Value;
 
-use super::{Dialect, uri};
+use super::uri;
 
 /// Other documents by their URI.
 pub type Documents = HashMap<String, Value>;
@@ -45,21 +46,47 @@ impl Place {
 
 /// A pointer one step further down (RFC 6901 section 3).
 fn below(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    let mut below = String::with_capacity(pointer.len() + 1 + key.len());
+    below.push_str(pointer);
+    below.push('/');
+    match key.contains(['~', '/']) {
+        true => below.push_str(&key.replace('~', "~0").replace('/', "~1")),
+        false => below.push_str(key),
+    }
+    below
+}
+
+/// What a pointer leads to; like [`Value::pointer`], but without a copy of each of its steps.
+fn lead<'v>(root: &'v Value, pointer: &str) -> Option<&'v Value> {
+    if pointer.is_empty() || pointer.contains('~') {
+        return root.pointer(pointer);
+    }
+    let mut steps = pointer.strip_prefix('/')?.split('/');
+    steps.try_fold(root, |at, step| match at {
+        Value::Object(members) => members.get(step),
+        Value::Array(items) => {
+            let is_index = step == "0" || !step.starts_with(['0', '+']);
+            items.get(step.parse::<usize>().ok().filter(|_| is_index)?)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    })
 }
 
 pub struct Resources<'d> {
-    dialect: Dialect,
+    /// Whether `$id` and anchors may name anything.
+    has_names: bool,
+    /// Whether `$id` has named anything.
+    has_ids: bool,
     /// URI and content; the first is the one that is compiled.
     documents: Vec<(String, &'d Value)>,
     others: Option<&'d Documents>,
     /// The roots of resources by URI, and the other way round.
-    by_uri: HashMap<String, Place>,
-    roots: HashMap<Place, String>,
-    anchors: HashMap<(String, String), Place>,
+    by_uri: AHashMap<String, Place>,
+    roots: AHashMap<Place, String>,
+    anchors: AHashMap<(String, String), Place>,
     /// Those of `$dynamicAnchor` by name.
-    dynamic: HashMap<String, Vec<Place>>,
-    scanned: HashSet<Place>,
+    dynamic: AHashMap<String, Vec<Place>>,
+    scanned: AHashSet<Place>,
 }
 
 /// Keywords whose value is a schema, a list of schemas, and an object of schemas.
@@ -89,17 +116,18 @@ impl<'d> Resources<'d> {
         document: &'d Value,
         address: &str,
         others: Option<&'d Documents>,
-        dialect: Dialect,
+        has_names: bool,
     ) -> Resources<'d> {
         let mut resources = Resources {
-            dialect,
+            has_names,
+            has_ids: false,
             documents: Vec::new(),
             others,
-            by_uri: HashMap::new(),
-            roots: HashMap::new(),
-            anchors: HashMap::new(),
-            dynamic: HashMap::new(),
-            scanned: HashSet::new(),
+            by_uri: AHashMap::new(),
+            roots: AHashMap::new(),
+            anchors: AHashMap::new(),
+            dynamic: AHashMap::new(),
+            scanned: AHashSet::new(),
         };
         resources.add(address, document);
         resources
@@ -130,7 +158,7 @@ impl<'d> Resources<'d> {
     }
 
     pub fn value(&self, place: &Place) -> Option<&'d Value> {
-        self.documents[place.document].1.pointer(&place.pointer)
+        lead(self.documents[place.document].1, &place.pointer)
     }
 
     /// For messages: the pointer, with the URI before it in other documents.
@@ -143,6 +171,9 @@ impl<'d> Resources<'d> {
 
     /// The URI that references from a place are relative to.
     pub fn base(&self, place: &Place) -> &str {
+        if !self.has_ids {
+            return &self.documents[place.document].0;
+        }
         let mut pointer = place.pointer.as_str();
         loop {
             let root = Place {
@@ -166,15 +197,13 @@ impl<'d> Resources<'d> {
 
     /// Notes what `$id` and anchors name in a schema and all below it.
     pub fn scan(&mut self, place: &Place) {
-        if !self.scanned.insert(place.clone()) {
+        if !self.has_names || !self.scanned.insert(place.clone()) {
             return;
         }
         let Some(Value::Object(schema)) = self.value(place) else {
             return;
         };
-        if self.dialect == Dialect::OpenApi31 {
-            self.name(place, schema);
-        }
+        self.name(place, schema);
         for (key, value) in schema {
             let at = place.below(key);
             match value {
@@ -194,6 +223,7 @@ impl<'d> Resources<'d> {
         let text = |key: &str| schema.get(key).and_then(Value::as_str);
         if let Some(id) = text("$id") {
             let uri = uri::resolve(self.base(place), uri::split(id).0);
+            self.has_ids = true;
             self.roots.insert(place.clone(), uri.clone());
             self.by_uri.insert(uri, place.clone());
         }
@@ -238,5 +268,40 @@ impl<'d> Resources<'d> {
         let place = self.add(uri, document);
         self.scan(&place);
         Some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn pointers_lead_where_those_of_the_library_do() {
+        let root = json!({"a": [1, {"b/c": {"~": 2, "": 3}}], "": {"x": 4}, "00": 5});
+        for pointer in [
+            "",
+            "/",
+            "/a",
+            "/a/0",
+            "/a/1",
+            "/a/00",
+            "/a/01",
+            "/a/+1",
+            "/a/-",
+            "/a/2",
+            "/a/1/b~1c",
+            "/a/1/b~1c/~0",
+            "/a/1/b~1c/",
+            "//x",
+            "/00",
+            "/a/0/b",
+            "a",
+            "/b",
+            "/a/",
+            "/~",
+        ] {
+            assert_eq!(lead(&root, pointer), root.pointer(pointer), "{pointer}");
+        }
     }
 }

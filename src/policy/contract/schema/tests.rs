@@ -184,6 +184,9 @@ fn values_can_be_looked_up_in_what_was_checked() {
     let mut scratch = Scratch::default();
     let body = br#"{"a":{"b":["x","\u0079"]},"n":7,"f":1.5}"#;
     assert!(schema(json!({})).check(body, &mut scratch).is_ok());
+    assert_eq!(scratch.lookup("/n"), None, "nobody asked for it");
+    scratch.keep_bodies(true);
+    assert!(schema(json!({})).check(body, &mut scratch).is_ok());
     assert_eq!(scratch.lookup("/a/b/1").as_deref(), Some("y"));
     assert_eq!(scratch.lookup("/n").as_deref(), Some("7"));
     for absent in ["/f", "/a", "/x", "/a/b/2", "a"] {
@@ -233,8 +236,9 @@ fn unusable_schemas_say_where_and_why() {
         let places: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(places, [pointer], "{declared}");
     }
-    let looping = json!({"allOf": [{"$ref": "#"}]});
-    assert!(Schema::compile(&looping, "", Dialect::OpenApi31).is_err());
+    let looping = json!({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}});
+    let errors = Schema::compile(&looping, "", Dialect::OpenApi31).unwrap_err();
+    assert_eq!(errors[0].pointer, "/properties/a");
     let several = json!({"nope": {}, "properties": {"a": {"nope": {}}}});
     let errors = Schema::compile(&several, "", Dialect::OpenApi31).unwrap_err();
     assert_eq!(errors.len(), 2);
@@ -507,4 +511,16 @@ proptest! {
             prop_assert!(simd_json::to_tape(&mut bytes).is_ok(), "{}", text);
         }
     }
+}
+
+#[test]
+fn copies_share_everything_until_one_of_them_masks_a_format_that_it_has() {
+    let declared = json!({"properties": {"mail": {"type": "string", "format": "email"}}});
+    let first = compiled(&declared, Direction::Response);
+    let (mut second, mut third) = (first.clone(), first.clone());
+    second.mask_format("email", Mask::Fixed);
+    third.mask_format("uuid", Mask::Fixed);
+    assert!(second.has_views() && !first.has_views() && !third.has_views());
+    assert!(std::sync::Arc::ptr_eq(&first.program, &second.program));
+    assert!(std::sync::Arc::ptr_eq(&first.views, &third.views));
 }

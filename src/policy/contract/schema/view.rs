@@ -13,7 +13,7 @@ pub struct View {
 }
 
 /// What the rules of a program say; nothing for most.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Views {
     /// By rule, or empty.
     list: Vec<View>,
@@ -62,6 +62,10 @@ impl Views {
 
     pub fn note_format(&mut self, id: RuleId, format: &str) {
         self.formats.push((id, format.into()));
+    }
+
+    pub fn has_format(&self, format: &str) -> bool {
+        self.formats.iter().any(|(_, own)| **own == *format)
     }
 
     /// Masks all values of a format.

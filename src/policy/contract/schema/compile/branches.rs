@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::SchemaError;
 use super::super::program::{Condition, Dynamic, Rule, RuleId};
 use super::super::resource::Place;
 use super::Compilation;
@@ -113,28 +114,30 @@ impl<'d> Compilation<'d> {
     }
 
     /// A schema that refers to itself without going down into the value would never end.
-    pub(super) fn refuse_loops(&mut self, pointer: &str) {
+    pub(super) fn refuse_loops(&mut self) {
         let mut state = vec![0_u8; self.program.rules.len()];
         for start in 0..state.len() {
-            if self.has_loop(start, &mut state) {
+            if let Some(id) = self.looping(start, &mut state) {
                 let hint = "a schema may contain itself only below properties or items";
-                let place = self.resources.place(pointer);
-                self.error(&place, "a schema refers to itself without an end", hint);
+                self.errors.push(SchemaError {
+                    pointer: self.program.places[id].to_string(),
+                    message: "a schema refers to itself without an end".to_owned(),
+                    hint: Some(hint.to_owned()),
+                });
                 return;
             }
         }
     }
 
-    /// Depth-first: 1 is on the way, 2 is done.
-    pub(super) fn has_loop(&self, id: RuleId, state: &mut [u8]) -> bool {
+    /// The rule that a loop leads back to. Depth-first: 1 is on the way, 2 is done.
+    fn looping(&self, id: RuleId, state: &mut [u8]) -> Option<RuleId> {
         match state[id] {
-            1 => return true,
-            2 => return false,
+            1 => return Some(id),
+            2 => return None,
             _ => state[id] = 1,
         }
-        let found = self.program.rules[id]
-            .in_place()
-            .any(|next| self.has_loop(next, state));
+        let mut next = self.program.rules[id].in_place();
+        let found = next.find_map(|next| self.looping(next, state));
         state[id] = 2;
         found
     }

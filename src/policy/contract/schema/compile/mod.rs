@@ -9,8 +9,9 @@ mod objects;
 mod values;
 mod views;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use ahash::AHashMap;
 use serde_json::{Map, Value};
 
 use super::direct::Plan;
@@ -18,8 +19,9 @@ use super::program::{
     ArrayRule, Branches, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
 };
 use super::resource::{Place, Resources};
+use super::view::Views;
 use super::{
-    Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint, Unknown, fuse,
+    Common, Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint, Unknown, fuse,
 };
 use crate::policy::contract::lint::Lint;
 
@@ -71,11 +73,12 @@ const ONLY_31: [&str; 25] = [
 ];
 
 pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
+    let has_names = settings.documents.is_some() || settings.common.is_none_or(Common::has_names);
     let resources = Resources::new(
         settings.document,
         settings.address,
         settings.documents,
-        settings.dialect,
+        has_names && settings.dialect == Dialect::OpenApi31,
     );
     let mut compilation = Compilation {
         dialect: settings.dialect,
@@ -83,10 +86,12 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         formats: settings.formats,
         unknown: settings.unknown,
         validates: true,
+        common: settings.common,
         resources,
         program: Program::default(),
-        known: HashMap::new(),
-        numbers: HashMap::new(),
+        views: Views::default(),
+        known: AHashMap::new(),
+        numbers: AHashMap::new(),
         dynamics: Vec::new(),
         errors: Vec::new(),
         lints: Vec::new(),
@@ -98,7 +103,7 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
     let root = compilation.at(&place);
     compilation.finish_dynamic();
     if compilation.errors.is_empty() {
-        compilation.refuse_loops(pointer);
+        compilation.refuse_loops();
     }
     if !compilation.errors.is_empty() {
         return Err(compilation.errors);
@@ -112,10 +117,11 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         .any(|rule| rule.in_place().next().is_some());
     program.strips_safely = !program.looks_twice && program.rules.iter().all(strips_safely);
     Ok(Schema {
-        plan: Plan::new(&program),
-        program,
+        plan: Arc::new(Plan::new(&program)),
+        program: Arc::new(program),
+        views: Arc::new(compilation.views),
         root,
-        lints: compilation.lints,
+        lints: compilation.lints.into(),
     })
 }
 
@@ -155,12 +161,14 @@ struct Compilation<'d> {
     unknown: Unknown,
     /// Whether the vocabulary of validation is in use.
     validates: bool,
+    common: Option<&'d Common>,
     resources: Resources<'d>,
     program: Program,
+    views: Views,
     /// Rules by the place of their schema, so that a schema that refers to itself ends.
-    known: HashMap<Place, RuleId>,
+    known: AHashMap<Place, RuleId>,
     /// Numbers of resources by URI.
-    numbers: HashMap<String, u32>,
+    numbers: AHashMap<String, u32>,
     /// Rules with a `$dynamicRef`, and the name of its anchor.
     dynamics: Vec<(RuleId, String)>,
     errors: Vec<SchemaError>,
@@ -209,9 +217,13 @@ impl<'d> Compilation<'d> {
     }
 
     pub(super) fn resource(&mut self, place: &Place) -> u32 {
-        let base = self.resources.base(place).to_owned();
+        let base = self.resources.base(place);
+        if let Some(&known) = self.numbers.get(base) {
+            return known;
+        }
         let next = self.numbers.len() as u32;
-        *self.numbers.entry(base).or_insert(next)
+        self.numbers.insert(base.to_owned(), next);
+        next
     }
 
     /// The rule of the schema at a place.
@@ -258,13 +270,13 @@ impl<'d> Compilation<'d> {
     /// The rule to use in place of one that only refers to it. Not across resources, as the way
     /// through them counts for `$dynamicRef`.
     fn alias(&self, place: &Place, rule: &Rule, id: RuleId) -> Option<RuleId> {
+        let [target] = rule.branches.as_ref()?.all[..] else {
+            return None;
+        };
         let schema = self.resources.value(place)?.as_object()?;
         let mut others = schema.keys().filter(|key| *key != "$ref");
         let is_only =
             schema.contains_key("$ref") && others.all(|key| is_annotation(key) && !is_view(key));
-        let [target] = rule.branches.as_ref()?.all[..] else {
-            return None;
-        };
         let is_done = is_only && target != id && rule.never.is_none();
         let is_near = self.program.rules[target].resource == rule.resource;
         (is_done && is_near).then_some(target)

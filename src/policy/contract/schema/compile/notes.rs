@@ -52,7 +52,7 @@ impl<'d> Compilation<'d> {
                     Direction::Neither => false,
                 };
                 if self.flag(at, value) && is_barred {
-                    self.program.views.bars = true;
+                    self.views.bars = true;
                     rule.never = Some(if key == "readOnly" {
                         "readOnly"
                     } else {

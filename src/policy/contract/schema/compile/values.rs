@@ -149,7 +149,11 @@ impl<'d> Compilation<'d> {
     }
 
     pub(super) fn regex(&mut self, at: &Place, text: &str) -> Option<Pattern> {
-        Pattern::new(text)
+        let compiled = match self.common {
+            Some(common) => common.pattern(text),
+            None => Pattern::new(text),
+        };
+        compiled
             .map_err(|reason| {
                 let hint = "patterns run in linear time, without look-around and back-references";
                 self.error(at, reason, hint);

@@ -18,7 +18,7 @@ impl Compilation<'_> {
         let leaves = self.direction == Direction::Response;
         match key {
             "x-visible-to" => match names(value) {
-                Some(names) if leaves => self.program.views.show(id, names),
+                Some(names) if leaves => self.views.show(id, names),
                 Some(_) => {}
                 None => {
                     let hint = "write x-visible-to: [admin]; one of them suffices";
@@ -26,7 +26,7 @@ impl Compilation<'_> {
                 }
             },
             "x-mask" => match value.as_str().and_then(Mask::named) {
-                Some(mask) if leaves => self.program.views.mask(id, mask),
+                Some(mask) if leaves => self.views.mask(id, mask),
                 Some(_) => {}
                 None => {
                     let hint = "write x-mask: last4, hash or fixed";
@@ -36,7 +36,7 @@ impl Compilation<'_> {
             // Also a keyword of values: it may be configured which formats are masked.
             "format" => {
                 if let Some(format) = value.as_str().filter(|_| leaves) {
-                    self.program.views.note_format(id, format);
+                    self.views.note_format(id, format);
                 }
                 return false;
             }

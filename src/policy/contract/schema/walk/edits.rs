@@ -9,6 +9,7 @@
 
 use super::super::mask::Mask;
 use super::super::program::{Additional, Branches, ObjectRule, RuleId};
+use super::super::view::Views;
 use super::{Fault, Walk};
 
 /// Tokens from the first of a member or value to the one behind it.
@@ -107,11 +108,17 @@ impl<'w> Walk<'w> {
     }
 
     /// Begins to note edits.
-    pub fn edit(&mut self, takes_undeclared: bool, mut sees: impl FnMut(&[Box<str>]) -> bool) {
+    pub fn edit(
+        &mut self,
+        views: &'w Views,
+        takes_undeclared: bool,
+        mut sees: impl FnMut(&[Box<str>]) -> bool,
+    ) {
+        self.views = Some(views);
         self.is_editing = true;
         self.is_lenient = true;
         self.memory.edits.begin(takes_undeclared);
-        for audience in self.program.views.audiences() {
+        for audience in views.audiences() {
             let sees = sees(audience);
             self.memory.edits.admit(sees);
         }
@@ -172,10 +179,10 @@ impl<'w> Walk<'w> {
 
     /// Notes who sees a value, and how. `end` is the token behind it.
     pub(super) fn note_view(&mut self, id: RuleId, value: usize, end: usize) -> Option<()> {
-        let view = self.program.views.of(id);
-        if !self.is_noting() {
+        let Some(views) = self.views.filter(|_| self.is_noting()) else {
             return Some(());
-        }
+        };
+        let view = views.of(id);
         if let Some(mask) = view.mask {
             let part = Part {
                 start: value as u32,

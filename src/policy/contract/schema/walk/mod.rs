@@ -26,6 +26,7 @@ use edits::Edits;
 use super::index::Index;
 use super::names::Names;
 use super::program::{Program, Rule, RuleId, types};
+use super::view::Views;
 
 /// Deepest nesting of a body.
 const DEPTH: usize = 64;
@@ -72,6 +73,8 @@ pub struct Walk<'w> {
     program: &'w Program,
     text: &'w str,
     memory: &'w mut Memory,
+    /// What is hidden or masked where a value has been judged by a rule; none: nothing is asked of it.
+    views: Option<&'w Views>,
     /// Edits are asked for: members that do not leave in this direction count for nothing.
     is_editing: bool,
     /// Edits are noted, and undeclared members may be no fault. Never set within an alternative
@@ -124,6 +127,7 @@ impl<'w> Walk<'w> {
             program,
             text,
             memory,
+            views: None,
             is_editing: false,
             is_lenient: false,
             is_proved: false,

@@ -1,0 +1,124 @@
+//! The schemas of a description that are compiled already: one that many operations refer to is
+//! compiled once for each direction, and they share it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ahash::AHashMap;
+use serde_json::Value;
+
+use crate::policy::contract::lint::Lint;
+use crate::policy::contract::openapi::Document;
+use crate::policy::contract::openapi::node::{Node, lookup};
+use crate::policy::contract::schema::{
+    Common, Compiler, Direction, Formats, Schema, SchemaError, Unknown,
+};
+
+/// Longest chain of references that is followed to the schema itself.
+const HOPS: usize = 16;
+
+type Outcome = Result<Schema, Rc<[SchemaError]>>;
+
+pub struct Compiled {
+    common: Common,
+    /// By the place of the schema.
+    schemas: RefCell<AHashMap<(String, Direction), Outcome>>,
+}
+
+impl Compiled {
+    pub fn of(root: &Value) -> Compiled {
+        Compiled {
+            common: Common::of(root),
+            schemas: RefCell::default(),
+        }
+    }
+
+    /// `document` is the one whose schemas these are.
+    pub fn compile(&self, document: &Document, node: &Node<'_>, direction: Direction) -> Outcome {
+        let key = (target(&document.tree.root, node), direction);
+        if let Some(known) = self.schemas.borrow().get(&key) {
+            return known.clone();
+        }
+        let levels = &document.levels;
+        let mut compiler = Compiler::new(&document.tree.root, document.dialect)
+            .direction(direction)
+            .common(&self.common);
+        if levels.tolerates(Lint::UnknownFormat) {
+            compiler = compiler.formats(Formats::Known);
+        }
+        if levels.tolerates(Lint::UnknownKeyword) {
+            compiler = compiler.unknown(Unknown::Noted);
+        }
+        let outcome = compiler.compile(&key.0).map_err(Rc::from);
+        self.schemas.borrow_mut().insert(key, outcome.clone());
+        outcome
+    }
+}
+
+/// Where the schema stands that nothing but references lead to.
+fn target(root: &Value, node: &Node<'_>) -> String {
+    let mut at = node.clone();
+    for _ in 0..HOPS {
+        let members = at.value.as_object().filter(|members| members.len() == 1);
+        let reference = members.and_then(|members| members.get("$ref")?.as_str());
+        match reference.map(|reference| lookup(root, reference)) {
+            Some(Ok(next)) => at = next,
+            // What leads nowhere is told where it stands.
+            Some(Err(_)) | None => return at.pointer,
+        }
+    }
+    node.pointer.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::contract::openapi::node::Report;
+    use std::path::Path;
+
+    const TEXT: &str = r##"openapi: 3.1.0
+info: {title: T, version: "1"}
+paths: {}
+components:
+  schemas:
+    Name: {type: string, pattern: "^(a|b)+$", maxLength: 9}
+    Alias: {$ref: "#/components/schemas/Name"}
+    Described: {$ref: "#/components/schemas/Name", description: beside it}
+    Loop: {$ref: "#/components/schemas/Loop"}
+    Lost: {$ref: "#/components/schemas/Absent"}
+"##;
+
+    #[test]
+    fn what_leads_to_one_place_is_compiled_once_for_each_direction() {
+        let document = Document::read(Path::new("t.yaml"), TEXT).unwrap();
+        let compiled = Compiled::of(&document.tree.root);
+        let schema = |name: &str, direction| {
+            let node = lookup(&document.tree.root, &format!("#/components/schemas/{name}"));
+            compiled.compile(&document, &node.unwrap(), direction)
+        };
+        for name in ["Name", "Alias", "Name"] {
+            assert!(schema(name, Direction::Request).is_ok());
+        }
+        assert_eq!(compiled.schemas.borrow().len(), 1);
+        assert!(schema("Name", Direction::Response).is_ok());
+        assert!(schema("Described", Direction::Request).is_ok());
+        assert_eq!(compiled.schemas.borrow().len(), 3);
+        for (name, pointer) in [
+            ("Loop", "/components/schemas/Loop"),
+            ("Lost", "/components/schemas/Lost/$ref"),
+        ] {
+            // The second time as the first.
+            for _ in 0..2 {
+                let errors = schema(name, Direction::Request).unwrap_err();
+                assert_eq!(errors[0].pointer, pointer);
+            }
+        }
+    }
+
+    #[test]
+    fn reports_beside_each_other_share_what_is_compiled() {
+        let document = Document::read(Path::new("t.yaml"), TEXT).unwrap();
+        let report = Report::new(&document);
+        assert!(Rc::ptr_eq(&report.compiled, &report.beside().compiled));
+    }
+}

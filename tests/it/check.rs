@@ -334,19 +334,19 @@ fn schemas_that_cannot_mean_anything_are_refused_with_their_place() {
         (
             body("{ $ref: '#/components/schemas/Absent' }"),
             "leads nowhere",
-            (7, 69),
+            (7, 63),
             at("/$ref"),
         ),
         (
             component("{ items: { $ref: '#/nowhere' } }"),
             "leads nowhere",
-            (11, 18),
+            (11, 19),
             own("/items/$ref"),
         ),
         (
             body("{ $schema: 'https://json-schema.org/draft-07/schema', type: boolean }"),
             "dialect",
-            (7, 69),
+            (7, 63),
             at("/$schema"),
         ),
         (dialect, "dialect", (3, 1), "/jsonSchemaDialect".to_owned()),

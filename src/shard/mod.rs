@@ -77,9 +77,10 @@ const STALL: Duration = Duration::from_millis(100);
 const LEASE_TICKS: u32 = 3;
 
 /// Ticks for which a connection that is idle when draining begins may still send a request, which
-/// is then answered with the word that it was the last: half a second. A client that sends just
-/// when an idle connection is closed has lost its request.
-const LAST_REQUEST: u32 = 25;
+/// is then answered with the word that it was the last: two seconds. A client that sends just
+/// when an idle connection is closed has lost its request, and on a busy machine one that has just
+/// connected may need a second for its first one.
+const LAST_REQUEST: u32 = 100;
 
 /// What all shards share.
 #[derive(Clone)]

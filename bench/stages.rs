@@ -24,6 +24,13 @@ use portcullis::proto::target::Path;
 use portcullis::time::Now;
 use serde_json::{Value, json};
 
+mod order;
+
+use order::{order, schema};
+
+/// Items of an order of about 1 KB.
+const ITEMS: usize = 12;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -211,48 +218,9 @@ fn limiter() -> Stage {
     })
 }
 
-fn schema() -> Value {
-    json!({
-        "type": "object", "additionalProperties": false,
-        "required": ["id", "created", "currency", "customer", "items"],
-        "properties": {
-            "id": {"type": "string", "format": "uuid"},
-            "created": {"type": "string", "format": "date-time"},
-            "currency": {"type": "string", "enum": ["EUR", "USD", "GBP"]},
-            "note": {"type": "string", "maxLength": 280},
-            "customer": {"type": "object", "additionalProperties": false, "required": ["name", "email"],
-                "properties": {
-                    "name": {"type": "string", "minLength": 1, "maxLength": 100},
-                    "email": {"type": "string", "format": "email"},
-                    "vip": {"type": "boolean"}}},
-            "items": {"type": "array", "minItems": 1, "maxItems": 2000, "items": {
-                "type": "object", "additionalProperties": false, "required": ["sku", "quantity", "price"],
-                "properties": {
-                    "sku": {"type": "string", "pattern": "^[A-Z0-9-]{4,20}$"},
-                    "quantity": {"type": "integer", "minimum": 1, "maximum": 1000},
-                    "price": {"type": "number", "minimum": 0},
-                    "gift": {"type": "boolean"}}}}
-        }
-    })
-}
-
-/// An order of about 1 KB with every step of eleven items.
-fn order(size: usize) -> String {
-    let items: Vec<Value> = (0..size * 12)
-        .map(|item| json!({"sku": format!("SKU-{item:04}"), "quantity": item % 1000 + 1, "price": 19.99, "gift": item % 2 == 0}))
-        .collect();
-    json!({
-        "id": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "created": "2026-11-23T10:15:30.123Z",
-        "currency": "EUR", "note": "Please leave the parcel with the neighbours on the second floor.",
-        "customer": {"name": "Alexandra Beispiel-Musterfrau", "email": "alexandra@mail.example", "vip": true},
-        "items": items,
-    })
-    .to_string()
-}
-
 fn contract(size: usize) -> Stage {
     let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
-    let body = order(size);
+    let body = order(size * ITEMS);
     let mut scratch = Scratch::default();
     Box::new(move || {
         let outcome = schema.check(black_box(body.as_bytes()), &mut scratch);
@@ -262,7 +230,7 @@ fn contract(size: usize) -> Stage {
 
 fn strip(size: usize, has_undeclared: bool) -> Stage {
     let schema = Schema::compile(&schema(), "", Dialect::OpenApi31).expect("a sound schema");
-    let declared = order(size);
+    let declared = order(size * ITEMS);
     let body = match has_undeclared {
         true => declared.replace("\"gift\":", "\"row\":90210,\"gift\":"),
         false => declared.clone(),
@@ -284,7 +252,7 @@ fn tree(size: usize) -> Stage {
         .should_validate_formats(true)
         .build(&schema())
         .expect("a sound schema");
-    let body = order(size);
+    let body = order(size * ITEMS);
     Box::new(move || {
         let value: Value = serde_json::from_str(black_box(&body)).expect("a sound body");
         assert!(validator.is_valid(&value));

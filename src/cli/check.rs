@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::cli::diagnose;
 use crate::cli::table::table;
+use crate::cli::{diagnose, unseen};
 use crate::config;
 use crate::config::reader::Warning;
 use crate::diagnostic::Diagnostic;
 use crate::policy::catalogue::{Authentication, Operation};
 use crate::policy::contract::lint::Lint;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::outbound::Reach;
 
 /// Warnings of one kind that are shown without being asked for all.
 const SHOWN: usize = 5;
@@ -189,6 +190,7 @@ fn report(found: &[Diagnostic], warnings: &[Warning], operations: &[Operation]) 
                 "method": operation.method,
                 "path": operation.path,
                 "contract": contract(operation),
+                "waf_responses": responses(operation),
             })
         })
         .collect();
@@ -207,6 +209,17 @@ fn contract(operation: &Operation) -> &'static str {
         (true, _) => "graphql",
         (false, true) => "openapi",
         (false, false) => "none",
+    }
+}
+
+/// How much of its answers rules of the WAF see.
+fn responses(operation: &Operation) -> &'static str {
+    let outbound = operation.waf.as_ref().and_then(|waf| waf.outbound.as_ref());
+    match outbound.map(|outbound| outbound.reach) {
+        None => "off",
+        Some(Reach::Heads) => "heads",
+        Some(Reach::Collected) => "collected",
+        Some(Reach::All) => "all",
     }
 }
 
@@ -236,6 +249,7 @@ fn describe(snapshot: &Snapshot) -> String {
             out.push_str(&format!("  {} {}\n", operation.api, operation.id));
         }
     }
+    out.push_str(&unseen::describe(snapshot));
     out
 }
 

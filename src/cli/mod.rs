@@ -10,6 +10,7 @@ mod process;
 mod run;
 mod table;
 mod token;
+mod unseen;
 mod upgrade;
 
 use std::path::PathBuf;

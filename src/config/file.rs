@@ -184,6 +184,8 @@ pub struct Waf {
     pub max_bytes: Option<At<Size>>,
     pub max_values: Option<At<usize>>,
     pub over_budget: Option<At<String>>,
+    pub responses: Option<At<String>>,
+    pub max_response_bytes: Option<At<Size>>,
     pub exclusions: Vec<Exclusion>,
 }
 
@@ -240,6 +242,7 @@ pub struct Inspected {
     pub mode: Option<At<String>>,
     pub threshold: Option<At<usize>>,
     pub bodies: Option<At<bool>>,
+    pub responses: Option<At<String>>,
     pub headers: Vec<At<String>>,
     pub exclusions: Vec<Exclusion>,
     pub inspector: Option<At<String>>,
@@ -479,6 +482,8 @@ fn waf(table: &Table<'_, '_>) -> Waf {
         max_bytes: table.optional("max_bytes"),
         max_values: table.optional("max_values"),
         over_budget: table.optional("over_budget"),
+        responses: table.optional("responses"),
+        max_response_bytes: table.optional("max_response_bytes"),
         exclusions: table.tables("exclusions", exclusion),
     }
 }
@@ -541,6 +546,7 @@ fn inspected(table: &Table<'_, '_>) -> Inspected {
         mode: table.optional("waf_mode"),
         threshold: table.optional("waf_threshold"),
         bodies: table.optional("waf_bodies"),
+        responses: table.optional("waf_responses"),
         headers: table.list("waf_headers"),
         exclusions: table.tables("waf_exclusions", exclusion),
         inspector: table.optional("inspector"),

@@ -14,8 +14,10 @@ use crate::policy::inspector::Inspector;
 use crate::policy::leak::Watch;
 use crate::policy::ratelimit::Limits;
 use crate::policy::route::{Match, Routes, Segment, TemplateError};
+use crate::policy::waf::outbound::Reach;
 use crate::policy::waf::stage::Protection;
 use crate::proto::body::Framing;
+use crate::proto::header::SealedNames;
 use crate::proto::target::{Path, Reserved};
 
 /// How a caller proves who it is.
@@ -87,6 +89,15 @@ impl Operation {
         let asks = |inspector: &Inspector| inspector.max_body > 0 && is_announced(framing);
         let waf = self.waf.as_ref();
         waf.is_some_and(|waf| waf.collects(framing)) || self.inspector.as_deref().is_some_and(asks)
+    }
+
+    /// Fields of a request that ask for a part of an answer or for an encoded one, where answers
+    /// have to be seen.
+    pub fn unwanted(&self) -> Option<&SealedNames> {
+        let contract = self.response.as_ref().and_then(ResponseContract::unwanted);
+        let outbound = self.waf.as_ref().and_then(|waf| waf.outbound.as_ref());
+        let collecting = outbound.filter(|outbound| outbound.reach == Reach::All);
+        contract.or_else(|| collecting.map(|outbound| &*outbound.unwanted))
     }
 
     /// Whether every identity header that the token has a claim for can be written.

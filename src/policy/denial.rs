@@ -117,6 +117,10 @@ pub enum Denial {
     TooManyItems,
     /// The answer tells what nobody outside should know.
     LeakDetected,
+    /// Rules of the WAF do not let the answer out.
+    RefusedAnswer,
+    /// The answer is in a coding that rules cannot look into.
+    EncodedAnswer,
 }
 
 impl Denial {
@@ -161,6 +165,8 @@ impl Denial {
             Denial::ResponseTooLarge,
             Denial::TooManyItems,
             Denial::LeakDetected,
+            Denial::RefusedAnswer,
+            Denial::EncodedAnswer,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
@@ -201,7 +207,9 @@ impl Denial {
             | Denial::InvalidResponse
             | Denial::ResponseTooLarge
             | Denial::TooManyItems
-            | Denial::LeakDetected => Stage::Response,
+            | Denial::LeakDetected
+            | Denial::RefusedAnswer
+            | Denial::EncodedAnswer => Stage::Response,
         }
     }
 
@@ -307,6 +315,16 @@ impl Denial {
                 "The backend's answer holds too many items",
             ),
             Denial::LeakDetected => (502, "withheld-response", "The backend's answer is withheld"),
+            Denial::RefusedAnswer => (
+                502,
+                "refused-response",
+                "The backend's answer did not pass inspection",
+            ),
+            Denial::EncodedAnswer => (
+                502,
+                "encoded-response",
+                "The backend's answer cannot be inspected",
+            ),
             Denial::ResponseTooLarge => (
                 502,
                 "response-too-large",

@@ -84,6 +84,13 @@ impl Passed {
         self.expected.is_read().then(|| contract.max_body())
     }
 
+    /// Takes note of a fault that is let pass, unless there was another one before.
+    pub fn note(&mut self, fault: Option<Fault>) {
+        if self.reported.is_none() {
+            self.reported = fault;
+        }
+    }
+
     /// Whether a field may leave.
     pub fn keeps(&self, operation: &Operation, field: &Field, bytes: &[u8]) -> bool {
         let contract = operation.response.as_ref();

@@ -1,5 +1,6 @@
 //! The stages, in order. The only maker of [`Cleared`], without which nothing goes upstream.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct State {
 }
 
 /// Proof that a request passed every stage.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cleared {
     operation: usize,
     principal: Option<Rc<Principal>>,
@@ -56,6 +57,8 @@ pub struct Cleared {
     streamed: Option<Body>,
     /// What the contract let pass to be noted only.
     noted: Option<Noted>,
+    /// The inspection that goes on with the answer.
+    waf: RefCell<Option<waf::stage::Running>>,
 }
 
 /// What was let pass although it is not as agreed; for the log.
@@ -159,6 +162,7 @@ pub fn decide(
             instead: None,
             streamed,
             noted: state.scratch.take_noted(),
+            waf: RefCell::default(),
         },
         body,
         reads_body,
@@ -347,6 +351,11 @@ impl Inspection {
                 self.waf = Some(running);
                 Ok(Step::Pause(self))
             }
+            Progress::Waiting(running) => {
+                state.waf.found(&mut self.findings);
+                self.cleared.waf.replace(Some(running));
+                Ok(Step::Cleared(self.cleared))
+            }
             Progress::Done(outcome) => {
                 state.waf.found(&mut self.findings);
                 match outcome {
@@ -428,9 +437,9 @@ impl Inspection {
 
 impl Cleared {
     /// Refuses after all, for a reason that only the way to the backend shows.
-    pub fn refuse(self, denial: Denial) -> Refusal {
+    pub fn refuse(&self, denial: Denial) -> Refusal {
         let mut refusal = Refusal::of(self.operation);
-        refusal.principal = self.principal;
+        refusal.principal.clone_from(&self.principal);
         refusal.because(denial)
     }
 
@@ -461,6 +470,16 @@ impl Cleared {
     /// What the contract let pass to be noted only.
     pub fn noted(&self) -> Option<&Noted> {
         self.noted.as_ref()
+    }
+
+    /// The inspection that goes on with the answer; none if that is not inspected, or is already.
+    pub fn take_inspection(&self) -> Option<waf::stage::Running> {
+        self.waf.take()
+    }
+
+    /// Gives it back: the answer did not come to its end, and another one may take its place.
+    pub fn put_inspection(&self, running: waf::stage::Running) {
+        self.waf.replace(Some(running));
     }
 
     /// The tightest quota, for the `RateLimit` field.

@@ -137,6 +137,16 @@ impl Decoder {
         Ok(())
     }
 
+    /// Whether the body has come to its end, and was what its coding says.
+    pub fn is_ended(&self) -> bool {
+        self.at == At::End
+    }
+
+    /// What came out so far, all of it or the beginning.
+    pub fn into_decoded(self) -> Vec<u8> {
+        self.out
+    }
+
     /// All that came out.
     pub fn finish(self) -> Result<Vec<u8>, Fault> {
         match self.at {

@@ -49,6 +49,9 @@ impl Transcoder {
         let size = *b"00000000\r\n";
         content.splice(0..0, size);
         finish_chunk(content, 0, SIZE_DIGITS + 2);
+        if self.is_done {
+            content.extend_from_slice(b"0\r\n\r\n");
+        }
         self.writes_chunks = true;
     }
 
@@ -203,6 +206,22 @@ mod tests {
                 !Transcoder::new(input, output).passes(1),
                 "{input:?} to {output:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_turns_to_chunks_is_ended_however_much_has_come() {
+        let wire = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        for at in 1..=wire.len() {
+            let mut coder = Transcoder::new(Framing::Chunked, Framing::None);
+            let mut out = Vec::new();
+            let used = coder.feed(&wire[..at], &mut out).unwrap();
+            assert_eq!(used, at);
+            coder.turn_to_chunks(&mut out);
+            let rest = coder.feed(&wire[at..], &mut out).unwrap();
+            assert_eq!((rest, coder.is_done()), (wire.len() - at, true));
+            let (content, _) = run(Transcoder::new(Framing::Chunked, Framing::None), &out, 1000);
+            assert_eq!(content, b"abcde", "{at}");
         }
     }
 

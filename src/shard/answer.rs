@@ -140,6 +140,8 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::InvalidResponse
         | Denial::ResponseTooLarge
         | Denial::LeakDetected
+        | Denial::RefusedAnswer
+        | Denial::EncodedAnswer
         | Denial::InspectorRefused
         | Denial::InspectorFailed
         | Denial::TooManyItems => return None,

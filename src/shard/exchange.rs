@@ -185,7 +185,7 @@ where
     }
     let framing = client.head.framing;
     let held = gather(shard, client, account).await;
-    let held = held.map_err(|denial| cleared.clone().refuse(denial))?;
+    let held = held.map_err(|denial| cleared.refuse(denial))?;
     let body = match framing {
         Framing::Length(length) if is_here(client, length) => Body::Whole,
         Framing::None => Body::Whole,
@@ -331,7 +331,7 @@ fn handshake<S: AsyncWriteRent>(
         return Ok(None);
     }
     let asked = websocket::asked(&client.head, client.inbound.bytes());
-    asked.map_err(|error| cleared.clone().refuse(Denial::Malformed(error)))
+    asked.map_err(|error| cleared.refuse(Denial::Malformed(error)))
 }
 
 /// Moves a body that has arrived behind the head in `client.request`.

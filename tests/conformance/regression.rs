@@ -132,7 +132,8 @@ pub fn hits(run: &mut Run<'_>, sent: &Sent, exhaustive: bool) -> Vec<Hit> {
     let response = Response {
         status: 200,
         version: b"HTTP/1.1",
-        headers: &[(b"Content-Type", b"text/html")],
+        headers: Headers::Pairs(&[(b"Content-Type", b"text/html")]),
+        is_decoded: false,
     };
     inspection.response_head(rules, memory, &response);
     inspection.response_body(rules, memory, &sent.reflected());

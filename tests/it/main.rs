@@ -30,6 +30,7 @@ mod tls;
 mod upstream;
 mod upstream_tls;
 mod waf;
+mod waf_answers;
 mod waf_bypass;
 mod waf_rules;
 mod websocket;

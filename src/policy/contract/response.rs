@@ -50,7 +50,7 @@ const SAFE_UNREAD: [&str; 4] = [
 
 /// What a request for a response that has to be seen whole does not ask (RFC 9110 sections 12.5.3
 /// and 14.2).
-const UNWANTED: [&str; 3] = ["Accept-Encoding", "If-Range", "Range"];
+pub const UNWANTED: [&str; 3] = ["Accept-Encoding", "If-Range", "Range"];
 
 /// The key of a declared response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,14 @@ use crate::policy::waf::values::{Id, Values};
 /// What a value costs beside its bytes.
 const VALUE: usize = 64;
 
+/// How many values were looked at, and what they could match.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    values: usize,
+    request: Bits,
+    response: Bits,
+}
+
 /// Filled before each phase with the values that are new.
 #[derive(Debug, Default)]
 pub struct Candidates {
@@ -47,6 +55,24 @@ impl Candidates {
         self.open = None;
         self.request = Bits::default();
         self.response = Bits::default();
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            values: self.of_value.len(),
+            request: self.request,
+            response: self.response,
+        }
+    }
+
+    /// Forgets the values that came since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.of_value.truncate(mark.values);
+        self.seen.truncate(mark.values);
+        self.fresh.retain(|(id, _)| (*id as usize) < mark.values);
+        self.open = None;
+        self.request = mark.request;
+        self.response = mark.response;
     }
 
     pub fn is_exhaustive(&self) -> bool {

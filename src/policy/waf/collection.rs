@@ -51,6 +51,7 @@ pub enum Collection {
     ResponseHeaders,
     ResponseHeadersNames,
     ResponseContentType,
+    ResponseContentLength,
     OutboundDataError,
     ResponseBody,
 
@@ -76,9 +77,9 @@ use Collection::{
     ReqbodyError, ReqbodyErrorMsg, ReqbodyProcessor, RequestBasename, RequestBody,
     RequestBodyLength, RequestCookies, RequestCookiesNames, RequestFilename, RequestHeaders,
     RequestHeadersNames, RequestLine, RequestMethod, RequestProtocol, RequestText, RequestUri,
-    RequestUriRaw, ResponseBody, ResponseContentType, ResponseHeaders, ResponseHeadersNames,
-    ResponseProtocol, ResponseStatus, Rule, ServerAddr, ServerName, ServerPort, Tx, UniqueId,
-    UrlencodedError, XmlAttributes, XmlText,
+    RequestUriRaw, ResponseBody, ResponseContentLength, ResponseContentType, ResponseHeaders,
+    ResponseHeadersNames, ResponseProtocol, ResponseStatus, Rule, ServerAddr, ServerName,
+    ServerPort, Tx, UniqueId, UrlencodedError, XmlAttributes, XmlText,
 };
 
 const NAMES: &[(Collection, &str)] = &[
@@ -124,6 +125,7 @@ const NAMES: &[(Collection, &str)] = &[
     (ResponseHeaders, "RESPONSE_HEADERS"),
     (ResponseHeadersNames, "RESPONSE_HEADERS_NAMES"),
     (ResponseContentType, "RESPONSE_CONTENT_TYPE"),
+    (ResponseContentLength, "RESPONSE_CONTENT_LENGTH"),
     (OutboundDataError, "OUTBOUND_DATA_ERROR"),
     (ResponseBody, "RESPONSE_BODY"),
     (Args, "ARGS"),
@@ -278,6 +280,7 @@ pub const STORED_LIST: [Collection; STORED] = [
     ResponseHeaders,
     ResponseHeadersNames,
     ResponseContentType,
+    ResponseContentLength,
     OutboundDataError,
     ResponseBody,
 ];

@@ -271,16 +271,31 @@ impl Gather<'_> {
     }
 
     pub fn response(&mut self, response: &Response<'_>) {
-        let status = itoa::Buffer::new().format(response.status).to_owned();
+        let mut digits = itoa::Buffer::new();
+        let status = digits.format(response.status);
         self.single(Collection::ResponseStatus, status.as_bytes());
         self.single(Collection::ResponseProtocol, response.version);
-        for (name, value) in response.headers {
+        for (name, value) in response.headers.iter() {
+            if response.is_decoded && name.eq_ignore_ascii_case(b"content-encoding") {
+                continue;
+            }
             self.push(Collection::ResponseHeaders, name, value);
             self.push(Collection::ResponseHeadersNames, name, name);
             if name.eq_ignore_ascii_case(b"content-type") {
                 self.single(Collection::ResponseContentType, value);
             }
         }
+    }
+
+    /// What rules see of the body of a response. `is_whole`: there is no more of it.
+    pub fn response_body(&mut self, body: &[u8], is_whole: bool) {
+        let mut digits = itoa::Buffer::new();
+        let length = digits.format(body.len());
+        self.single(Collection::ResponseContentLength, length.as_bytes());
+        if !is_whole {
+            self.single(Collection::OutboundDataError, b"1");
+        }
+        self.single(Collection::ResponseBody, body);
     }
 }
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use crate::policy::waf::body;
 use crate::policy::waf::body_values;
 use crate::policy::waf::candidates::Candidates;
-use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
 use crate::policy::waf::evaluate::{Buffers, Evaluation};
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::gather::Gather;
 use crate::policy::waf::hit::{self, Hit};
+use crate::policy::waf::mark::Mark;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::rule::{Rule, RuleSet};
@@ -26,9 +26,14 @@ use crate::policy::waf::target::Target;
 use crate::policy::waf::tx::Place;
 use crate::policy::waf::values::Budget;
 use crate::policy::waf::view::View;
+use crate::proto::limits;
 
 /// So many hits of one message are kept.
 const HITS: usize = 256;
+
+/// What the head of an answer may add to the budget: more than the longest head that is read.
+const HEAD_BYTES: usize = 64 * 1024;
+const HEAD_VALUES: usize = 4 * limits::FIELDS;
 
 /// The variable that the rule set compares the sum of scores with.
 pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
@@ -99,6 +104,7 @@ pub struct Inspection {
     allowed: Option<Scope>,
     verdict: Option<Reason>,
     progress: Progress,
+    mark: Mark,
     /// Which rules of the phase have to run.
     due: Due,
 }
@@ -163,7 +169,34 @@ impl Inspection {
         self.enter(Phase::RequestBody);
     }
 
-    pub fn enter_response_head(&mut self, rules: &RuleSet, response: &Response<'_>) {
+    /// Remembers this place, to [come back](Inspection::rewind) to.
+    pub fn mark(&mut self) {
+        self.mark.set(&self.state, &self.candidates, self.allowed);
+    }
+
+    /// Forgets what was looked at since the mark, but not what was found.
+    pub fn rewind(&mut self) {
+        let Inspection {
+            state,
+            candidates,
+            allowed,
+            ..
+        } = self;
+        self.mark.restore(state, candidates, allowed);
+        self.verdict = None;
+    }
+
+    /// The head of the answer, of which up to `longest` bytes of body may be taken later.
+    pub fn enter_response_head(
+        &mut self,
+        rules: &RuleSet,
+        response: &Response<'_>,
+        longest: usize,
+    ) {
+        self.state.values.extend_budget(Budget {
+            bytes: HEAD_BYTES + longest,
+            values: HEAD_VALUES,
+        });
         let mut gather = Gather {
             values: &mut self.state.values,
             used: rules.used,
@@ -173,8 +206,14 @@ impl Inspection {
         self.enter(Phase::ResponseHead);
     }
 
-    pub fn enter_response_body(&mut self, body: &[u8]) {
-        self.state.values.push(Collection::ResponseBody, b"", body);
+    /// What of the body there is to be seen. `is_whole`: that is all of it.
+    pub fn enter_response_body(&mut self, rules: &RuleSet, body: &[u8], is_whole: bool) {
+        let mut gather = Gather {
+            values: &mut self.state.values,
+            used: rules.used,
+            inner: None,
+        };
+        gather.response_body(body, is_whole);
         self.enter(Phase::ResponseBody);
     }
 
@@ -199,12 +238,12 @@ impl Inspection {
         memory: &mut Memory,
         response: &Response<'_>,
     ) -> Verdict {
-        self.enter_response_head(rules, response);
+        self.enter_response_head(rules, response, self.tuning.budget.bytes);
         self.run(rules, memory)
     }
 
     pub fn response_body(&mut self, rules: &RuleSet, memory: &mut Memory, body: &[u8]) -> Verdict {
-        self.enter_response_body(body);
+        self.enter_response_body(rules, body, true);
         self.run(rules, memory)
     }
 

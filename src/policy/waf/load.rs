@@ -59,6 +59,7 @@ pub fn load(
         items,
         slots,
         engine,
+        bodies: _,
         notes,
     } = seclang::load(paths, files)?;
     let Assembled {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::proto::head::RequestHead;
+use crate::proto::head::Field;
 
 /// A request up to its body.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +19,11 @@ pub struct Request<'a> {
     pub id: &'a [u8],
 }
 
-/// The fields of a request.
+/// The fields of a head.
 #[derive(Clone, Copy, Debug)]
 pub enum Headers<'a> {
     /// Where they stand in the bytes of a head.
-    Head(&'a RequestHead, &'a [u8]),
+    Fields(&'a [Field], &'a [u8]),
     Pairs(&'a [(&'a [u8], &'a [u8])]),
 }
 
@@ -31,12 +31,12 @@ impl<'a> Headers<'a> {
     /// Names and values in their order.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let count = match self {
-            Headers::Head(head, _) => head.fields.len(),
+            Headers::Fields(fields, _) => fields.len(),
             Headers::Pairs(pairs) => pairs.len(),
         };
         (0..count).map(move |at| match self {
-            Headers::Head(head, bytes) => {
-                let field = &head.fields[at];
+            Headers::Fields(fields, bytes) => {
+                let field = &fields[at];
                 (field.name.of(bytes), field.value.of(bytes))
             }
             Headers::Pairs(pairs) => pairs[at],
@@ -65,7 +65,9 @@ impl<'a> Headers<'a> {
 pub struct Response<'a> {
     pub status: u16,
     pub version: &'a [u8],
-    pub headers: &'a [(&'a [u8], &'a [u8])],
+    pub headers: Headers<'a>,
+    /// The coding of the body is taken off before rules see it, so they do not see its name either.
+    pub is_decoded: bool,
 }
 
 /// How a body is read.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rule files -> seclang -> draft -> compile -> RuleSet        at load
-//! message -> gather -> values -> inspection -> verdict, hits  per message
+//! message -> gather -> values -> inspection -> verdict, hits  per message, and per answer to it
 //! ```
 
 mod answers;
@@ -21,10 +21,12 @@ pub mod injection;
 pub mod inspection;
 pub mod load;
 mod look_around;
+mod mark;
 mod matched;
 pub mod memory;
 pub mod message;
 pub mod operator;
+pub mod outbound;
 pub mod pattern;
 pub mod place;
 pub mod prefilter;

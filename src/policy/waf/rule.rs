@@ -138,6 +138,11 @@ impl RuleSet {
         &self.left_out
     }
 
+    /// How many rules look at answers.
+    pub fn for_answers(&self) -> usize {
+        self.phases[2].len() + self.phases[3].len()
+    }
+
     /// The rules in order.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

@@ -17,6 +17,12 @@ const SUMS: [&str; 3] = [
     "anomaly_score",
 ];
 
+/// The same of what was found in answers.
+const OUTBOUND_SUMS: [&str; 2] = ["blocking_outbound_anomaly_score", "outbound_anomaly_score"];
+
+/// What that sum is called.
+const OUTBOUND: &str = "outbound";
+
 /// What the sum of all is called.
 pub const TOTAL: &str = "total";
 
@@ -56,6 +62,9 @@ fn category(variable: &str) -> Option<&str> {
     if SUMS.contains(&variable) {
         return Some(TOTAL);
     }
+    if OUTBOUND_SUMS.contains(&variable) {
+        return Some(OUTBOUND);
+    }
     let category = variable.strip_suffix(ENDING)?;
     (!category.contains("anomaly")).then_some(category)
 }
@@ -73,6 +82,8 @@ mod tests {
             ("anomaly_score", Some(TOTAL)),
             ("blocking_inbound_anomaly_score", Some(TOTAL)),
             ("inbound_anomaly_score_pl1", None),
+            ("blocking_outbound_anomaly_score", Some(OUTBOUND)),
+            ("outbound_anomaly_score_pl1", None),
             ("critical_anomaly_score", None),
             ("detection_inbound_anomaly_score", None),
             ("allowed_methods", None),

@@ -10,7 +10,8 @@ use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::inspection::{Exclusions, Inspection, Reason, Tuning, Verdict};
 use crate::policy::waf::memory::Memory;
-use crate::policy::waf::message::{Headers, Processor, Request};
+use crate::policy::waf::message::{Headers, Processor, Request, Response};
+use crate::policy::waf::outbound::Outbound;
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::score::Score;
 use crate::policy::waf::view::View;
@@ -35,6 +36,8 @@ pub struct Protection {
     pub view: Arc<View>,
     /// Bodies are GraphQL requests.
     pub is_graphql: bool,
+    /// None: answers are not inspected.
+    pub outbound: Option<Outbound>,
 }
 
 /// Which bodies are inspected, which means that they are collected first.
@@ -77,12 +80,12 @@ pub struct Workspace {
     scores: Vec<Score>,
 }
 
-/// The inspection of one request, which may take several slices.
+/// The inspection of one request and of the answer to it, which may take several slices.
 #[derive(Debug)]
 pub struct Running {
     inspection: Whole,
     stage: Stage,
-    verdict: Verdict,
+    outcome: Result<(), Denial>,
     /// What others than the rules think of the request.
     score: u32,
 }
@@ -92,6 +95,8 @@ pub struct Running {
 enum Stage {
     Head,
     Body,
+    AnswerHead,
+    AnswerBody,
     End,
 }
 
@@ -100,6 +105,9 @@ enum Stage {
 pub enum Progress {
     /// It is somebody else's turn; to be [gone on](Workspace::advance) with after that.
     Paused(Running),
+    /// So far all is well; it goes on with the [head](Workspace::enter_answer) of the answer, and
+    /// with its [body](Workspace::enter_answer_body) after that.
+    Waiting(Running),
     Done(Result<(), Denial>),
 }
 
@@ -136,12 +144,12 @@ impl Workspace {
         Running {
             inspection,
             stage: Stage::Head,
-            verdict: Verdict::Pass,
+            outcome: Ok(()),
             score,
         }
     }
 
-    /// Inspects the request, with its body if there is one, for one slice.
+    /// Inspects what was entered, with the body of the request if there is one, for one slice.
     pub fn advance(
         &mut self,
         sets: &[Named],
@@ -172,41 +180,106 @@ impl Workspace {
                     inspection.enter_body(rules, body);
                     Stage::Body
                 }
-                (Stage::Head | Stage::Body, verdict) => {
-                    running.verdict = verdict;
+                (Stage::End, _) => {
+                    self.tell(rules, &mut running.inspection);
+                    let outcome = running.outcome;
+                    self.rest(running);
+                    return Progress::Done(outcome);
+                }
+                (stage, verdict) => {
+                    running.outcome = outcome(inspection, protection, (stage, verdict));
+                    let is_request = matches!(stage, Stage::Head | Stage::Body);
+                    let waits = match stage {
+                        Stage::Head | Stage::Body => protection.outbound.is_some(),
+                        Stage::AnswerHead => true,
+                        Stage::AnswerBody | Stage::End => false,
+                    };
+                    if waits && running.outcome.is_ok() {
+                        if is_request {
+                            self.tell(rules, inspection);
+                        }
+                        return Progress::Waiting(running);
+                    }
                     inspection.enter_end();
                     Stage::End
                 }
-                (Stage::End, _) => return Progress::Done(self.end(rules, running, protection)),
             };
         }
     }
 
-    fn end(
+    /// Goes on with the head of the answer.
+    pub fn enter_answer(
         &mut self,
-        rules: &RuleSet,
-        mut running: Running,
-        protection: &Protection,
-    ) -> Result<(), Denial> {
+        (sets, protection): (&[Named], &Protection),
+        running: &mut Running,
+        response: &Response<'_>,
+    ) {
+        let rules = &sets[protection.set].rules;
+        let longest = protection.outbound.as_ref().map_or(0, |each| each.longest);
         let inspection = &mut running.inspection;
+        match running.stage {
+            // An answer that was begun did not come to its end: this is another one.
+            Stage::AnswerHead | Stage::AnswerBody => inspection.rewind(),
+            Stage::Head | Stage::Body | Stage::End => inspection.mark(),
+        }
+        inspection.enter_response_head(rules, response, longest);
+        running.stage = Stage::AnswerHead;
+    }
+
+    /// Goes on with what there is to see of its body. `is_whole`: that is all of it.
+    pub fn enter_answer_body(
+        &mut self,
+        (sets, protection): (&[Named], &Protection),
+        running: &mut Running,
+        (body, is_whole): (&[u8], bool),
+    ) {
+        let rules = &sets[protection.set].rules;
+        let inspection = &mut running.inspection;
+        inspection.enter_response_body(rules, body, is_whole);
+        running.stage = Stage::AnswerBody;
+    }
+
+    /// Comes to an end without an answer, or without the rest of one.
+    pub fn enter_end(&mut self, running: &mut Running) {
+        running.inspection.enter_end();
+        running.stage = Stage::End;
+    }
+
+    /// Takes down what was found so far.
+    fn tell(&mut self, rules: &RuleSet, inspection: &mut Inspection) {
         if !inspection.hits().is_empty() {
             self.findings.append(&mut inspection.take_hits());
             self.scores = inspection.scores(rules).collect();
         }
-        let fault = inspection.body_fault();
+    }
+
+    fn rest(&mut self, running: Running) {
         if self.idle.len() < IDLE {
             self.idle.push(running.inspection);
         }
-        match running.verdict {
-            Verdict::Pass => match fault.filter(|_| protection.tuning.engine == Engine::On) {
-                None => Ok(()),
-                Some(body::Error::Encoded) => Err(Denial::EncodedBody),
-                // A body that is not what it says may be read in another way by the backend.
-                Some(_) => Err(Denial::UninspectableBody),
-            },
-            Verdict::Refuse(Reason::Rule { .. }) => Err(Denial::AttackDetected),
-            Verdict::Refuse(Reason::Budget) => Err(Denial::TooMuchToInspect),
-        }
+    }
+}
+
+/// What a part of the message comes to.
+fn outcome(
+    inspection: &Inspection,
+    protection: &Protection,
+    (stage, verdict): (Stage, Verdict),
+) -> Result<(), Denial> {
+    let is_answer = matches!(stage, Stage::AnswerHead | Stage::AnswerBody);
+    let fault = inspection.body_fault();
+    let fault = fault.filter(|_| !is_answer && protection.tuning.engine == Engine::On);
+    match (verdict, is_answer) {
+        (Verdict::Pass, _) => match fault {
+            None => Ok(()),
+            Some(body::Error::Encoded) => Err(Denial::EncodedBody),
+            // A body that is not what it says may be read in another way by the backend.
+            Some(_) => Err(Denial::UninspectableBody),
+        },
+        (Verdict::Refuse(Reason::Rule { .. }), false) => Err(Denial::AttackDetected),
+        (Verdict::Refuse(Reason::Budget), false) => Err(Denial::TooMuchToInspect),
+        (Verdict::Refuse(Reason::Rule { .. }), true) => Err(Denial::RefusedAnswer),
+        (Verdict::Refuse(Reason::Budget), true) => Err(Denial::ResponseTooLarge),
     }
 }
 
@@ -226,7 +299,7 @@ fn as_message<'a>(request: pipeline::Request<'a>) -> Request<'a> {
             Version::Http10 => b"HTTP/1.0",
             Version::Http11 => b"HTTP/1.1",
         },
-        headers: Headers::Head(head, bytes),
+        headers: Headers::Fields(&head.fields, bytes),
         peer: Some((source, 0).into()),
         local: None,
         id: b"",

@@ -48,6 +48,16 @@ impl Tx {
         self.pinned = None;
     }
 
+    /// Becomes the same as another one, in the memory that is there.
+    pub fn copy(&mut self, other: &Tx) {
+        self.slots.clone_from(&other.slots);
+        self.made.clone_from(&other.made);
+        self.text.clone_from(&other.text);
+        self.captured.clone_from(&other.captured);
+        self.pinned = other.pinned;
+        self.is_exceeded = other.is_exceeded;
+    }
+
     /// Sets a variable for good.
     pub fn pin(&mut self, slot: Slot, value: i64) {
         self.assign_number(slot, value);

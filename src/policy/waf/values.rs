@@ -61,6 +61,15 @@ struct Entry {
     value: Span,
 }
 
+/// How many values there were, and what might still be taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    bytes: usize,
+    entries: usize,
+    budget: Budget,
+    is_exceeded: bool,
+}
+
 /// The number of a value.
 pub type Id = u32;
 
@@ -98,6 +107,26 @@ impl Values {
         }
         self.budget = budget;
         self.is_exceeded = false;
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            bytes: self.bytes.len(),
+            entries: self.entries.len(),
+            budget: self.budget,
+            is_exceeded: self.is_exceeded,
+        }
+    }
+
+    /// Forgets what was taken since.
+    pub fn rewind(&mut self, mark: Mark) {
+        for entry in self.entries.drain(mark.entries..) {
+            // The numbers of each collection are in order.
+            self.lists[entry.part as usize].pop();
+        }
+        self.bytes.truncate(mark.bytes);
+        self.budget = mark.budget;
+        self.is_exceeded = mark.is_exceeded;
     }
 
     /// Takes a value, or remembers that there was one too many.
@@ -156,6 +185,12 @@ impl Values {
 
     pub fn budget(&self) -> Budget {
         self.budget
+    }
+
+    /// Lets so much more be taken.
+    pub fn extend_budget(&mut self, more: Budget) {
+        self.budget.bytes = self.bytes.len() + more.bytes;
+        self.budget.values = self.entries.len() + more.values;
     }
 
     /// Whether something was not taken.
@@ -229,6 +264,25 @@ mod tests {
         assert_eq!(values.size(Collection::ArgsPost), 2);
         values.clear(Budget::default());
         assert!(values.is_empty() && values.of(Collection::ArgsPost).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_since_a_mark_is_forgotten() {
+        let mut values = Values::default();
+        values.push(Collection::ArgsGet, b"a", b"1");
+        let mark = values.mark();
+        for _ in 0..2 {
+            values.push(Collection::ArgsPost, b"b", b"2");
+            values.push_last_name(Collection::ArgsPostNames);
+            values.push(Collection::ArgsGet, b"c", b"3");
+            values.exceed();
+            assert_eq!(values.of(Collection::ArgsGet), [0, 3]);
+            values.rewind(mark);
+            assert_eq!((values.len(), values.is_exceeded()), (1, false));
+            assert_eq!(values.of(Collection::ArgsGet), [0]);
+            assert!(values.of(Collection::ArgsPost).is_empty());
+            assert_eq!(values.at(0).2, b"1");
+        }
     }
 
     #[test]

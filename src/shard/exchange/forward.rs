@@ -18,6 +18,7 @@ use crate::shard::exchange::refuse::{fail, refuse, withhold};
 use crate::shard::exchange::{Body, Ready};
 use crate::shard::upstream::balance::Turn;
 use crate::shard::upstream::ejection::Outcome;
+use crate::shard::upstream::outbound::{Around, Found};
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
 use crate::shard::upstream::screen::{Passage, Screen};
@@ -56,9 +57,28 @@ where
         return After::Close;
     }
     account.sent = Some(Instant::now());
-    match tried(shard, view, client, account, &ready).await {
+    let ended = tried(shard, view, client, account, &ready).await;
+    let operations = view.snapshot.catalogue.operations();
+    let around = Around {
+        shard,
+        snapshot: &view.snapshot,
+        operation: &operations[ready.cleared.operation()],
+    };
+    // Where no answer came that it could have gone on with.
+    let mut found = Found::default();
+    around.end(&ready.cleared, &mut found).await;
+    tell(account, found);
+    match ended {
         Ok(ended) => settle(view, client, account, ended).await,
         Err(error) => fail(client, account, error, is_streamed(&ready.body)).await,
+    }
+}
+
+/// Adds what rules found in an answer to what they found in the request.
+fn tell(account: &mut Account, found: Found) {
+    account.hits.extend(found.hits);
+    if !found.scores.is_empty() {
+        account.scores = found.scores;
     }
 }
 
@@ -182,6 +202,7 @@ where
     };
     let relay = Relay {
         shard,
+        snapshot: &view.snapshot,
         link: &link,
         cleared: &ready.cleared,
         operation,
@@ -215,7 +236,9 @@ where
         is_clean,
         fault,
         told,
+        found,
     } = download;
+    tell(account, found);
     client.request = upload.bytes;
     account.bytes_in += upload.content;
     account.bytes_out = content;

@@ -5,6 +5,7 @@ pub mod balance;
 mod budget;
 pub mod ejection;
 pub mod inspect;
+pub mod outbound;
 pub mod pool;
 pub mod relay;
 mod release;

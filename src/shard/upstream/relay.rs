@@ -9,6 +9,7 @@ use crate::policy::denial::Denial;
 use crate::policy::egress::{self, Answer, Fault, Passed};
 use crate::policy::pipeline::Cleared;
 use crate::policy::ratelimit::write_remaining;
+use crate::policy::snapshot::Snapshot;
 use crate::proto::body::Framing;
 use crate::proto::head::{Field, RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
@@ -20,7 +21,8 @@ use crate::shard::buffer::Buffer;
 use crate::shard::connection::{fill, fill_large, pass, send};
 use crate::shard::deadline::Deadline;
 use crate::shard::trace::Trace;
-use crate::shard::upstream::release::Begun;
+use crate::shard::upstream::outbound::{Around, Found, Inspected};
+use crate::shard::upstream::release::{Begun, Judge};
 use crate::shard::upstream::{Error, Link};
 
 /// How long the rest of a request is read that the backend has answered already.
@@ -29,6 +31,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// The way from the backend to the client, for one exchange.
 pub struct Relay<'a> {
     pub shard: &'a Shard,
+    pub snapshot: &'a Snapshot,
     pub link: &'a Link,
     pub cleared: &'a Cleared,
     pub operation: &'a Operation,
@@ -80,9 +83,11 @@ pub struct Download {
     pub fault: Option<Fault>,
     /// Lines of a refused answer that the client is told nevertheless.
     pub told: Vec<u8>,
+    /// What rules of the WAF found in it.
+    pub found: Found,
 }
 
-impl Relay<'_> {
+impl<'a> Relay<'a> {
     pub async fn run<R, W>(
         mut self,
         reader: &mut R,
@@ -104,6 +109,7 @@ impl Relay<'_> {
             is_clean: false,
             fault: None,
             told: Vec::new(),
+            found: Found::default(),
         };
         match self.head(reader, buffer, writer).await {
             Ok(()) => {
@@ -320,18 +326,74 @@ impl Relay<'_> {
         let state = &self.shard.state;
         let judged = egress::check_head(self.operation, &mut state.borrow_mut(), answer);
         match judged {
-            Ok(passed) => match passed.longest(self.operation) {
-                None => Some((passed, None)),
-                Some(longest) => {
-                    let judged = (passed, longest);
-                    self.release((reader, buffer), writer, judged, download)
-                        .await
-                }
-            },
+            Ok(passed) => {
+                self.agreed((reader, buffer), writer, passed, download)
+                    .await
+            }
             Err(fault) => {
                 self.withhold((reader, buffer), fault, download).await;
                 None
             }
+        }
+    }
+
+    /// What rules say of an answer that is as agreed, and what has to be seen of its body.
+    async fn agreed<R, W>(
+        &mut self,
+        (reader, buffer): (&mut R, &mut Buffer),
+        writer: &mut W,
+        mut passed: Passed,
+        download: &mut Download,
+    ) -> Option<(Passed, Option<Begun>)>
+    where
+        R: AsyncReadRent,
+        W: AsyncWriteRent,
+    {
+        // Nobody reads from the backend meanwhile, so it cannot be late.
+        self.deadline.clear();
+        let around = self.around();
+        let head = (&*self.response, buffer.bytes());
+        let inspected = around.inspect(self.cleared, head, &mut download.found);
+        let inspected = match inspected.await {
+            Ok(inspected) => inspected,
+            Err(fault) => {
+                self.withhold((reader, buffer), fault, download).await;
+                return None;
+            }
+        };
+        let own = passed.longest(self.operation);
+        let wanted = inspected.as_ref().and_then(Inspected::longest);
+        if let Some(longest) = own.or(wanted) {
+            let judge = Judge {
+                passed,
+                longest,
+                reads: own.is_some(),
+                inspected,
+            };
+            return self
+                .release((reader, buffer), writer, judge, download)
+                .await;
+        }
+        let Some(inspected) = inspected else {
+            return Some((passed, None));
+        };
+        match inspected.uncollected(&mut download.found).await {
+            Ok(note) => {
+                passed.note(note);
+                Some((passed, None))
+            }
+            Err(fault) => {
+                self.withhold((reader, buffer), fault, download).await;
+                None
+            }
+        }
+    }
+
+    fn around(&self) -> Around<'a> {
+        Around {
+            shard: self.shard,
+            snapshot: self.snapshot,
+            operation: self.operation,
         }
     }
 

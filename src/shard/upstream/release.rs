@@ -1,5 +1,6 @@
 //! An answer that policy has to see whole before any of it leaves, or that it does not let out.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
@@ -12,6 +13,7 @@ use crate::shard::buffer::Buffer;
 use crate::shard::connection::{fill, send};
 use crate::shard::load::Held;
 use crate::shard::upstream::Error;
+use crate::shard::upstream::outbound::Inspected;
 use crate::shard::upstream::relay::{Download, Relay, Response, none};
 
 /// The longest body of a refused answer that is read, so that the connection can be used again.
@@ -22,6 +24,17 @@ const TOLD: [&str; 3] = ["Allow", "Retry-After", "WWW-Authenticate"];
 
 /// A body of which the beginning has been decoded.
 pub type Begun = (Transcoder, Vec<u8>);
+
+/// Who has to see a body.
+pub(super) struct Judge<'a> {
+    pub passed: Passed,
+    /// The longest that is collected.
+    pub longest: usize,
+    /// Whether the contract reads it.
+    pub reads: bool,
+    /// None: rules of the WAF do not.
+    pub inspected: Option<Inspected<'a>>,
+}
 
 /// Why a body could not be collected.
 enum Short {
@@ -55,7 +68,7 @@ impl Relay<'_> {
         &mut self,
         (reader, buffer): (&mut R, &mut Buffer),
         writer: &mut W,
-        (passed, longest): (Passed, usize),
+        judge: Judge<'_>,
         download: &mut Download,
     ) -> Option<(Passed, Option<Begun>)>
     where
@@ -63,14 +76,22 @@ impl Relay<'_> {
         W: AsyncWriteRent,
     {
         let mut held = self.shard.load.bytes();
+        let inspected = judge.inspected.as_ref();
+        let beginning = inspected.map_or(0, |inspected| inspected.beginning(judge.longest));
+        let sizes = (judge.longest, beginning);
         let content = match self
-            .collect((&mut *reader, &mut *buffer), longest, &mut held)
+            .collect((&mut *reader, &mut *buffer), sizes, &mut held)
             .await
         {
             Ok(content) => content,
             Err(Short::TooLong(begun)) => {
-                let state = &self.shard.state;
-                let judged = passed.too_long(self.operation, &mut state.borrow_mut());
+                self.deadline.clear();
+                let head = self.response.length;
+                let begin = match &begun {
+                    Some((_, content)) => content,
+                    None => &buffer.bytes()[head..],
+                };
+                let judged = self.too_long(judge, begin, &mut held, download).await;
                 return match judged {
                     Ok(passed) => Some((passed, begun)),
                     Err(fault) => {
@@ -79,37 +100,18 @@ impl Relay<'_> {
                     }
                 };
             }
-            Err(Short::Overloaded) => {
-                let fault = Fault {
-                    denial: Denial::Overloaded,
-                    detail: String::new(),
-                };
-                self.refused(buffer, fault, download);
-                return None;
-            }
-            Err(Short::Failed(error)) => {
-                download.response = none(error);
+            Err(short) => {
+                if let Some(inspected) = judge.inspected {
+                    inspected.put_back(self.cleared);
+                }
+                self.cut_short(buffer, short, download);
                 return None;
             }
         };
-        let head = self.response.length;
-        let judged = {
-            let state = &mut self.shard.state.borrow_mut();
-            let body = content.of(buffer, head);
-            let reader = self.cleared.principal().map(|principal| &**principal);
-            let judged = passed.check_body(self.operation, state, body, reader);
-            if let Ok(passed) = &judged {
-                let body = match passed.is_changed() {
-                    true => state.scratch.rewritten(),
-                    false => body,
-                };
-                let framing = Framing::Length(body.len() as u64);
-                self.write_head(buffer, (framing, self.closes), passed);
-                self.out.extend_from_slice(body);
-                download.content = body.len() as u64;
-            }
-            judged
-        };
+        self.deadline.clear();
+        let judged = self
+            .judge_whole((buffer, &content), judge, &mut held, download)
+            .await;
         let is_clean = self.leave_body(buffer, &content);
         match judged {
             Ok(passed) => download.fault = passed.reported,
@@ -119,7 +121,7 @@ impl Relay<'_> {
                 return None;
             }
         }
-        buffer.consume(head);
+        buffer.consume(self.response.length);
         download.is_clean = is_clean;
         download.relayed = Some(Instant::now());
         let status = self.response.status;
@@ -132,6 +134,91 @@ impl Relay<'_> {
             Err(_) => Response::Truncated { status },
         };
         None
+    }
+
+    /// Has a whole body judged, and writes what leaves of it behind its head.
+    async fn judge_whole(
+        &mut self,
+        (buffer, content): (&Buffer, &Content),
+        judge: Judge<'_>,
+        held: &mut Held,
+        download: &mut Download,
+    ) -> Result<Passed, Fault> {
+        let Judge {
+            passed,
+            reads,
+            inspected,
+            ..
+        } = judge;
+        let written = self.write_whole((buffer, content), passed, reads);
+        download.content = written.as_ref().map_or(0, |(_, body)| body.len() as u64);
+        let (mut passed, body, inspected) = match (written, inspected) {
+            (Ok((passed, body)), Some(inspected)) => (passed, body, inspected),
+            (Ok((passed, _)), None) => return Ok(passed),
+            (Err(fault), Some(inspected)) => {
+                inspected.end(&mut download.found).await;
+                return Err(fault);
+            }
+            (Err(fault), None) => return Err(fault),
+        };
+        // What leaves is what is inspected.
+        let body = (&self.out[body], true);
+        match inspected.body(body, held, &mut download.found).await {
+            Ok(note) => {
+                passed.note(note);
+                Ok(passed)
+            }
+            Err(fault) => {
+                self.out.clear();
+                download.content = 0;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Writes head and body of an answer whose body the contract lets out, and says where in what
+    /// is written the body stands.
+    fn write_whole(
+        &mut self,
+        (buffer, content): (&Buffer, &Content),
+        mut passed: Passed,
+        reads: bool,
+    ) -> Result<(Passed, Range<usize>), Fault> {
+        let body = content.of(buffer, self.response.length);
+        let state = &mut self.shard.state.borrow_mut();
+        let reader = self.cleared.principal().map(|principal| &**principal);
+        if reads {
+            passed = passed.check_body(self.operation, state, body, reader)?;
+        }
+        let body = match passed.is_changed() {
+            true => state.scratch.rewritten(),
+            false => body,
+        };
+        let framing = Framing::Length(body.len() as u64);
+        self.write_head(buffer, (framing, self.closes), &passed);
+        let start = self.out.len();
+        self.out.extend_from_slice(body);
+        Ok((passed, start..self.out.len()))
+    }
+
+    /// Has a body judged of which only the beginning is there.
+    async fn too_long(
+        &self,
+        judge: Judge<'_>,
+        begin: &[u8],
+        held: &mut Held,
+        download: &mut Download,
+    ) -> Result<Passed, Fault> {
+        let mut passed = judge.passed;
+        if judge.reads {
+            let state = &self.shard.state;
+            passed = passed.too_long(self.operation, &mut state.borrow_mut())?;
+        }
+        if let Some(inspected) = judge.inspected {
+            let body = (begin, false);
+            passed.note(inspected.body(body, held, &mut download.found).await?);
+        }
+        Ok(passed)
     }
 
     /// Takes the body out of the buffer. Whether the connection may be used again.
@@ -152,10 +239,24 @@ impl Relay<'_> {
     ) {
         let mut held = self.shard.load.bytes();
         let content = self
-            .collect((&mut *reader, &mut *buffer), DRAINED, &mut held)
+            .collect((&mut *reader, &mut *buffer), (DRAINED, 0), &mut held)
             .await;
         download.is_clean = content.is_ok_and(|content| self.leave_body(buffer, &content));
         self.refused(buffer, fault, download);
+    }
+
+    /// Tells that the body could not be collected.
+    fn cut_short(&mut self, buffer: &Buffer, short: Short, download: &mut Download) {
+        match short {
+            Short::Failed(error) => download.response = none(error),
+            Short::Overloaded | Short::TooLong(_) => {
+                let fault = Fault {
+                    denial: Denial::Overloaded,
+                    detail: String::new(),
+                };
+                self.refused(buffer, fault, download);
+            }
+        }
     }
 
     fn refused(&mut self, buffer: &Buffer, fault: Fault, download: &mut Download) {
@@ -181,7 +282,7 @@ impl Relay<'_> {
     async fn collect<R: AsyncReadRent>(
         &mut self,
         (reader, buffer): (&mut R, &mut Buffer),
-        longest: usize,
+        (longest, beginning): (usize, usize),
         held: &mut Held,
     ) -> Result<Content, Short> {
         let head = self.response.length;
@@ -193,22 +294,24 @@ impl Relay<'_> {
                 return Ok(Content::Decoded(body));
             }
         };
-        if length > longest {
-            return Err(Short::TooLong(None));
-        }
-        if !held.grow_to(length) {
+        // Of a longer one the beginning, if somebody makes do with that.
+        let wanted = if length > longest { beginning } else { length };
+        if !held.grow_to(wanted) {
             return Err(Short::Overloaded);
         }
-        if buffer.len() < head + length {
-            buffer.reserve_total(head + length);
+        if buffer.len() < head + wanted {
+            buffer.reserve_total(head + wanted);
         }
-        while buffer.len() < head + length {
+        while buffer.len() < head + wanted {
             match self.fill(reader, buffer).await? {
                 0 => return Err(Short::Failed(Error::ClosedEarly)),
                 _ => continue,
             }
         }
-        Ok(Content::Here(length))
+        match length > longest {
+            true => Err(Short::TooLong(None)),
+            false => Ok(Content::Here(length)),
+        }
     }
 
     async fn decode<R: AsyncReadRent>(

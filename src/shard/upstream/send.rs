@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
 
-use crate::policy::contract::ResponseContract;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, Request};
 use crate::policy::snapshot::Snapshot;
@@ -43,8 +42,7 @@ impl Outgoing<'_> {
             head, bytes, path, ..
         } = self.request;
         let operation = &self.snapshot.catalogue.operations()[cleared.operation()];
-        let response = operation.response.as_ref();
-        let unwanted = response.and_then(ResponseContract::unwanted);
+        let unwanted = operation.unwanted();
         let stripped = operation.contract.strips_query();
         let declares = stripped.map(|parameters| |pair: &[u8]| parameters.declares(pair));
         let forwarded = Forwarded {

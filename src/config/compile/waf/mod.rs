@@ -1,11 +1,13 @@
 //! The WAF: rule files to rule sets, and how each operation is inspected by them.
 
+mod answers;
 mod exclusions;
 mod rules;
 
 use std::sync::Arc;
 
 use crate::config::compile::one_of;
+use crate::config::compile::waf::answers::Answers;
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::config::rules::builtin;
@@ -33,6 +35,7 @@ struct Defaults {
     protection: Protection,
     /// None: as the mode wants it.
     bodies: Option<bool>,
+    answers: Answers,
 }
 
 impl Sets {
@@ -60,10 +63,16 @@ impl Sets {
 
     fn add(&mut self, reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) {
         let tuning = tuning(reader, declared);
-        let Some(rules) = rules::compile(reader, name, declared) else {
+        let Some((rules, files)) = rules::compile(reader, name, declared) else {
             return;
         };
         let exclusions = exclusions::compile(reader, &rules, &declared.exclusions);
+        let said = (
+            declared.responses.as_ref(),
+            declared.max_response_bytes.as_ref(),
+        );
+        let known = (name.value.as_str(), &*rules, &files);
+        let answers = Answers::compile(reader, known, said, tuning.over_budget);
         self.defaults.push(Defaults {
             protection: Protection {
                 set: self.named.len(),
@@ -75,8 +84,10 @@ impl Sets {
                     files: declared.files.as_ref().is_some_and(|files| files.value),
                 }),
                 is_graphql: false,
+                outbound: None,
             },
             bodies: declared.bodies.as_ref().map(|bodies| bodies.value),
+            answers,
         });
         self.named.push(Named {
             name: name.value.as_str().into(),
@@ -102,6 +113,7 @@ impl Sets {
         let Defaults {
             mut protection,
             mut bodies,
+            answers,
         } = self.defaults[set].clone();
         for inspected in [Some(api), own].into_iter().flatten() {
             let mode = inspected.mode.as_ref();
@@ -127,6 +139,8 @@ impl Sets {
             None if protection.tuning.engine == Engine::On => Bodies::All,
             None => Bodies::Fitting,
         };
+        let said = own.and_then(|own| own.responses.as_ref());
+        protection.outbound = answers.of(reader, said.or(api.responses.as_ref()));
         Some(protection)
     }
 
@@ -160,6 +174,7 @@ fn refuse_tuning(reader: &Reader<'_>, inspected: Option<&file::Inspected>) {
         inspected.mode.as_ref().map(|at| at.position),
         inspected.threshold.as_ref().map(|at| at.position),
         inspected.bodies.as_ref().map(|at| at.position),
+        inspected.responses.as_ref().map(|at| at.position),
         inspected.headers.first().map(|at| at.position),
         inspected.exclusions.first().map(|first| first.position),
     ];

@@ -13,6 +13,7 @@ use crate::policy::waf::draft::Item;
 use crate::policy::waf::load::{Settings, assemble};
 use crate::policy::waf::place::LoadError;
 use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::seclang::bodies::Bodies;
 use crate::policy::waf::seclang::{self, Files, glob};
 use crate::policy::waf::template::Slots;
 
@@ -21,14 +22,14 @@ pub(super) fn compile(
     reader: &Reader<'_>,
     name: &At<String>,
     declared: &file::Waf,
-) -> Option<Arc<RuleSet>> {
+) -> Option<(Arc<RuleSet>, Bodies)> {
     let sources = sources(reader, name, declared)?;
     let is_builtin = matches!(sources.as_slice(), [Source::Builtin]);
     if is_builtin && declared.variables.is_empty() {
-        return Some(builtin::rule_set());
+        return Some((builtin::rule_set(), Bodies::default()));
     }
     let level = level(reader, declared);
-    let (items, slots, has_native) = items(reader, &sources)?;
+    let (items, slots, (bodies, has_native)) = items(reader, &sources)?;
     // Rule sets before version 4 have one level for both.
     let mut variables = vec![
         ("blocking_paranoia_level", level.as_str()),
@@ -52,7 +53,7 @@ pub(super) fn compile(
     assemble(items, slots, &settings)
         .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
         .ok()
-        .map(|assembled| Arc::new(assembled.rules))
+        .map(|assembled| (Arc::new(assembled.rules), bodies))
 }
 
 /// Where rules come from.
@@ -91,13 +92,14 @@ fn sources(reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) -> Opti
 }
 
 /// All rules in the order of the engine: SecLang first, since its files change what stands before
-/// them, then native rules, then their verdict. And whether there are native ones.
-fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, bool)> {
+/// them, then native rules, then their verdict. And what is said of bodies of answers, and whether
+/// there are native rules.
+fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, (Bodies, bool))> {
     let seclang = sources.iter().filter_map(|source| match source {
         Source::SecLang(path) => Some(path.as_str()),
         Source::Builtin | Source::Native(_) => None,
     });
-    let (mut items, mut slots) = files(reader, &seclang.collect::<Vec<_>>())?;
+    let (mut items, mut slots, bodies) = files(reader, &seclang.collect::<Vec<_>>())?;
     let mut natives = Vec::new();
     let mut is_sound = true;
     for source in sources {
@@ -118,18 +120,18 @@ fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, b
     if has_native {
         items.push(rules::verdict(&mut slots));
     }
-    is_sound.then_some((items, slots, has_native))
+    is_sound.then_some((items, slots, (bodies, has_native)))
 }
 
 /// The rules of files in SecLang.
-fn files(reader: &Reader<'_>, paths: &[&str]) -> Option<(Vec<Item>, Slots)> {
+fn files(reader: &Reader<'_>, paths: &[&str]) -> Option<(Vec<Item>, Slots, Bodies)> {
     let read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
     let files = Files {
         read: &read,
         list: &list,
     };
     match seclang::load(paths, files) {
-        Ok(loaded) => Some((loaded.items, loaded.slots)),
+        Ok(loaded) => Some((loaded.items, loaded.slots, loaded.bodies)),
         Err(errors) => {
             reader.extend(errors.iter().map(as_diagnostic).collect());
             None

@@ -7,6 +7,7 @@
 
 use crate::policy::waf::draft::{Disruption, Engine, Item, RuleDraft, Which};
 use crate::policy::waf::place::{LoadError, Place};
+use crate::policy::waf::seclang::bodies::Bodies;
 use crate::policy::waf::seclang::effect;
 use crate::policy::waf::seclang::fault::Fault;
 use crate::policy::waf::seclang::glob;
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub slots: Slots,
     /// What `SecRuleEngine` asked for last.
     pub engine: Option<Engine>,
+    /// What is said of the bodies of answers.
+    pub bodies: Bodies,
     /// Directives and actions without effect here.
     pub notes: Vec<LoadError>,
 }
@@ -67,11 +70,6 @@ const SURROUNDINGS: &[&str] = &[
     "SecRequestBodyLimit",
     "SecRequestBodyLimitAction",
     "SecRequestBodyNoFilesLimit",
-    "SecResponseBodyAccess",
-    "SecResponseBodyLimit",
-    "SecResponseBodyLimitAction",
-    "SecResponseBodyMimeType",
-    "SecResponseBodyMimeTypesClear",
     "SecServerSignature",
     "SecStatusEngine",
     "SecTmpDir",
@@ -93,6 +91,7 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
         files,
         rules: Rules::default(),
         engine: None,
+        bodies: Bodies::default(),
         notes: Vec::new(),
         errors: Vec::new(),
     };
@@ -115,6 +114,7 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
         items: loader.rules.items,
         slots: loader.rules.slots,
         engine: loader.engine,
+        bodies: loader.bodies,
         notes,
     })
 }
@@ -123,6 +123,7 @@ struct Loader<'a> {
     files: Files<'a>,
     rules: Rules,
     engine: Option<Engine>,
+    bodies: Bodies,
     notes: Vec<LoadError>,
     errors: Vec<LoadError>,
 }
@@ -208,6 +209,10 @@ impl Loader<'_> {
     }
 
     fn other(&mut self, line: &Line) -> Result<(), LoadError> {
+        let taken = self.bodies.take(&line.name, &line.words);
+        if taken.map_err(|fault| LoadError::new(&line.place, fault.to_string()))? {
+            return Ok(());
+        }
         let known = SURROUNDINGS
             .iter()
             .find(|known| known.eq_ignore_ascii_case(&line.name));

@@ -2,6 +2,7 @@
 //! Set use it: text to [drafts](crate::policy::waf::draft).
 
 mod action;
+pub mod bodies;
 mod effect;
 mod fault;
 pub mod glob;

@@ -1,0 +1,474 @@
+//! Answers through the rules of the WAF, against the real process: refused before a byte of them
+//! has left, told, and what is not looked at.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+use crate::gateway::{Answer, backend};
+use crate::process::{Directory, Process, run};
+
+/// Scores as the Core Rule Set has them: summed by rules, judged by one behind them.
+const RULES: &str = r#"
+SecAction "id:1,phase:1,pass,nolog,setvar:tx.outbound=0,setvar:tx.request=0"
+SecRule ARGS "@contains marked" "id:2,phase:2,pass,nolog,setvar:tx.request=+2"
+SecRule RESPONSE_STATUS "@rx ^5" "id:10,phase:3,pass,log,msg:'Failure',setvar:tx.outbound=+2"
+SecRule RESPONSE_HEADERS:X-Debug "@rx ." "id:11,phase:3,deny,log,msg:'Debug field'"
+SecRule RESPONSE_HEADERS:Content-Encoding "@rx ." "id:12,phase:3,pass,log,msg:'Coded'"
+SecRule RESPONSE_BODY "@contains ORA-00942" "id:20,phase:4,pass,log,capture,t:none,msg:'SQL error',\
+  setvar:tx.outbound=+4"
+SecRule RESPONSE_CONTENT_TYPE "@beginsWith text/html" "id:21,phase:4,pass,nolog,chain"
+  SecRule RESPONSE_BODY "@rx (?i)index of /" "setvar:tx.outbound=+4"
+SecRule RESPONSE_CONTENT_LENGTH "@eq 7" "id:22,phase:4,pass,log,msg:'Seven'"
+SecRule OUTBOUND_DATA_ERROR "@eq 1" "id:23,phase:4,pass,log,msg:'Cut'"
+SecRule TX:OUTBOUND "@ge 4" "id:30,phase:4,deny,log,msg:'Outbound %{tx.outbound}, request %{tx.request}'"
+SecRule TX:REQUEST "@ge 2" "id:40,phase:5,pass,log,msg:'After all'"
+"#;
+
+const LEAK: &str = "{\"error\":\"ORA-00942: table or view does not exist\"}";
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn with(lines: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{lines}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn chunked(body: &str) -> Vec<u8> {
+    let mut out =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
+    for piece in body.as_bytes().chunks(100) {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"0\r\n\r\n");
+    out
+}
+
+/// What the backend answers to each path.
+fn answer(path: &str) -> Vec<u8> {
+    let json = "Content-Type: application/json\r\n";
+    let long = format!("{}{LEAK}", "x".repeat(3000));
+    match path {
+        "/leak" | "/flaky" => with(json, LEAK),
+        "/chunked" => chunked(LEAK),
+        "/long" => with("Content-Type: text/plain\r\n", long),
+        "/calm" => with(json, "x".repeat(3000)),
+        "/long-chunked" => chunked(&long),
+        "/early" => with(
+            "Content-Type: text/plain\r\n",
+            format!("{LEAK}{}", "x".repeat(3000)),
+        ),
+        "/gzip" => with("Content-Encoding: gzip\r\n", gzip(LEAK)),
+        "/bomb" => with("Content-Encoding: gzip\r\n", gzip(&"x".repeat(60_000))),
+        "/cut" => with("Content-Encoding: gzip\r\n", &gzip(LEAK)[..30]),
+        "/brotli" => with("Content-Encoding: br\r\n", "whatever"),
+        "/debug" => with("X-Debug: 1\r\n", "fine"),
+        "/page" => with(
+            "Content-Type: text/html; charset=utf-8\r\n",
+            "<h1>Index of /</h1>",
+        ),
+        "/text" => with("Content-Type: text/plain\r\n", "Index of /"),
+        "/seven" => with(json, "\"seven\""),
+        "/failure" => b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        "/none" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        "/head" => {
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LEAK.len()).into_bytes()
+        }
+        "/gone" => {
+            format!("HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 500\r\n\r\n{LEAK}").into_bytes()
+        }
+        _ => with(json, "{\"a\":1}"),
+    }
+}
+
+fn upstream() -> SocketAddr {
+    let flaky = AtomicBool::new(true);
+    backend(move |_, mut client| {
+        while let Some(request) = client.request() {
+            let path = request.line.split(' ').nth(1).unwrap().to_owned();
+            let path = path.split('?').next().unwrap().to_owned();
+            // What cannot be looked at is not asked for.
+            let asks = request.field("accept-encoding");
+            if path.starts_with("/asked") {
+                let told = format!("{asks:?} {:?}", request.field("range"));
+                client.send(with("", told));
+                continue;
+            }
+            // Breaks off the first time, in the middle of the body.
+            if path == "/flaky" && flaky.swap(false, Ordering::Relaxed) {
+                client.send("HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nabc");
+                return;
+            }
+            client.send(answer(&path));
+            if path == "/gone" {
+                return;
+            }
+        }
+    })
+}
+
+fn config(waf: &str, api: &str) -> String {
+    format!(
+        r#"
+[server]
+shards = 1
+[admin]
+address = "127.0.0.1:0"
+[log]
+access = "access.log"
+[[listener]]
+address = "127.0.0.1:0"
+[upstream.app]
+address = "{}"
+[waf.own]
+rules = ["rules.conf"]
+{waf}
+[api.app]
+paths = ["/**"]
+methods = ["GET", "HEAD"]
+contract = "none"
+authentication = "none"
+upstream = "app"
+owner = "team"
+waf = "own"
+{api}
+"#,
+        upstream()
+    )
+}
+
+struct Setting {
+    directory: Directory,
+    process: Process,
+}
+
+fn start(name: &str, rules: &str, (waf, api): (&str, &str)) -> Setting {
+    let directory = Directory::new(name);
+    directory.write("rules.conf", &format!("{RULES}{rules}"));
+    directory.write("gateway.toml", &config(waf, api));
+    let process = Process::start(&directory.path("gateway.toml"));
+    Setting { directory, process }
+}
+
+impl Setting {
+    fn ask(&self, target: &str) -> Answer {
+        self.process.connect().ask(format!(
+            "GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, br\r\nRange: bytes=0-1\r\n\r\n"
+        ))
+    }
+
+    /// The log line of each path that was asked for, in order.
+    fn lines(mut self) -> Vec<Value> {
+        self.process.signal(nix::sys::signal::Signal::SIGTERM);
+        self.process.ended();
+        let log = std::fs::read_to_string(self.directory.path("access.log")).unwrap();
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+fn rules(line: &Value) -> Vec<u64> {
+    let hits = line["waf"].as_array().cloned().unwrap_or_default();
+    hits.iter()
+        .map(|hit| hit["rule"].as_u64().unwrap())
+        .collect()
+}
+
+fn of<'l>(lines: &'l [Value], path: &str) -> &'l Value {
+    lines.iter().find(|line| line["path"] == path).unwrap()
+}
+
+const BLOCK: &str = "mode = \"block\"\nresponses = \"all\"\nmax_response_bytes = \"2KiB\"";
+
+#[test]
+fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
+    let setting = start("answers-block", "", (BLOCK, ""));
+    for (path, problem) in [
+        ("/leak?x=marked", "refused-response"),
+        ("/chunked", "refused-response"),
+        ("/gzip", "refused-response"),
+        ("/debug", "refused-response"),
+        ("/page", "refused-response"),
+        ("/long", "response-too-large"),
+        ("/long-chunked", "response-too-large"),
+        ("/early", "response-too-large"),
+        ("/bomb", "response-too-large"),
+        ("/cut", "encoded-response"),
+        ("/brotli", "encoded-response"),
+    ] {
+        let answer = setting.ask(path);
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (502, problem),
+            "{path}"
+        );
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(!body.contains("ORA") && !body.contains("Index"), "{body}");
+    }
+    // The connection lives on, as that to the backend does.
+    let mut client = setting.process.connect();
+    for path in ["/leak", "/a", "/page", "/text", "/seven", "/none", "/a"] {
+        let answer = client.ask(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let expected = match path {
+            "/leak" | "/page" => 502,
+            "/none" => 204,
+            _ => 200,
+        };
+        assert_eq!(answer.status, expected, "{path}");
+    }
+    client.send("HEAD /head HTTP/1.1\r\nHost: h\r\n\r\n");
+    let head = client.answer(true);
+    assert_eq!(
+        (head.status, head.field("content-length")),
+        (200, Some("51"))
+    );
+    assert_eq!(setting.ask("/failure").status, 500);
+    assert_eq!(setting.ask("/gone").status, 502);
+    // What takes the place of an answer that broke off is looked at like the first.
+    let flaky = setting.ask("/flaky");
+    assert_eq!(flaky.problem(), "refused-response");
+    let asked = setting.ask("/asked").body;
+    assert_eq!(String::from_utf8(asked).unwrap(), "Some(\"identity\") None");
+    let lines = setting.lines();
+    let leak = of(&lines, "/leak");
+    assert_eq!(rules(leak), [20, 30, 40]);
+    assert_eq!(leak["waf"][1]["message"], "Outbound 4, request 2");
+    assert_eq!(leak["reason"], "refused-response");
+    assert_eq!(leak["stage"], "response");
+    // The name of a coding that was taken off is not shown either.
+    assert_eq!(rules(of(&lines, "/gzip")), [20, 30]);
+    assert_eq!(rules(of(&lines, "/brotli")), [12]);
+    assert_eq!(rules(of(&lines, "/debug")), [11]);
+    assert_eq!(rules(of(&lines, "/seven")), [22]);
+    assert_eq!(rules(of(&lines, "/failure")), [10]);
+    // Nothing of the first adds to the score of the second.
+    let flaky = of(&lines, "/flaky");
+    assert_eq!(
+        flaky["waf"][2]["message"], "Outbound 4, request 0",
+        "{flaky}"
+    );
+}
+
+#[test]
+fn detection_tells_and_lets_answers_pass() {
+    let waf = "responses = \"all\"\nmax_response_bytes = \"2KiB\"";
+    let setting = start("answers-detect", "", (waf, ""));
+    for path in [
+        "/leak",
+        "/chunked",
+        "/gzip",
+        "/debug",
+        "/long",
+        "/long-chunked",
+        "/early",
+        "/bomb",
+        "/cut",
+        "/brotli",
+        "/a",
+    ] {
+        let told = setting.ask(path);
+        assert_eq!(told.status, 200, "{path}");
+        // What was collected whole leaves with its length.
+        let body = String::from_utf8_lossy(&told.body);
+        let left = match path {
+            "/chunked" | "/long-chunked" => chunked(&body),
+            _ => told.body,
+        };
+        assert!(answer(path).ends_with(&left) && !left.is_empty(), "{path}");
+    }
+    let flagged = setting
+        .process
+        .metric("portcullis_waf_attacks_total{shard=\"0\"}");
+    let lines = setting.lines();
+    for (path, expected, reported) in [
+        ("/leak", &[20, 30][..], ""),
+        ("/chunked", &[20, 30], ""),
+        ("/gzip", &[20, 30], ""),
+        ("/debug", &[11], ""),
+        ("/long", &[23], "response-too-large"),
+        ("/long-chunked", &[23], "response-too-large"),
+        ("/early", &[20, 23, 30], "response-too-large"),
+        ("/bomb", &[23], "response-too-large"),
+        ("/brotli", &[12, 23], "encoded-response"),
+        ("/a", &[22], ""),
+    ] {
+        let line = of(&lines, path);
+        assert_eq!(rules(line), expected, "{path}: {line}");
+        assert_eq!(line["reported"].as_str().unwrap_or(""), reported, "{path}");
+        assert_eq!(line["decision"], "forwarded");
+    }
+    assert_eq!(of(&lines, "/cut")["reported"], "encoded-response");
+    assert_eq!(flagged, 5);
+}
+
+/// Slices of one answer let others have their turn; what the answer held is found all the same.
+#[test]
+fn a_long_answer_is_inspected_in_slices() {
+    let waf = "mode = \"block\"\nresponses = \"all\"";
+    let many: String = (100..160)
+        .map(|id| {
+            format!("SecRule RESPONSE_BODY \"@rx ^x+.{{{id}}}x*\" \"id:{id},phase:4,pass,nolog\"\n")
+        })
+        .collect();
+    let setting = start("answers-slices", &many, (waf, ""));
+    assert_eq!(setting.ask("/calm").status, 200);
+    assert!(
+        setting
+            .process
+            .metric("portcullis_waf_pauses_total{shard=\"0\"}")
+            > 0
+    );
+}
+
+#[test]
+fn rule_files_say_which_bodies_are_looked_at() {
+    let types = "SecResponseBodyMimeType text/plain text/html\nSecResponseBodyLimit 2048\n\
+                 SecResponseBodyLimitAction ProcessPartial\n";
+    let waf = "mode = \"block\"\nresponses = \"all\"";
+    let setting = start("answers-types", types, (waf, ""));
+    for (path, status) in [
+        ("/leak", 200),
+        ("/chunked", 502),
+        ("/page", 502),
+        ("/long", 200),
+        ("/early", 502),
+        ("/brotli", 200),
+    ] {
+        assert_eq!(setting.ask(path).status, status, "{path}");
+    }
+    let told = checked("answers-types-check", types, (waf, ""));
+    assert!(
+        told.contains("app GET /**: bodies of other types than text/plain, text/html"),
+        "{told}"
+    );
+    assert!(
+        told.contains("app GET /**: what stands behind 2048 bytes"),
+        "{told}"
+    );
+
+    let off = "SecResponseBodyAccess Off\n";
+    let waf = "mode = \"block\"\nresponses = \"collected\"";
+    let setting = start("answers-heads", off, (waf, ""));
+    assert_eq!(setting.ask("/leak").status, 200);
+    assert_eq!(setting.ask("/debug").status, 502);
+    let told = checked("answers-heads-check", off, (waf, ""));
+    assert!(told.contains("bodies, which nobody collects"), "{told}");
+}
+
+fn checked(name: &str, rules: &str, (waf, api): (&str, &str)) -> String {
+    let directory = Directory::new(name);
+    directory.write("rules.conf", &format!("{RULES}{rules}"));
+    directory.write("gateway.toml", &config(waf, api));
+    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+#[test]
+fn check_tells_what_is_not_looked_at_and_what_makes_no_sense() {
+    let off = "";
+    let told = checked("answers-check-off", off, ("", ""));
+    assert!(
+        told.contains(
+            "[waf.own] has 8 rules for answers, which do not see:\n  any answer of 2 operations"
+        ),
+        "{told}"
+    );
+    let told = checked(
+        "answers-check-collected",
+        off,
+        ("", "waf_responses = \"collected\""),
+    );
+    assert!(
+        told.contains("app GET /**: bodies, which nobody collects"),
+        "{told}"
+    );
+    let told = checked("answers-check-all", off, (BLOCK, ""));
+    assert!(!told.contains("rules for answers"), "{told}");
+    for (rules, waf, api, words) in [
+        ("", "responses = \"some\"", "", "\"some\" is not known here"),
+        ("", "", "waf_responses = \"al\"", "\"al\" is not known here"),
+        (
+            "SecResponseBodyAccess Off\n",
+            "responses = \"all\"",
+            "",
+            "a rule file says `SecResponseBodyAccess Off`",
+        ),
+        (
+            "SecResponseBodyLimit much\n",
+            "",
+            "",
+            "`SecResponseBodyLimit` takes a number of bytes",
+        ),
+        (
+            "",
+            "",
+            "[api.app.operation.\"GET /**\"]\nwaf = \"builtin\"\nwaf_responses = \"all\"",
+            "[waf.builtin] has no rules for answers",
+        ),
+        (
+            "",
+            "",
+            "[api.app.operation.\"GET /**\"]\nwaf = \"off\"\nwaf_responses = \"all\"",
+            "leaves nothing to tune",
+        ),
+    ] {
+        let told = checked("answers-check-bad", rules, (waf, api));
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+/// The rules that people have: what they find in answers is refused as they say it.
+#[test]
+fn the_core_rule_set_refuses_answers() {
+    let Some(root) = std::env::var_os("PORTCULLIS_CONFORMANCE") else {
+        eprintln!("conformance: PORTCULLIS_CONFORMANCE is not set: NOTHING IS TESTED HERE");
+        return;
+    };
+    let root = std::path::PathBuf::from(root).join("crs-v4");
+    if !root.join("rules").is_dir() {
+        eprintln!(
+            "conformance: there is no {}/rules: NOTHING IS TESTED HERE",
+            root.display()
+        );
+        return;
+    }
+    let directory = Directory::new("answers-crs");
+    let root = root.display();
+    let more = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
+    directory.write("rules.conf", &more);
+    directory.write(
+        "gateway.toml",
+        &config("mode = \"block\"\nresponses = \"all\"", ""),
+    );
+    let process = Process::start(&directory.path("gateway.toml"));
+    let setting = Setting { directory, process };
+    for (path, status) in [
+        ("/leak", 502),
+        ("/gzip", 502),
+        ("/seven", 200),
+        ("/text", 200),
+    ] {
+        assert_eq!(setting.ask(path).status, status, "{path}");
+    }
+    let lines = setting.lines();
+    assert_eq!(rules(of(&lines, "/leak")), [951_120, 959_100, 980_170]);
+    let scores = &of(&lines, "/leak")["waf_scores"];
+    assert_eq!(scores["outbound"], 5);
+    assert_eq!(of(&lines, "/leak")["reason"], "refused-response");
+}

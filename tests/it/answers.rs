@@ -9,7 +9,8 @@ use portcullis::policy::authn::sign::SigningKey;
 use serde_json::json;
 
 use crate::gateway::{Answer, Client, backend};
-use crate::process::{Directory, Process, claims, run};
+use crate::process::{Directory, claims, run};
+use crate::setup::{Running, Setup};
 
 const DOCUMENT: &str = r##"
 openapi: 3.1.0
@@ -59,37 +60,22 @@ fn document() -> String {
 }
 
 struct Shop {
-    process: Process,
-    _directory: Directory,
-    key: SigningKey,
+    running: Running,
     answer: Arc<Mutex<Vec<u8>>>,
 }
 
-const CONFIG: &str = r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[[listener]]
-address = "127.0.0.1:0"
-[issuer.bank]
-issuer = "bank"
-audiences = ["api"]
-algorithms = ["ES256"]
-keys = "keys.json"
-[upstream.shop]
-address = "BACKEND"
-[api.shop]
-openapi = "api.yaml"
-upstream = "shop"
-owner = "team-shop"
-issuer = "bank"
+const API: &str = r#"
 responses = "strip"
 response_headers = ["CDN-Cache-Control"]
 max_response_body = "1KiB"
 [api.shop.operation.strict]
 responses = "reject"
 "#;
+
+fn config() -> String {
+    let setup = Setup::new("shop", "").with_issuer().api(API);
+    setup.config(([127, 0, 0, 1], 9).into())
+}
 
 impl Shop {
     fn new(name: &str) -> Shop {
@@ -103,18 +89,10 @@ impl Shop {
                 }
             }
         });
-        let directory = Directory::new(name);
-        let key = SigningKey::generate().unwrap();
-        directory.write("keys.json", &key.jwks());
-        directory.write("api.yaml", &document());
-        directory.write(
-            "gateway.toml",
-            &CONFIG.replace("BACKEND", &backend.to_string()),
-        );
+        let document = document();
+        let setup = Setup::new("shop", &document).with_issuer().api(API);
         Shop {
-            process: Process::start(&directory.path("gateway.toml")),
-            _directory: directory,
-            key,
+            running: setup.start(name, backend),
             answer,
         }
     }
@@ -135,7 +113,7 @@ impl Shop {
         *self.answer.lock().unwrap() = [head.as_bytes(), body].concat();
         let mut claims = claims();
         claims["roles"] = json!(roles);
-        let token = self.key.sign(&claims).unwrap();
+        let token = self.running.key.sign(&claims).unwrap();
         client.ask(format!(
             "GET {target} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
         ))
@@ -160,7 +138,7 @@ impl Shop {
 #[test]
 fn answers_of_every_kind_are_checked_by_what_names_their_type_most_exactly() {
     let shop = Shop::new("answers-kinds");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     for (kind, body, passes) in [
         ("text/plain", &b"abcde"[..], true),
         ("Text/Plain; charset=UTF-8", b"abc", true),
@@ -236,7 +214,7 @@ fn answers_of_every_kind_are_checked_by_what_names_their_type_most_exactly() {
 #[test]
 fn records_lose_what_is_undeclared_or_not_for_the_reader() {
     let shop = Shop::new("answers-records");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     let lines = "{\"id\":1, \"row\":7, \"risk\":0.5}\r\n{\"secret\":\"s\",\"id\":2 }\n{\"id\":3,\"card\":\"12345678\"}";
     let left = "{\"id\":1}\r\n{\"id\":2 }\n{\"id\":3,\"card\":\"****5678\"}";
     let risky = left.replace("1}", "1, \"risk\":0.5}");
@@ -267,7 +245,7 @@ fn records_lose_what_is_undeclared_or_not_for_the_reader() {
 #[test]
 fn no_shared_cache_keeps_what_one_reader_sees() {
     let shop = Shop::new("answers-caches");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     for (said, told) in [
         ("", "private"),
         (
@@ -296,8 +274,8 @@ fn no_shared_cache_keeps_what_one_reader_sees() {
     let fields =
         "Cache-Control: public\r\nCDN-Cache-Control: max-age=600\r\nContent-Type: text/plain";
     let plain = document().replace(", x-visible-to: [risk]", "");
-    shop._directory.write("api.yaml", &plain);
-    shop.process.signal(Signal::SIGHUP);
+    shop.running.directory.write("api.yaml", &plain);
+    shop.running.process.signal(Signal::SIGHUP);
     loop {
         let answer = shop.ask(&mut client, ("/any", &[]), (fields, b"abc"));
         assert_eq!(answer.status, 200);
@@ -313,7 +291,7 @@ fn no_shared_cache_keeps_what_one_reader_sees() {
 fn what_would_not_be_enforced_of_answers_does_not_load() {
     let directory = Directory::new("answers-load");
     directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
-    let config = CONFIG.replace("BACKEND", "127.0.0.1:9");
+    let config = config();
     let told = |document: &str, config: &str| {
         directory.write("api.yaml", document);
         directory.write("gateway.toml", config);
@@ -413,7 +391,7 @@ fn what_is_never_a_claim_as_it_stands_cannot_be_owned() {
         let rule = format!(
             "[api.shop.operation.own]\nownership = [{{ value = \"{value}\", claim = \"ids\" }}]\n"
         );
-        let config = CONFIG.replace("BACKEND", "127.0.0.1:9");
+        let config = config();
         let (config, _) = config.split_once("[api.shop.operation.strict]").unwrap();
         directory.write("api.yaml", &api);
         directory.write("gateway.toml", &format!("{config}{rule}"));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{Answer, backend, echo};
 use crate::process::{Directory, Process, run};
+use crate::setup::Setup;
 
 const DOCUMENT: &str = r"
 openapi: 3.1.0
@@ -59,22 +60,7 @@ paths:
       responses: { '200': { description: ok, content: { application/json: {}, text/csv: {} } } }
 ";
 
-fn config(backend: SocketAddr) -> String {
-    format!(
-        r#"
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{backend}"
-[api.app]
-openapi = "api.yaml"
-authentication = "none"
-upstream = "app"
-owner = "team"
+const API: &str = r#"
 responses = "off"
 max_body = "16MiB"
 [api.app.operation.coded]
@@ -85,16 +71,15 @@ unknown_query = "strip"
 [api.app.operation.report]
 unknown_query = "report"
 check_accept = true
-"#
-    )
+"#;
+
+fn setup() -> Setup<'static> {
+    Setup::new("app", DOCUMENT).server("").api(API)
 }
 
 fn start(name: &str, backend: SocketAddr) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("api.yaml", DOCUMENT);
-    directory.write("gateway.toml", &config(backend));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
+    let running = setup().start(name, backend);
+    (running.directory, running.process)
 }
 
 /// A backend that counts what reaches it.
@@ -442,7 +427,8 @@ fn keys_of_requests_are_checked() {
             "the operation takes no JSON whose members could be undeclared",
         ),
     ] {
-        let text = config(([127, 0, 0, 1], 9).into()).replace(from, to);
+        let text = setup().config(([127, 0, 0, 1], 9).into());
+        let text = text.replace(from, to);
         directory.write("gateway.toml", &text);
         let output = run(&["check", "--config", &directory.path("gateway.toml")]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -463,13 +449,9 @@ fn undeclared_members_of_records_go_or_are_noted() {
         ("report", body, array),
         ("reject", body, array),
     ] {
-        let directory = Directory::new(&format!("records-{word}"));
-        directory.write("api.yaml", DOCUMENT);
-        let text = config(echo());
-        let api = format!("max_body = \"16MiB\"\nunknown_fields = \"{word}\"");
-        let text = text.replace("max_body = \"16MiB\"", &api);
-        directory.write("gateway.toml", &text);
-        let process = Process::start(&directory.path("gateway.toml"));
+        let api = API.replacen('\n', &format!("\nunknown_fields = \"{word}\"\n"), 1);
+        let running = setup().api(api).start(&format!("records-{word}"), echo());
+        let (directory, process) = (running.directory, running.process);
         for (kind, came, left) in [(lines, body, records), (sequence, array, sent)] {
             let fields = format!("{kind}{digest}");
             let answer = post(&process, ("/records", &fields), came.as_bytes());

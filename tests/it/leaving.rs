@@ -2,14 +2,14 @@
 //! reader, no more of a collection than was agreed, and every other byte as it came.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use portcullis::policy::authn::sign::SigningKey;
 use serde_json::{Value, json};
 
 use crate::gateway::{Answer, Client, Received, backend};
-use crate::process::{Directory, Process, claims, run};
+use crate::process::{Directory, claims, run};
+use crate::setup::{Running, Setup};
 
 const SHOP: &str = r##"
 openapi: 3.1.0
@@ -91,45 +91,23 @@ components:
 
 /// A gateway with a shop behind it that answers what it is told to.
 struct Shop {
-    process: Process,
-    directory: Directory,
-    key: SigningKey,
+    running: Running,
     answer: Arc<Mutex<Vec<u8>>>,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
-fn config(backend: SocketAddr) -> String {
-    format!(
+fn setup() -> Setup<'static> {
+    Setup::new("shop", SHOP).with_issuer().api(
         r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[issuer.bank]
-issuer = "bank"
-audiences = ["api"]
-algorithms = ["ES256"]
-keys = "keys.json"
-[upstream.shop]
-address = "{backend}"
-[api.shop]
-openapi = "api.yaml"
-upstream = "shop"
-owner = "team-shop"
-issuer = "bank"
 responses = "strip"
 response_headers = ["Digest"]
 max_response_body = "4KiB"
 unknown_fields = "strip"
-mask = [{{ format = "email", how = "hash" }}, {{ pointer = "/items/*/note", how = "fixed" }}]
+mask = [{ format = "email", how = "hash" }, { pointer = "/items/*/note", how = "fixed" }]
 [api.shop.operation.listOrders]
-collection = {{ size = "query.limit", max = 3, default = 2, items = "/items" }}
+collection = { size = "query.limit", max = 3, default = 2, items = "/items" }
 [api.shop.operation.createOrder]
-ownership = [{{ value = "body./owner", claim = "accounts" }}]
+ownership = [{ value = "body./owner", claim = "accounts" }]
 [api.shop.operation.listOpen]
 authentication = "none"
 responses = "reject"
@@ -138,7 +116,7 @@ responses = "report"
 [api.shop.operation.createReported]
 unknown_fields = "report"
 responses = "report"
-"#
+"#,
     )
 }
 
@@ -156,15 +134,8 @@ impl Shop {
                 }
             }
         });
-        let directory = Directory::new(name);
-        let key = SigningKey::generate().unwrap();
-        directory.write("keys.json", &key.jwks());
-        directory.write("api.yaml", SHOP);
-        directory.write("gateway.toml", &config(backend));
         Shop {
-            process: Process::start(&directory.path("gateway.toml")),
-            directory,
-            key,
+            running: setup().start(name, backend),
             answer,
             received,
         }
@@ -175,7 +146,7 @@ impl Shop {
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        self.key.sign(&claims).unwrap()
+        self.running.key.sign(&claims).unwrap()
     }
 
     /// The backend answers this status with this body and these lines from now on.
@@ -220,7 +191,7 @@ impl Shop {
 
     /// The log once it holds as many lines.
     fn log(&self, lines: usize) -> Vec<Value> {
-        let path = self.directory.path("access.log");
+        let path = self.running.directory.path("access.log");
         loop {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let found: Vec<Value> = text
@@ -242,7 +213,7 @@ fn text(answer: &Answer) -> &str {
 #[test]
 fn responses_lose_what_is_undeclared_or_not_for_the_reader() {
     let shop = Shop::new("leaving-strip");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     let body = "{ \"items\": [ {\"id\": 1, \"row\": 90210, \"secret\": \"s\", \"risk\": 0.5,\n \
                 \"iban\": \"DE89370400440532013000\", \"note\": \"n\\u0022\", \"more\": {\"a\": 1, \"b\": 2}} ] , \"took\": 3 }";
     let digests = "ETag: \"v1\"\r\nContent-Digest: sha-256=:AA==:\r\nDigest: x\r\n";
@@ -279,7 +250,7 @@ fn responses_lose_what_is_undeclared_or_not_for_the_reader() {
 #[test]
 fn hashes_are_the_same_for_the_same_value_and_tell_nothing() {
     let shop = Shop::new("leaving-hash");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     shop.answers(
         200,
         "",
@@ -296,7 +267,7 @@ fn hashes_are_the_same_for_the_same_value_and_tell_nothing() {
 #[test]
 fn other_modes_hide_all_the_same() {
     let shop = Shop::new("leaving-modes");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     let hidden = r#"{"items":[{"id":1,"secret":"s","risk":1,"iban":"1234567890"}]}"#;
     let left = r#"{"items":[{"id":1,"iban":"****7890"}]}"#;
     let undeclared = r#"{"items":[{"id":1,"row":2,"risk":1}]}"#;
@@ -354,7 +325,7 @@ fn other_modes_hide_all_the_same() {
 #[test]
 fn errors_of_a_backend_keep_their_status_and_lose_their_words() {
     let shop = Shop::new("leaving-errors");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     shop.answers(404, "", r#"{"error":"none","trace":"at db.rs:7"}"#);
     let answer = shop.get(&mut client, "/orders", json!({}));
     assert_eq!((answer.status, text(&answer)), (404, r#"{"error":"none"}"#));
@@ -379,7 +350,7 @@ fn errors_of_a_backend_keep_their_status_and_lose_their_words() {
 #[test]
 fn a_page_is_no_larger_than_agreed() {
     let shop = Shop::new("leaving-pages");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     let page = |count: usize| {
         let items: Vec<Value> = (0..count).map(|id| json!({ "id": id })).collect();
         json!({ "items": items }).to_string()
@@ -419,7 +390,7 @@ fn a_page_is_no_larger_than_agreed() {
 #[test]
 fn requests_reach_the_backend_without_undeclared_members() {
     let shop = Shop::new("leaving-requests");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     shop.answers(200, "", r#"{"items":[]}"#);
     let body = "{\"role\": \"admin\", \"id\": 1,\n \"owner\":\"a1\", \"created\": \"now\", \"more\":{\"b\":1,\"a\":2} , \"x\":{} }";
     let left = "{\"id\": 1,\n \"owner\":\"a1\", \"more\":{\"a\":2}  }";
@@ -478,7 +449,7 @@ fn requests_reach_the_backend_without_undeclared_members() {
 #[test]
 fn undeclared_members_of_requests_can_be_reported_only() {
     let shop = Shop::new("leaving-report");
-    let mut client = shop.process.connect();
+    let mut client = shop.running.process.connect();
     shop.answers(200, "", r#"{"items":[]}"#);
     let body = r#"{"id":1,"role":"admin"}"#;
     assert_eq!(shop.post(&mut client, "/reported", "", body).status, 200);
@@ -495,7 +466,7 @@ fn what_could_not_be_kept_does_not_load() {
     let directory = Directory::new("leaving-config");
     let key = SigningKey::generate().unwrap();
     directory.write("keys.json", &key.jwks());
-    let good = config(([127, 0, 0, 1], 9).into());
+    let good = setup().config(([127, 0, 0, 1], 9).into());
     let told = |api: &str, config: &str| {
         directory.write("api.yaml", api);
         directory.write("gateway.toml", config);

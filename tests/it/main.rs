@@ -3,6 +3,7 @@
 
 mod agreement;
 mod answers;
+mod backtracking;
 mod bodies;
 mod check;
 mod connection;
@@ -24,6 +25,7 @@ mod operation;
 mod process;
 #[path = "../../src/policy/contract/schema/walk/edits/reference.rs"]
 mod reference;
+mod setup;
 mod smuggling;
 mod streaming;
 mod tls;

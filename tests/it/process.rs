@@ -13,6 +13,7 @@ use portcullis::policy::authn::sign::SigningKey;
 use serde_json::{Value, json};
 
 use crate::gateway::{Answer, Client, PATIENCE, echo};
+use crate::setup::Setup;
 
 pub fn portcullis(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
@@ -197,30 +198,11 @@ components:
   securitySchemes: { bearer: { type: http, scheme: bearer } }
 "##;
 
-pub fn config(backend: SocketAddr, shards: usize, limits: &str) -> String {
-    format!(
+/// The gateway of a bank, with these limits of its API.
+fn setup(shards: usize, limits: &str) -> Setup<'static> {
+    let server = format!("shards = {shards}\ndrain_timeout = \"10s\"");
+    let api = format!(
         r#"
-[server]
-shards = {shards}
-drain_timeout = "10s"
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[issuer.bank]
-issuer = "bank"
-audiences = ["api"]
-algorithms = ["ES256"]
-keys = "keys.json"
-[upstream.bank]
-address = "{backend}"
-[api.bank]
-openapi = "api.yaml"
-upstream = "bank"
-owner = "team-bank"
-issuer = "bank"
 identity = {{ "X-User-ID" = "sub", "X-Client-ID" = "client_id" }}
 limits = [{limits}]
 [api.bank.operation.getBalances]
@@ -228,7 +210,15 @@ ownership = [{{ value = "path.accountId", claim = "accounts" }}]
 [api.bank.operation.createPayment]
 ownership = [{{ value = "body./from", claim = "accounts" }}]
 "#
-    )
+    );
+    Setup::new("bank", API)
+        .with_issuer()
+        .server(server)
+        .api(api)
+}
+
+pub fn config(backend: SocketAddr, shards: usize, limits: &str) -> String {
+    setup(shards, limits).config(backend)
 }
 
 pub fn claims() -> Value {
@@ -248,13 +238,8 @@ fn with(name: &str, value: Value) -> Value {
 
 /// A gateway with a bank behind it, and the key that signs its tokens.
 fn bank(name: &str, shards: usize, limits: &str) -> (Directory, SigningKey, Process) {
-    let directory = Directory::new(name);
-    let key = SigningKey::generate().unwrap();
-    directory.write("keys.json", &key.jwks());
-    directory.write("api.yaml", API);
-    directory.write("gateway.toml", &config(echo(), shards, limits));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, key, process)
+    let running = setup(shards, limits).start(name, echo());
+    (running.directory, running.key, running.process)
 }
 
 pub fn get(path: &str, token: &str) -> String {

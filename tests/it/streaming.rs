@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{Answer, Client, backend, echo};
 use crate::process::{Directory, Process, run};
+use crate::setup::Setup;
 
 const DOCUMENT: &str = r"
 openapi: 3.1.0
@@ -45,24 +46,9 @@ components:
       properties: { id: { type: integer }, note: { type: string } }
 ";
 
-fn config(backend: SocketAddr) -> String {
-    format!(
+fn setup() -> Setup<'static> {
+    Setup::new("app", DOCUMENT).api(
         r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{backend}"
-[api.app]
-openapi = "api.yaml"
-authentication = "none"
-upstream = "app"
-owner = "team"
 responses = "off"
 waf_bodies = false
 max_body = "64B"
@@ -70,16 +56,13 @@ stream_body = "200MiB"
 max_record = "4KiB"
 [api.app.operation.lines]
 stream_body = "1KiB"
-"#
+"#,
     )
 }
 
 fn start(name: &str, backend: SocketAddr) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("api.yaml", DOCUMENT);
-    directory.write("gateway.toml", &config(backend));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
+    let running = setup().start(name, backend);
+    (running.directory, running.process)
 }
 
 const JSON: &str = "application/json";
@@ -461,7 +444,7 @@ fn what_cannot_be_streamed_is_refused_at_load() {
         let directory = Directory::new(name);
         directory.write("api.yaml", document);
         let address = "127.0.0.1:9".parse().unwrap();
-        directory.write("gateway.toml", &change(config(address)));
+        directory.write("gateway.toml", &change(setup().config(address)));
         let output = run(&["check", "--config", &directory.path("gateway.toml")]);
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(text).unwrap())

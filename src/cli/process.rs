@@ -16,6 +16,7 @@ use crate::cli::upgrade;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
 use crate::control::{Control, End, Order};
+use crate::policy::contract::schema::STACK;
 use crate::policy::ratelimit::Cells;
 use crate::policy::snapshot::{Published, Snapshot};
 use crate::shard::admission::{self, Admission};
@@ -202,7 +203,7 @@ impl Start {
     fn thread(self) -> io::Result<JoinHandle<io::Result<()>>> {
         let name = format!("shard-{}", self.index);
         let thread = std::thread::Builder::new().name(name);
-        thread.spawn(move || {
+        thread.stack_size(STACK).spawn(move || {
             // Without its core a shard is slower, not wrong.
             if let Err(error) = core::pin(self.core) {
                 eprintln!("portcullis: shard {} is not pinned: {error}", self.index);

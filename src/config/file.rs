@@ -139,6 +139,7 @@ pub struct Api {
     pub answers: Answers,
     pub inspected: Inspected,
     pub graphql: Option<Graphql>,
+    pub backtracking: Option<Backtracking>,
     pub lint: Lints,
     pub operations: Vec<(At<String>, Operation)>,
 }
@@ -146,6 +147,13 @@ pub struct Api {
 /// The levels that are set for kinds of findings.
 #[derive(Default)]
 pub struct Lints(pub Vec<(Lint, At<String>)>);
+
+/// Patterns that need not run in linear time.
+pub struct Backtracking {
+    pub position: Position,
+    pub patterns: Vec<At<String>>,
+    pub max_steps: Option<At<usize>>,
+}
 
 /// What a GraphQL endpoint allows.
 #[derive(Default)]
@@ -435,6 +443,7 @@ fn api(table: &Table<'_, '_>) -> Api {
         answers: answers(table),
         inspected: inspected(table),
         graphql: table.table("graphql", graphql),
+        backtracking: table.table("backtracking", backtracking),
         lint: table.table("lint", lints).unwrap_or_default(),
         operations: table.named("operation", operation),
     }
@@ -444,6 +453,14 @@ fn lints(table: &Table<'_, '_>) -> Lints {
     let levels = Lint::ALL.into_iter();
     let levels = levels.filter_map(|lint| Some((lint, table.optional(lint.name())?)));
     Lints(levels.collect())
+}
+
+fn backtracking(table: &Table<'_, '_>) -> Backtracking {
+    Backtracking {
+        position: table.position,
+        patterns: table.list("patterns"),
+        max_steps: table.optional("max_steps"),
+    }
 }
 
 fn graphql(table: &Table<'_, '_>) -> Graphql {

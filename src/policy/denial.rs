@@ -87,6 +87,8 @@ pub enum Denial {
     NotAcceptable,
     BodyTooLarge,
     InvalidBody,
+    /// A value takes more steps to be checked than it may: nobody knows whether it is valid.
+    TooComplex,
     /// A GraphQL request that is not one, or does not say which operation to run.
     InvalidGraphql,
     /// It asks for more than the endpoint allows.
@@ -151,6 +153,7 @@ impl Denial {
             Denial::NotAcceptable,
             Denial::BodyTooLarge,
             Denial::InvalidBody,
+            Denial::TooComplex,
             Denial::InvalidGraphql,
             Denial::GraphqlLimit,
             Denial::GraphqlNotAllowed,
@@ -194,6 +197,7 @@ impl Denial {
             | Denial::NotAcceptable
             | Denial::BodyTooLarge
             | Denial::InvalidBody
+            | Denial::TooComplex
             | Denial::InvalidGraphql
             | Denial::GraphqlLimit
             | Denial::GraphqlNotAllowed
@@ -262,6 +266,11 @@ impl Denial {
             Denial::EncodedBody => (415, "encoded-body", "Encoded bodies are not accepted"),
             Denial::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Denial::InvalidBody => (400, "invalid-body", "The body does not match the contract"),
+            Denial::TooComplex => (
+                400,
+                "too-complex",
+                "The request takes too many steps to check",
+            ),
             Denial::InvalidGraphql => (400, "invalid-graphql", "The GraphQL request is not valid"),
             Denial::GraphqlLimit => (
                 400,

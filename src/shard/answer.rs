@@ -129,6 +129,7 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::NotAcceptable
         | Denial::BodyTooLarge
         | Denial::InvalidBody
+        | Denial::TooComplex
         | Denial::InvalidGraphql
         | Denial::GraphqlLimit
         | Denial::GraphqlNotAllowed

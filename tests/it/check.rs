@@ -374,3 +374,48 @@ fn schemas_that_cannot_mean_anything_are_refused_with_their_place() {
     );
     assert_eq!(code, Some(0), "{told:#}");
 }
+
+#[test]
+fn patterns_that_backtrack_are_refused_with_the_key_that_allows_them() {
+    let twice = "^(a+)+\\1$";
+    let api = with_body("{ type: string, pattern: '^(a+)+\\1$' }");
+    let (code, told) = check("check-linear", &api, "", &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("a back-reference does not run in linear time")
+            && told.contains("backtracking.patterns"),
+        "{told}"
+    );
+    let place = "#/paths/~1a/post/requestBody/content/application~1json/schema/pattern";
+    for named in [twice, place] {
+        let more = format!("backtracking = {{ patterns = ['{named}'], max_steps = 1000 }}\n");
+        let (code, told) = check("check-backtracking", &api, &more, &[]);
+        assert_eq!(code, Some(0), "{told}");
+    }
+    for (more, expected) in [
+        (
+            format!("backtracking = {{ patterns = ['{twice}', '(?=b)'] }}\n"),
+            "no pattern \"(?=b)\" has to backtrack",
+        ),
+        (
+            format!("backtracking = {{ patterns = ['{twice}'], max_steps = 0 }}\n"),
+            "0 is no bound on steps",
+        ),
+        (
+            format!("backtracking = {{ patterns = ['{twice}'], max_steps = 1000001 }}\n"),
+            "1000001 is no bound on steps",
+        ),
+        (
+            "backtracking = { max_steps = 10 }\n".to_owned(),
+            "no pattern is named",
+        ),
+        (
+            format!("backtracking = {{ patterns = ['{twice}'], steps = 3 }}\n"),
+            "max_steps",
+        ),
+    ] {
+        let (code, told) = check("check-backtracking-wrong", &api, &more, &[]);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+}

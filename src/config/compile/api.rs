@@ -7,7 +7,8 @@ use crate::config::compile::inspector::Inspectors;
 use crate::config::compile::response::Described;
 use crate::config::compile::stream::Streaming;
 use crate::config::compile::{
-    collection, graphql, issuer, mask, one_of, read_text, request, response, stream, upstream, waf,
+    backtracking, collection, graphql, issuer, mask, one_of, read_text, request, response, stream,
+    upstream, waf,
 };
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, Warning, nearest};
@@ -297,10 +298,13 @@ impl Compiler<'_, '_> {
         let levels = self.levels();
         let open = |name: &str| open_beside(&file, name);
         let operations = Document::read_with(&file, &text, &open).and_then(|document| {
-            let document = document.with_levels(levels);
+            let allowed = backtracking::compile(self.reader, self.api.backtracking.as_ref());
+            let document = document.with_levels(levels).with_backtracking(allowed);
             let base = self.api.base_path.as_ref().map(|at| at.value.as_str());
             let base = base.map(|base| if base == "/" { "" } else { base });
             let operations = self.sound(&levels, document.all_operations(base)?);
+            let declared = self.api.backtracking.as_ref();
+            backtracking::check_used(self.reader, declared, document.backtracking());
             if operations.is_empty() {
                 let message = "no operation is left that could be enforced";
                 self.error(
@@ -471,6 +475,7 @@ impl Compiler<'_, '_> {
         for answers in own.chain([&api.answers]) {
             response::refuse(self.reader, answers);
         }
+        backtracking::refuse(self.reader, api.backtracking.as_ref());
         let own = api.operations.iter().map(|(_, own)| &own.requests);
         for requests in own.chain([&api.requests]) {
             request::refuse(self.reader, requests);

@@ -2,6 +2,7 @@
 //! is wrong is told at once; nothing is half loaded.
 
 mod api;
+mod backtracking;
 mod collection;
 mod graphql;
 mod inspector;

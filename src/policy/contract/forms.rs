@@ -8,7 +8,7 @@
 use crate::policy::contract::fields::{Field, Fields, OTHERS, Taken};
 use crate::policy::contract::media_type::{MediaRange, MediaType};
 use crate::policy::contract::reading::{Given, Pair, Reading, Rule, Texts, Writer};
-use crate::policy::contract::schema::{self, Schema};
+use crate::policy::contract::schema::{self, Schema, is_over};
 use crate::proto::multipart::{Head, Part, Parts, field as line_of};
 use crate::proto::query;
 
@@ -141,7 +141,8 @@ impl Form {
             let is_mixed = writer.is_mixed;
             let checked = self.schema.check(memory.json.as_bytes(), memory.schema);
             outcome = checked.map_err(|violation| (violation.pointer, violation.keyword));
-            if outcome.is_ok() || !is_mixed {
+            let is_over = outcome.as_ref().is_err_and(|(_, rule)| is_over(rule));
+            if outcome.is_ok() || !is_mixed || is_over {
                 break;
             }
         }
@@ -272,7 +273,8 @@ impl Text {
             let is_mixed = writer.is_mixed;
             let checked = self.schema.check_value(memory.json, memory.schema);
             outcome = checked.map_err(|violation| whole(violation.keyword));
-            if outcome.is_ok() || !is_mixed {
+            let is_over = outcome.as_ref().is_err_and(|(_, rule)| is_over(rule));
+            if outcome.is_ok() || !is_mixed || is_over {
                 break;
             }
         }

@@ -8,7 +8,7 @@
 use crate::policy::contract::Scratch;
 use crate::policy::contract::fields::{Field, Fields, Owner, Pieces, Style, Taken};
 use crate::policy::contract::reading::{Kinds, Pair, Reading, Rule, Texts, Writer};
-use crate::policy::contract::schema::Schema;
+use crate::policy::contract::schema::{Schema, is_over};
 use crate::policy::denial::Denial;
 use crate::policy::route::Segment;
 use crate::proto::head::{self, RequestHead};
@@ -313,7 +313,8 @@ fn check(
             let checked = schema.check_value(&json, &mut scratch.schema);
             checked.map_err(|violation| violation.keyword)
         });
-        if outcome.is_ok() || !is_mixed {
+        let is_over = outcome.is_err_and(is_over);
+        if outcome.is_ok() || !is_mixed || is_over {
             break;
         }
     }

@@ -15,7 +15,7 @@ use crate::policy::contract::media_type::MediaRange;
 use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::{Parameters, Unknown};
 use crate::policy::contract::reading::Texts;
-use crate::policy::contract::schema::{self, Edited, Schema, Undeclared, Wanted};
+use crate::policy::contract::schema::{self, Edited, Schema, Undeclared, Wanted, is_over};
 use crate::policy::contract::sieve::{Bounds, Fault, Sieve};
 use crate::policy::denial::Denial;
 use crate::proto::coding::Coding;
@@ -565,6 +565,9 @@ impl Scratch {
         self.detail.name.clear();
         let shown = name.chars().filter(|character| !character.is_control());
         self.detail.name.extend(shown.take(NAME));
-        denial
+        match denial {
+            Denial::InvalidBody | Denial::InvalidParameter if is_over(rule) => Denial::TooComplex,
+            _ => denial,
+        }
     }
 }

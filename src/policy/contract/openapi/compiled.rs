@@ -42,7 +42,8 @@ impl Compiled {
         let levels = &document.levels;
         let mut compiler = Compiler::new(&document.tree.root, document.dialect)
             .direction(direction)
-            .common(&self.common);
+            .common(&self.common)
+            .backtracking(&document.backtracking);
         if levels.tolerates(Lint::UnknownFormat) {
             compiler = compiler.formats(Formats::Known);
         }

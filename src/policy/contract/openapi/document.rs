@@ -14,7 +14,7 @@ use crate::policy::contract::openapi::operation;
 use crate::policy::contract::openapi::yaml::{self, Tree};
 use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::Responses;
-use crate::policy::contract::schema::Dialect;
+use crate::policy::contract::schema::{Backtracking, Dialect};
 use crate::policy::route::Segment;
 
 /// A description that was read and has a supported version.
@@ -26,6 +26,7 @@ pub struct Document {
     parts: Parts,
     pub(super) dialect: Dialect,
     pub(super) levels: Levels,
+    pub(super) backtracking: Backtracking,
 }
 
 /// What a description says of one operation.
@@ -97,6 +98,7 @@ impl Document {
             tree,
             dialect: Dialect::OpenApi31,
             levels: Levels::default(),
+            backtracking: Backtracking::new([], Backtracking::STEPS),
         };
         let mut report = Report::new(&document);
         let dialect = version(&mut report);
@@ -111,6 +113,20 @@ impl Document {
     #[must_use]
     pub fn with_levels(self, levels: Levels) -> Document {
         Document { levels, ..self }
+    }
+
+    /// The same document, with patterns that need not run in linear time.
+    #[must_use]
+    pub fn with_backtracking(self, backtracking: Backtracking) -> Document {
+        Document {
+            backtracking,
+            ..self
+        }
+    }
+
+    /// What of it was asked for, when all operations have been read.
+    pub fn backtracking(&self) -> &Backtracking {
+        &self.backtracking
     }
 
     /// What is open, impossible or without effect in these operations of the document, each thing

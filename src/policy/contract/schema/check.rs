@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::direct::{self, Direct};
 use super::mask::{Mask, MaskKey};
+use super::pattern::Trail;
 use super::program::{Program, RuleId};
 use super::walk::{self, Fault, Pointer, Undeclared, Walk};
 use super::{Schema, text};
@@ -68,6 +69,7 @@ pub struct Edited {
 pub(super) struct Memory {
     walk: walk::Memory,
     direct: direct::Memory,
+    trail: Trail,
 }
 
 /// Where and by which keyword a value was refused; never the value itself.
@@ -81,7 +83,9 @@ pub struct Violation {
 }
 
 impl Scratch {
-    pub(super) fn memory(&mut self) -> &mut Memory {
+    /// The memory of a check that begins.
+    pub(super) fn begin(&mut self) -> &mut Memory {
+        self.memory.trail.begin();
         &mut self.memory
     }
 
@@ -128,7 +132,7 @@ impl Schema {
     pub fn check(&self, body: &[u8], scratch: &mut Scratch) -> Result<(), Violation> {
         scratch.keep(body);
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
-        self.run(self.root, text, &mut scratch.memory)
+        self.run(self.root, text, scratch.begin())
     }
 
     /// Checks a whole body, takes out what is not to go on and masks what is not to be read. What
@@ -141,7 +145,7 @@ impl Schema {
     ) -> Result<Edited, Violation> {
         let text = simdutf8::basic::from_utf8(body).map_err(|_| no_json())?;
         let mut edited = Edited::default();
-        if self.has_nothing_to_edit(text, &wanted, &mut scratch.memory.direct) {
+        if self.has_nothing_to_edit(text, &wanted, scratch.begin()) {
             scratch.keep(body);
             return Ok(edited);
         }
@@ -164,16 +168,11 @@ impl Schema {
     }
 
     /// Whether a body is seen at once to be valid and to hold nothing that is taken out or masked.
-    fn has_nothing_to_edit(
-        &self,
-        text: &str,
-        wanted: &Wanted<'_>,
-        memory: &mut direct::Memory,
-    ) -> bool {
+    fn has_nothing_to_edit(&self, text: &str, wanted: &Wanted<'_>, memory: &mut Memory) -> bool {
         if self.has_views() || !wanted.masks.is_empty() || wanted.count.is_some() {
             return false;
         }
-        let mut direct = Direct::new(&self.plan, text, memory);
+        let mut direct = Direct::new(&self.plan, text, &mut memory.direct, &mut memory.trail);
         direct.accepts(self.root)
             && (wanted.undeclared == Undeclared::Refused || !direct.has_undeclared())
     }
@@ -195,7 +194,8 @@ impl Schema {
         let is_first = !edited.is_changed;
         std::mem::swap(rewritten, previous);
         let text: &str = if is_first { text } else { previous.as_str() };
-        let mut walk = Walk::new(&self.program, text, &mut memory.walk).ok_or_else(no_json)?;
+        let Memory { walk, trail, .. } = memory;
+        let mut walk = Walk::new(&self.program, text, walk, trail).ok_or_else(no_json)?;
         let takes_undeclared = wanted.undeclared != Undeclared::Refused;
         walk.edit(&self.views, takes_undeclared, wanted.sees);
         walk.run(self.root)
@@ -234,7 +234,8 @@ impl Schema {
         let Ok(text) = simdutf8::basic::from_utf8(body) else {
             return vec![no_json()];
         };
-        let Some(mut walk) = Walk::new(&self.program, text, &mut scratch.memory.walk) else {
+        let Memory { walk, trail, .. } = scratch.begin();
+        let Some(mut walk) = Walk::new(&self.program, text, walk, trail) else {
             return vec![no_json()];
         };
         let faults = walk.run_all(self.root, limit.max(1));
@@ -244,22 +245,23 @@ impl Schema {
 
     /// Checks a value that was written as JSON from a request. The first fault.
     pub fn check_value(&self, json: &str, scratch: &mut Scratch) -> Result<(), Violation> {
-        self.run(self.root, json, &mut scratch.memory)
+        self.run(self.root, json, scratch.begin())
     }
 
     /// Checks the text of a parameter, taken for any type that JSON could give it.
     pub fn check_text(&self, text: &str, scratch: &mut Scratch) -> Result<(), Violation> {
-        let memory = &mut scratch.memory;
+        let memory = scratch.begin();
         let mut refused = None;
         if is_reading(text) {
             match self.run(self.root, text, memory) {
                 Ok(()) => return Ok(()),
+                Err(violation) if walk::is_over(violation.keyword) => return Err(violation),
                 Err(violation) => refused = Some(violation),
             }
         }
         scratch.written.clear();
         text::quote(text, &mut scratch.written);
-        let as_text = self.run(self.root, &scratch.written, memory);
+        let as_text = self.run(self.root, &scratch.written, &mut scratch.memory);
         // A value of the right type is told what is wrong with it.
         as_text.map_err(|as_text| match refused {
             Some(refused) if refused.keyword != "type" => refused,
@@ -270,6 +272,7 @@ impl Schema {
     /// Checks the texts of an array parameter.
     pub fn check_texts(&self, texts: &[&str], scratch: &mut Scratch) -> Result<(), Violation> {
         let items = self.items(self.root);
+        scratch.begin();
         let mut written = std::mem::take(&mut scratch.written);
         written.clear();
         written.push('[');
@@ -310,10 +313,15 @@ impl Schema {
         text: &str,
         memory: &mut Memory,
     ) -> Result<(), Violation> {
-        if Direct::new(&self.plan, text, &mut memory.direct).accepts(rule) {
+        let Memory {
+            walk,
+            direct,
+            trail,
+        } = memory;
+        if Direct::new(&self.plan, text, direct, trail).accepts(rule) {
             return Ok(());
         }
-        let Some(mut walk) = Walk::new(&self.program, text, &mut memory.walk) else {
+        let Some(mut walk) = Walk::new(&self.program, text, walk, trail) else {
             return Err(no_json());
         };
         let outcome = walk.run(rule);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use ahash::AHashMap;
 use serde_json::Value;
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Refusal};
 
 /// Keywords that give a schema another name than its place.
 const NAMES: [&str; 3] = ["$id", "$anchor", "$dynamicAnchor"];
@@ -14,14 +14,17 @@ pub struct Common {
     /// Whether any schema may be referred to by a name; without, none has to be looked for.
     has_names: bool,
     /// Compiled patterns, or why there is none, by their text.
-    patterns: RefCell<AHashMap<String, Result<Pattern, String>>>,
+    linear: Patterns,
+    /// The same of those that are allowed to backtrack.
+    backtracking: Patterns,
 }
 
 impl Common {
     pub fn of(document: &Value) -> Common {
         Common {
             has_names: has_names(document),
-            patterns: RefCell::default(),
+            linear: Patterns::default(),
+            backtracking: Patterns::default(),
         }
     }
 
@@ -29,15 +32,28 @@ impl Common {
         self.has_names
     }
 
-    pub(super) fn pattern(&self, text: &str) -> Result<Pattern, String> {
-        let mut patterns = self.patterns.borrow_mut();
-        if let Some(known) = patterns.get(text) {
-            return known.clone();
-        }
-        let compiled = Pattern::new(text);
-        patterns.insert(text.to_owned(), compiled.clone());
-        compiled
+    pub(super) fn pattern(&self, text: &str) -> Result<Pattern, Refusal> {
+        once(&self.linear, text, || Pattern::new(text))
     }
+
+    /// A pattern that may backtrack, with so many steps for all of the document.
+    pub(super) fn backtracking(&self, text: &str, steps: u32) -> Result<Pattern, Refusal> {
+        once(&self.backtracking, text, || {
+            Pattern::backtracking(text, steps)
+        })
+    }
+}
+
+type Patterns = RefCell<AHashMap<String, Result<Pattern, Refusal>>>;
+
+fn once(
+    known: &Patterns,
+    text: &str,
+    compile: impl FnOnce() -> Result<Pattern, Refusal>,
+) -> Result<Pattern, Refusal> {
+    let mut known = known.borrow_mut();
+    let compiled = known.entry(text.to_owned()).or_insert_with(compile);
+    compiled.clone()
 }
 
 /// Documents are nested as deep as their reader lets them be, which is not deep.

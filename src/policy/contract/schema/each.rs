@@ -81,7 +81,7 @@ impl Schema {
         scratch: &mut Scratch,
     ) -> Result<(), Violation> {
         let text = simdutf8::basic::from_utf8(item).map_err(|_| check::no_json())?;
-        self.run(each.rule, text, scratch.memory())
+        self.run(each.rule, text, scratch.begin())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::pattern::Pattern;
+use super::pattern;
 
 /// The formats that are enforced on strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Format {
             Format::Uri => is_uri(text, true),
             Format::UriReference => is_uri(text, false),
             Format::JsonPointer => is_json_pointer(text),
-            Format::Regex => Pattern::new(text).is_ok(),
+            Format::Regex => pattern::is_pattern(text),
             Format::Byte => is_base64(bytes),
         }
     }

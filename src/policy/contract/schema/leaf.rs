@@ -5,9 +5,21 @@
 use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::number::Number;
+use super::pattern::{Over, Trail};
 use super::program::{NumberRule, StringRule};
 
 impl StringRule {
+    /// Whether a text is what the pattern asks for; the other keywords are checked by
+    /// [`check`](StringRule::check).
+    #[inline]
+    pub fn matches(&self, text: &str, trail: &mut Trail) -> Result<bool, Over> {
+        match &self.pattern {
+            Some(pattern) => pattern.is_match(text, trail),
+            None => Ok(true),
+        }
+    }
+
+    /// All but the pattern.
     #[inline(always)]
     pub fn check(
         &self,
@@ -28,10 +40,6 @@ impl StringRule {
         }
         if self.format.is_some_and(|format| !format.accepts(text)) {
             fails("format")?;
-        }
-        let pattern = self.pattern.as_ref();
-        if pattern.is_some_and(|pattern| !pattern.is_match(text)) {
-            fails("pattern")?;
         }
         Some(())
     }

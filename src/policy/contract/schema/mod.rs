@@ -5,6 +5,7 @@
 //! keys, invalid UTF-8 and depth beyond the limit are refused wherever they stand, described or
 //! not; numbers are compared as they are written, whatever their size.
 
+mod backtracking;
 mod check;
 mod common;
 mod compile;
@@ -28,6 +29,8 @@ mod view;
 mod walk;
 
 #[cfg(test)]
+mod backtracking_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use serde_json::Value;
 
 use crate::policy::contract::lint::Lint;
 
+pub use backtracking::Backtracking;
 pub use check::{Edited, Scratch, Violation, Wanted, is_number};
 pub use common::Common;
 pub use direct::DEPTH;
@@ -43,9 +47,16 @@ pub use each::Each;
 pub use mask::{Mask, MaskKey};
 pub use resource::Documents;
 pub use text::quote;
-pub use walk::{Pointer, Undeclared};
+pub use walk::{Pointer, Undeclared, is_over};
 
 use program::{Program, RuleId};
+
+/// Longest chain of schemas that look at one value, each by way of the one before.
+const CHAIN: usize = 32;
+
+/// The stack that a check takes at most, with some to spare: as deep as a body may be, with as many
+/// schemas at each depth as may look at one value.
+pub const STACK: usize = 8 << 20;
 use view::Views;
 
 /// Which reading of JSON Schema a document uses.
@@ -123,6 +134,7 @@ pub struct Compiler<'d> {
     address: &'d str,
     documents: Option<&'d Documents>,
     common: Option<&'d Common>,
+    backtracking: Option<&'d Backtracking>,
     formats: Formats,
     unknown: Unknown,
 }
@@ -137,6 +149,7 @@ impl<'d> Compiler<'d> {
             address: "",
             documents: None,
             common: None,
+            backtracking: None,
             formats: Formats::Enforced,
             unknown: Unknown::Refused,
         }
@@ -167,6 +180,14 @@ impl<'d> Compiler<'d> {
     pub fn common(self, common: &'d Common) -> Compiler<'d> {
         Compiler {
             common: Some(common),
+            ..self
+        }
+    }
+
+    /// The patterns that need not run in linear time.
+    pub fn backtracking(self, allowed: &'d Backtracking) -> Compiler<'d> {
+        Compiler {
+            backtracking: Some(allowed),
             ..self
         }
     }

@@ -524,3 +524,130 @@ fn copies_share_everything_until_one_of_them_masks_a_format_that_it_has() {
     assert!(std::sync::Arc::ptr_eq(&first.program, &second.program));
     assert!(std::sync::Arc::ptr_eq(&first.views, &third.views));
 }
+
+/// A schema of this many schemas for one value, the last of which goes down to the first again.
+fn chain(length: usize, step: impl Fn(Value) -> Value) -> Value {
+    let name = |at: usize| json!({"$ref": format!("#/$defs/s{at}")});
+    let mut defs = serde_json::Map::new();
+    for at in 1..length {
+        defs.insert(format!("s{at}"), step(name(at + 1)));
+    }
+    let last = json!({"type": "object", "properties": {"x": name(1)}, "minProperties": 0});
+    defs.insert(format!("s{length}"), last);
+    json!({"$ref": "#/$defs/s1", "$defs": defs})
+}
+
+/// Runs with the stack of a shard.
+fn with_stack(run: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn bodies_may_be_as_deep_as_a_body_may_be_however_many_schemas_look_at_each_value() {
+    type Step = fn(Value) -> Value;
+    let steps: [Step; 8] = [
+        |next| json!({"allOf": [next]}),
+        |next| json!({"allOf": [next], "unevaluatedProperties": false}),
+        |next| json!({"anyOf": [next, false]}),
+        |next| json!({"anyOf": [next, {"minProperties": 2}], "unevaluatedProperties": {"not": {"type": "null"}}}),
+        |next| json!({"oneOf": [false, next]}),
+        |next| json!({"if": {"type": "array"}, "else": next}),
+        |next| json!({"if": next, "else": false}),
+        |next| json!({"dependentSchemas": {"x": next}}),
+    ];
+    let deep = |depth: usize| {
+        let open = "{\"x\":".repeat(depth - 1);
+        format!("{open}{{}}{}", "}".repeat(depth - 1))
+    };
+    for (at, step) in steps.into_iter().enumerate() {
+        // Where each level asks for all below it more than once, a body of this depth takes too many
+        // steps, which is told.
+        let length = match at {
+            3 => 2,
+            6 => 2,
+            _ => CHAIN,
+        };
+        with_stack(move || {
+            let schema = schema(chain(length, step));
+            for edits in [false, true] {
+                let mut scratch = Scratch::default();
+                let mut told = |body: &str| {
+                    let wanted = Wanted::of(Undeclared::Stripped);
+                    let outcome = match edits {
+                        true => schema
+                            .edit(body.as_bytes(), wanted, &mut scratch)
+                            .map(|_| ()),
+                        false => schema.check(body.as_bytes(), &mut scratch),
+                    };
+                    outcome.map_err(|violation| violation.keyword)
+                };
+                assert_eq!(told(&deep(4)), Ok(()), "{at}");
+                let outcome = told(&deep(DEPTH));
+                let asks_again = match edits {
+                    true => matches!(at, 1 | 2 | 3 | 4 | 6),
+                    false => matches!(at, 1 | 3 | 6),
+                };
+                let is_over = outcome == Err("complexity") && asks_again;
+                assert!(outcome == Ok(()) || is_over, "{at} {outcome:?}");
+                assert_eq!(told(&deep(DEPTH + 1)), Err("json"), "{at}");
+            }
+        });
+    }
+}
+
+#[test]
+fn chains_of_references_are_no_nesting_but_one_value_has_only_so_many_schemas() {
+    // Through members: any number.
+    let mut defs = serde_json::Map::new();
+    for at in 0..3_000 {
+        let next = json!({"$ref": format!("#/$defs/s{}", (at + 1) % 3_000)});
+        defs.insert(format!("s{at}"), json!({"properties": {"x": next}}));
+    }
+    let long = schema(json!({"$ref": "#/$defs/s0", "$defs": defs}));
+    assert_eq!(check(&long, "{\"x\": {\"x\": {}}}"), Ok(()));
+    // For one value: as many as there may be, and one more.
+    let compiled = |length| {
+        let document = chain(length, |next| json!({"allOf": [next]}));
+        Schema::compile(&document, "", Dialect::OpenApi31).map(|_| ())
+    };
+    assert_eq!(compiled(CHAIN), Ok(()));
+    let error = compiled(CHAIN + 1).unwrap_err().remove(0);
+    assert!(error.message.contains("for one value"), "{error:?}");
+    // Loops that are longer than that end as well.
+    for length in [1, 2, 31, 32, 33, 5_000] {
+        let defs: serde_json::Map<_, _> = (0..length)
+            .map(|at| {
+                let next = json!({"$ref": format!("#/$defs/s{}", (at + 1) % length)});
+                (format!("s{at}"), json!({"allOf": [next]}))
+            })
+            .collect();
+        let document = json!({"$ref": "#/$defs/s0", "$defs": defs});
+        let compiled = Schema::compile(&document, "", Dialect::OpenApi31);
+        let error = compiled.unwrap_err().remove(0);
+        assert!(error.message.contains("refer"), "{length} {error:?}");
+    }
+    // Schemas that only name another one, also for ever.
+    for length in [1, 3, 70, 5_000] {
+        let defs: serde_json::Map<_, _> = (0..length)
+            .map(|at| {
+                let next = format!("#/$defs/s{}", (at + 1) % length);
+                (format!("s{at}"), json!({ "$ref": next }))
+            })
+            .collect();
+        let document = json!({"$ref": "#/$defs/s0", "$defs": defs});
+        let compiled = Schema::compile(&document, "", Dialect::OpenApi31);
+        let error = compiled.unwrap_err().remove(0);
+        assert!(error.message.contains("refer"), "{length} {error:?}");
+    }
+}
+
+#[test]
+fn what_only_a_run_finds_to_loop_ends() {
+    let endless = json!({"$id": "https://example.com/a", "$dynamicAnchor": "n",
+        "anyOf": [{"$dynamicRef": "#n"}]});
+    let outcome = Schema::compile(&endless, "", Dialect::OpenApi31);
+    if let Ok(schema) = outcome {
+        with_stack(move || assert_eq!(check(&schema, "1"), refused("", "complexity")));
+    }
+}

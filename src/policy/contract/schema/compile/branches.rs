@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::super::SchemaError;
 use super::super::program::{Condition, Dynamic, Rule, RuleId};
 use super::super::resource::Place;
+use super::super::{CHAIN, SchemaError};
 use super::Compilation;
 
 impl<'d> Compilation<'d> {
@@ -54,7 +54,7 @@ impl<'d> Compilation<'d> {
     }
 
     pub(super) fn reference(&mut self, at: &Place, value: &Value) -> Option<RuleId> {
-        self.target(at, value).map(|target| self.at(&target))
+        self.target(at, value).map(|target| self.referred(&target))
     }
 
     pub(super) fn target(&mut self, at: &Place, value: &Value) -> Option<Place> {
@@ -77,7 +77,7 @@ impl<'d> Compilation<'d> {
         let Some(target) = self.target(at, value) else {
             return;
         };
-        let otherwise = self.at(&target);
+        let otherwise = self.referred(&target);
         let name = value.as_str().and_then(|text| text.split_once('#'));
         let name = name.map_or("", |(_, name)| name);
         // Only if it leads to a dynamic anchor does the way here count (core, section 8.2.3.2).
@@ -103,8 +103,9 @@ impl<'d> Compilation<'d> {
                 let places = self.resources.dynamic(&name).to_vec();
                 let candidates = places
                     .iter()
-                    .map(|place| (self.resource(place), self.at(place)))
+                    .map(|place| (self.resource(place), self.referred(place)))
                     .collect();
+                self.finish();
                 let branches = self.program.rules[id].branches.as_mut();
                 if let Some(dynamic) = branches.and_then(|branches| branches.dynamic.as_mut()) {
                     dynamic.candidates = candidates;
@@ -113,15 +114,16 @@ impl<'d> Compilation<'d> {
         }
     }
 
-    /// A schema that refers to itself without going down into the value would never end.
+    /// A schema that refers to itself without going down into the value would never end, and a
+    /// chain of such references takes stack for each of its schemas.
     pub(super) fn refuse_loops(&mut self) {
-        let mut state = vec![0_u8; self.program.rules.len()];
-        for start in 0..state.len() {
-            if let Some(id) = self.looping(start, &mut state) {
+        let mut heights = vec![Height::Unknown; self.program.rules.len()];
+        for start in 0..heights.len() {
+            if let Err((id, message)) = self.height(start, 1, &mut heights) {
                 let hint = "a schema may contain itself only below properties or items";
                 self.errors.push(SchemaError {
                     pointer: self.program.places[id].to_string(),
-                    message: "a schema refers to itself without an end".to_owned(),
+                    message,
                     hint: Some(hint.to_owned()),
                 });
                 return;
@@ -129,16 +131,42 @@ impl<'d> Compilation<'d> {
         }
     }
 
-    /// The rule that a loop leads back to. Depth-first: 1 is on the way, 2 is done.
-    fn looping(&self, id: RuleId, state: &mut [u8]) -> Option<RuleId> {
-        match state[id] {
-            1 => return Some(id),
-            2 => return None,
-            _ => state[id] = 1,
+    /// How many schemas look at the same value by way of a rule, itself included; `depth` of them
+    /// are on the way to it, itself included.
+    fn height(
+        &self,
+        id: RuleId,
+        depth: usize,
+        heights: &mut [Height],
+    ) -> Result<usize, (RuleId, String)> {
+        let height = match heights[id] {
+            Height::OnTheWay => {
+                let message = "a schema refers to itself without an end";
+                return Err((id, message.to_owned()));
+            }
+            Height::Known(height) => height,
+            Height::Unknown if depth > CHAIN => depth,
+            Height::Unknown => {
+                heights[id] = Height::OnTheWay;
+                let mut most = 0;
+                for next in self.program.rules[id].in_place() {
+                    most = most.max(self.height(next, depth + 1, heights)?);
+                }
+                heights[id] = Height::Known(most + 1);
+                most + 1
+            }
+        };
+        if depth - 1 + height > CHAIN {
+            let message = format!("more than {CHAIN} schemas refer to each other for one value");
+            return Err((id, message));
         }
-        let mut next = self.program.rules[id].in_place();
-        let found = next.find_map(|next| self.looping(next, state));
-        state[id] = 2;
-        found
+        Ok(height)
     }
+}
+
+#[derive(Clone, Copy)]
+enum Height {
+    Unknown,
+    OnTheWay,
+    Known(usize),
 }

@@ -21,12 +21,16 @@ use super::program::{
 use super::resource::{Place, Resources};
 use super::view::Views;
 use super::{
-    Common, Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint, Unknown, fuse,
+    Backtracking, Common, Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint,
+    Unknown, fuse,
 };
 use crate::policy::contract::lint::Lint;
 
 /// Deepest nesting of schemas, references not counted.
 const DEPTH: usize = 128;
+
+/// Longest chain of schemas that do nothing but refer to the next.
+const HOPS: usize = 64;
 
 /// Keywords that say nothing about whether a value is valid.
 const ANNOTATIONS: [&str; 11] = [
@@ -87,10 +91,12 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         unknown: settings.unknown,
         validates: true,
         common: settings.common,
+        backtracking: settings.backtracking,
         resources,
         program: Program::default(),
         views: Views::default(),
         known: AHashMap::new(),
+        pending: Vec::new(),
         numbers: AHashMap::new(),
         dynamics: Vec::new(),
         errors: Vec::new(),
@@ -101,6 +107,7 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
     compilation.resources.scan(&place);
     compilation.vocabularies(&place);
     let root = compilation.at(&place);
+    compilation.finish();
     compilation.finish_dynamic();
     if compilation.errors.is_empty() {
         compilation.refuse_loops();
@@ -162,11 +169,14 @@ struct Compilation<'d> {
     /// Whether the vocabulary of validation is in use.
     validates: bool,
     common: Option<&'d Common>,
+    backtracking: Option<&'d Backtracking>,
     resources: Resources<'d>,
     program: Program,
     views: Views,
     /// Rules by the place of their schema, so that a schema that refers to itself ends.
     known: AHashMap<Place, RuleId>,
+    /// Schemas that were referred to and are to be compiled yet.
+    pending: Vec<(RuleId, Place)>,
     /// Numbers of resources by URI.
     numbers: AHashMap<String, u32>,
     /// Rules with a `$dynamicRef`, and the name of its anchor.
@@ -226,19 +236,53 @@ impl<'d> Compilation<'d> {
         next
     }
 
-    /// The rule of the schema at a place.
+    /// The rule of the schema at a place, compiled with all that is below it.
     pub(super) fn at(&mut self, place: &Place) -> RuleId {
         if let Some(&known) = self.known.get(place) {
             return known;
         }
+        let end = self.end(place);
+        if end != *place {
+            let id = self.referred(&end);
+            self.known.insert(place.clone(), id);
+            return id;
+        }
+        let id = self.reserve(place);
+        self.fill(id, place);
+        id
+    }
+
+    /// The rule of a schema that is referred to. It is compiled later, so that a chain of
+    /// references is no nesting.
+    pub(super) fn referred(&mut self, place: &Place) -> RuleId {
+        let place = self.end(place);
+        if let Some(&known) = self.known.get(&place) {
+            return known;
+        }
+        let id = self.reserve(&place);
+        self.pending.push((id, place));
+        id
+    }
+
+    /// Compiles what was referred to.
+    pub(super) fn finish(&mut self) {
+        while let Some((id, place)) = self.pending.pop() {
+            self.fill(id, &place);
+        }
+    }
+
+    fn reserve(&mut self, place: &Place) -> RuleId {
         let id = self.program.rules.len();
         self.program.rules.push(Rule::default());
         self.program.places.push(self.resources.shown(place).into());
         self.known.insert(place.clone(), id);
+        id
+    }
+
+    fn fill(&mut self, id: RuleId, place: &Place) {
         if self.depth == DEPTH {
             let hint = "name parts of it with $ref";
-            self.error(place, "schemas are nested too deep", hint);
-            return id;
+            return self.error(place, "schemas are nested too deep", hint);
         }
         self.depth += 1;
         let mut rule = match self.resources.value(place) {
@@ -258,28 +302,35 @@ impl<'d> Compilation<'d> {
         };
         self.depth -= 1;
         rule.resource = self.resource(place);
-        let alias = self.alias(place, &rule, id);
         self.program.rules[id] = rule;
-        if let Some(target) = alias {
-            self.known.insert(place.clone(), target);
-            return target;
-        }
-        id
     }
 
-    /// The rule to use in place of one that only refers to it. Not across resources, as the way
-    /// through them counts for `$dynamicRef`.
-    fn alias(&self, place: &Place, rule: &Rule, id: RuleId) -> Option<RuleId> {
-        let [target] = rule.branches.as_ref()?.all[..] else {
-            return None;
-        };
+    /// Where a place leads that does nothing but refer to another one; itself, where that has no
+    /// end.
+    fn end(&mut self, place: &Place) -> Place {
+        let mut end = place.clone();
+        for _ in 0..HOPS {
+            match self.next(&end) {
+                Some(next) => end = next,
+                None => return end,
+            }
+        }
+        place.clone()
+    }
+
+    /// What a schema refers to that says nothing itself. Not across resources, as the way through
+    /// them counts for `$dynamicRef`.
+    fn next(&mut self, place: &Place) -> Option<Place> {
         let schema = self.resources.value(place)?.as_object()?;
+        let reference = schema.get("$ref")?.as_str()?;
         let mut others = schema.keys().filter(|key| *key != "$ref");
-        let is_only =
-            schema.contains_key("$ref") && others.all(|key| is_annotation(key) && !is_view(key));
-        let is_done = is_only && target != id && rule.never.is_none();
-        let is_near = self.program.rules[target].resource == rule.resource;
-        (is_done && is_near).then_some(target)
+        let is_only = others.all(|key| is_annotation(key) && !is_view(key));
+        let next = self
+            .resources
+            .resolve(place, reference)
+            .filter(|_| is_only)?;
+        let is_near = self.resources.base(&next) == self.resources.base(place);
+        is_near.then_some(next)
     }
 
     fn object(&mut self, place: &Place, schema: &'d Map<String, Value>, id: RuleId) -> Rule {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::format::Format;
-use super::super::pattern::Pattern;
+use super::super::pattern::{Pattern, Refusal};
 use super::super::program::{Contains, Rule, Values, types};
 use super::super::resource::Place;
 use super::super::{Dialect, Formats, Unknown};
@@ -153,12 +153,32 @@ impl<'d> Compilation<'d> {
             Some(common) => common.pattern(text),
             None => Pattern::new(text),
         };
-        compiled
-            .map_err(|reason| {
-                let hint = "patterns run in linear time, without look-around and back-references";
-                self.error(at, reason, hint);
-            })
-            .ok()
+        let allowed = self.backtracking.filter(|allowed| {
+            let is_asked = matches!(compiled, Err(Refusal::NotLinear(_)));
+            is_asked && allowed.allows(text, &self.resources.shown(at))
+        });
+        let compiled = match (allowed, self.common) {
+            (Some(allowed), Some(common)) => common.backtracking(text, allowed.steps),
+            (Some(allowed), None) => Pattern::backtracking(text, allowed.steps),
+            (None, _) => compiled,
+        };
+        compiled.map_err(|refusal| self.refused(at, refusal)).ok()
+    }
+
+    fn refused(&mut self, at: &Place, refusal: Refusal) {
+        const LINEAR: &str = "patterns are of ECMA-262 and run in linear time";
+        match refusal {
+            Refusal::Malformed(message) => self.error(at, message, LINEAR),
+            Refusal::TooLarge => {
+                self.error(at, "the pattern is too large", "bound it by maxLength")
+            }
+            Refusal::NotLinear(what) => {
+                let message = format!("{what} does not run in linear time");
+                let hint = "write the pattern without, or name it in `backtracking.patterns` of the \
+                            API to run it with a bounded number of steps";
+                self.error(at, message, hint);
+            }
+        }
     }
 
     pub(super) fn format(

@@ -17,6 +17,7 @@ mod tests;
 pub use plan::Plan;
 
 use super::names::Names;
+use super::pattern::Trail;
 use super::program::RuleId;
 
 /// Deepest nesting of a body.
@@ -56,18 +57,25 @@ pub struct Direct<'w> {
     text: &'w str,
     loose: &'w mut Loose,
     guesses: &'w mut [u8; GUESSES],
+    trail: &'w mut Trail,
     depth: usize,
     has_undeclared: bool,
 }
 
 impl<'w> Direct<'w> {
-    pub fn new(plan: &'w Plan, text: &'w str, memory: &'w mut Memory) -> Direct<'w> {
+    pub fn new(
+        plan: &'w Plan,
+        text: &'w str,
+        memory: &'w mut Memory,
+        trail: &'w mut Trail,
+    ) -> Direct<'w> {
         memory.loose.names.clear();
         Direct {
             plan,
             text,
             loose: &mut memory.loose,
             guesses: &mut memory.guesses,
+            trail,
             depth: 0,
             has_undeclared: false,
         }

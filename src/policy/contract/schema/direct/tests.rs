@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::super::walk::{self, Walk};
 use super::super::{Dialect, Schema};
 use super::{Direct, Memory};
+use crate::policy::contract::schema::pattern::Trail;
 
 struct Bench {
     schema: Schema,
     memory: Memory,
     walk: walk::Memory,
+    trail: Trail,
 }
 
 impl Bench {
@@ -20,17 +22,18 @@ impl Bench {
             schema: Schema::compile(schema, "", Dialect::OpenApi31).unwrap(),
             memory: Memory::default(),
             walk: walk::Memory::default(),
+            trail: Trail::default(),
         }
     }
 
     fn direct(&mut self, body: &str) -> bool {
         let Schema { plan, root, .. } = &self.schema;
-        Direct::new(plan, body, &mut self.memory).accepts(*root)
+        Direct::new(plan, body, &mut self.memory, &mut self.trail).accepts(*root)
     }
 
     fn index(&mut self, body: &str) -> bool {
         let Schema { program, root, .. } = &self.schema;
-        let walk = Walk::new(program, body, &mut self.walk);
+        let walk = Walk::new(program, body, &mut self.walk, &mut self.trail);
         walk.is_some_and(|mut walk| walk.run(*root).is_ok())
     }
 

@@ -3,6 +3,7 @@
 use super::plan::{Array, Node, literal};
 use super::{DEPTH, Direct, scan};
 use crate::policy::contract::schema::number::Number;
+use crate::policy::contract::schema::pattern::Trail;
 use crate::policy::contract::schema::program::{RuleId, StringRule, types};
 use crate::policy::contract::schema::text;
 
@@ -45,7 +46,7 @@ impl<'w> Direct<'w> {
         match scan::byte(bytes, end) {
             b'"' => {
                 let is_free = node.text.is_none() && node.allowed.is_none();
-                if !is_free && !is_good(node, self.text.get(start..end)?) {
+                if !is_free && !is_good(node, self.text.get(start..end)?, self.trail) {
                     return None;
                 }
                 Some(end + 1)
@@ -68,7 +69,7 @@ impl<'w> Direct<'w> {
         let mut decoded = std::mem::take(&mut self.loose.decoded);
         decoded.clear();
         let pieces = text::pieces(self.text.get(start..at)?, |piece| decoded.push_str(piece));
-        let holds = pieces.is_some() && is_good(node, &decoded);
+        let holds = pieces.is_some() && is_good(node, &decoded, self.trail);
         self.loose.decoded = decoded;
         holds.then_some(at + 1)
     }
@@ -166,11 +167,14 @@ fn is_type(node: &Node, wanted: u8) -> Option<()> {
 
 /// Whether a string is what its node asks for.
 #[inline(always)]
-fn is_good(node: &Node, text: &str) -> bool {
+fn is_good(node: &Node, text: &str, trail: &mut Trail) -> bool {
     let is_allowed = node.allowed.as_ref().is_none_or(|allowed| {
         let mut texts = allowed.texts.iter();
         texts.any(|other| **other == *text)
     });
-    let holds = |rule: &StringRule| rule.check(text, |_| None).is_some();
+    // What takes too many steps is told by the other walk, which has none left either.
+    let holds = |rule: &StringRule| {
+        rule.check(text, |_| None).is_some() && rule.matches(text, trail) == Ok(true)
+    };
     is_allowed && node.text.as_deref().is_none_or(holds)
 }

@@ -26,6 +26,14 @@ impl<'w> Walk<'w> {
         (!self.is_over).then_some(holds)
     }
 
+    /// The same for a value one step further down.
+    pub(super) fn holds_below(&mut self, id: RuleId, token: usize) -> Option<bool> {
+        self.enter()?;
+        let holds = self.holds(id, token)?;
+        self.depth -= 1;
+        Some(holds)
+    }
+
     /// `done` of the schemas that all must hold have been walked.
     pub(super) fn branches(
         &mut self,

@@ -2,8 +2,9 @@
 //! way, whether a rule asks for it or not.
 //!
 //! Where a rule looks at values more than once, the whole text is proved first and the end of each
-//! array and object kept. Recursion is bounded twice: by the depth of a body, and by a count of
-//! rules on the way down.
+//! array and object kept. Recursion is bounded by the depth of a body and, at each depth, by the
+//! rules that look at one value: most chains of them are known at load, those of `$dynamicRef` are
+//! counted on the way.
 
 mod array;
 mod branches;
@@ -23,21 +24,30 @@ pub use place::Pointer;
 
 use edits::Edits;
 
+use super::CHAIN;
 use super::index::Index;
 use super::names::Names;
+use super::pattern::{Over, Trail};
 use super::program::{Program, Rule, RuleId, types};
 use super::view::Views;
 
 /// Deepest nesting of a body.
 const DEPTH: usize = 64;
 
-/// Most rules on the way down to a value.
-const NESTING: usize = 320;
-
 /// Steps of one check, and more for each token: alternatives within alternatives could otherwise
 /// take for ever.
 const STEPS: usize = 1 << 20;
 const STEPS_PER_TOKEN: usize = 16;
+
+/// What is named where a value takes more steps than a walk, or a pattern, may take.
+const WALK_STEPS: &str = "complexity";
+const PATTERN_STEPS: &str = "pattern steps";
+
+/// Whether a keyword says that a value takes more to be checked than it may: nothing is known of
+/// it then.
+pub fn is_over(keyword: &str) -> bool {
+    matches!(keyword, WALK_STEPS | PATTERN_STEPS)
+}
 
 /// Longest pointer that is kept for the log.
 const POINTER: usize = 256;
@@ -73,6 +83,7 @@ pub struct Walk<'w> {
     program: &'w Program,
     text: &'w str,
     memory: &'w mut Memory,
+    trail: &'w mut Trail,
     /// What is hidden or masked where a value has been judged by a rule; none: nothing is asked of it.
     views: Option<&'w Views>,
     /// Edits are asked for: members that do not leave in this direction count for nothing.
@@ -111,7 +122,12 @@ impl Fault {
 
 impl<'w> Walk<'w> {
     /// None: the structure is not JSON.
-    pub fn new(program: &'w Program, text: &'w str, memory: &'w mut Memory) -> Option<Walk<'w>> {
+    pub fn new(
+        program: &'w Program,
+        text: &'w str,
+        memory: &'w mut Memory,
+        trail: &'w mut Trail,
+    ) -> Option<Walk<'w>> {
         memory.index.fill(text.as_bytes())?;
         memory.names.clear();
         memory.hashes.clear();
@@ -127,6 +143,7 @@ impl<'w> Walk<'w> {
             program,
             text,
             memory,
+            trail,
             views: None,
             is_editing: false,
             is_lenient: false,
@@ -195,6 +212,22 @@ impl<'w> Walk<'w> {
         None
     }
 
+    /// The answer of a pattern. Nothing makes up for one that took too many steps: neither it nor
+    /// its opposite is known.
+    pub(super) fn answer(
+        &mut self,
+        outcome: Result<bool, Over>,
+        token: usize,
+        rule: RuleId,
+    ) -> Option<bool> {
+        if let Ok(holds) = outcome {
+            return Some(holds);
+        }
+        self.broken::<()>(token, PATTERN_STEPS);
+        self.fault.rule = Some(rule);
+        None
+    }
+
     /// A fault by the schema. Some: more are asked for.
     #[cold]
     pub(super) fn fails(
@@ -236,8 +269,8 @@ impl<'w> Walk<'w> {
         let rule = &program.rules[id];
         self.nesting += 1;
         self.steps = self.steps.saturating_sub(1);
-        if self.steps == 0 || self.nesting > NESTING {
-            return self.broken(token, "complexity");
+        if self.steps == 0 || self.nesting > CHAIN * (self.depth + 1) {
+            return self.broken(token, WALK_STEPS);
         }
         if let Some(keyword) = rule.never {
             if self.takes_out(token, keyword) {
@@ -277,7 +310,10 @@ impl<'w> Walk<'w> {
                 let next = self.string(token)?;
                 if let Some(string) = &rule.string {
                     self.with_text(token, |walk, text| {
-                        string.check(text, |keyword| walk.fails(token, id, keyword))
+                        string.check(text, |keyword| walk.fails(token, id, keyword))?;
+                        let outcome = string.matches(text, walk.trail);
+                        let holds = walk.answer(outcome, token, id)?;
+                        walk.expect(holds, token, id, "pattern")
                     })?;
                 }
                 Some(next)

@@ -1,5 +1,6 @@
 //! Objects: their members, declared or not, and what depends on which are there.
 
+use super::super::pattern::Pattern;
 use super::super::program::{Additional, BITS, ObjectRule, RareObject, RuleId};
 use super::Walk;
 
@@ -52,10 +53,11 @@ impl<'w> Walk<'w> {
         self.expect(enough, token, id, "minProperties")?;
         let few = rule.max_properties.is_none_or(|most| count <= most);
         self.expect(few, token, id, "maxProperties")?;
+        let end = self.leave(token, next + 1)?;
         if let Some(rare) = &rule.rare {
             self.rare(rare, id, token)?;
         }
-        self.leave(token, next + 1)
+        Some(end)
     }
 
     #[inline]
@@ -80,7 +82,7 @@ impl<'w> Walk<'w> {
             None => None,
         };
         for (pattern, next) in &rule.patterns {
-            if self.with_text(name, |_, text| Some(pattern.is_match(text)))? {
+            if self.is_matched(pattern, name, id)? {
                 end = Some(self.judge(*next, value)?);
             }
         }
@@ -103,11 +105,24 @@ impl<'w> Walk<'w> {
         Some(end)
     }
 
+    /// Whether a pattern matches a name.
+    pub(super) fn is_matched(
+        &mut self,
+        pattern: &Pattern,
+        name: usize,
+        id: RuleId,
+    ) -> Option<bool> {
+        self.with_text(name, |walk, text| {
+            let outcome = pattern.is_match(text, walk.trail);
+            walk.answer(outcome, name, id)
+        })
+    }
+
     pub(super) fn rare(&mut self, rule: &'w RareObject, id: RuleId, token: usize) -> Option<()> {
         if let Some(names) = rule.names {
             let mut next = token + 1;
             while let Some((name, _)) = self.member(&mut next) {
-                let holds = self.holds(names, name)?;
+                let holds = self.holds_below(names, name)?;
                 self.expect(holds, name, id, "propertyNames")?;
             }
         }

@@ -1,7 +1,7 @@
 //! `unevaluatedProperties` and `unevaluatedItems`: what no other keyword has spoken of.
 
-use super::super::program::{Additional, Rule, RuleId};
-use super::Walk;
+use super::super::program::{Additional, ObjectRule, Rule, RuleId};
+use super::{WALK_STEPS, Walk};
 
 impl<'w> Walk<'w> {
     pub(super) fn unevaluated(&mut self, rule: RuleId, id: RuleId, token: usize) -> Option<()> {
@@ -12,6 +12,7 @@ impl<'w> Walk<'w> {
             true => "unevaluatedProperties",
             false => "unevaluatedItems",
         };
+        self.enter()?;
         let (mut next, mut at) = (token + 1, base);
         let mut step = |walk: &mut Self| match is_object {
             true => walk.member(&mut next).map(|(_, value)| value),
@@ -32,6 +33,7 @@ impl<'w> Walk<'w> {
             }
         }
         self.memory.marks.truncate(base);
+        self.depth -= 1;
         Some(())
     }
 
@@ -54,7 +56,7 @@ impl<'w> Walk<'w> {
         let rule = &program.rules[id];
         self.steps = self.steps.saturating_sub(1);
         if self.steps == 0 {
-            return self.broken(token, "complexity");
+            return self.broken(token, WALK_STEPS);
         }
         if program.is_dynamic {
             self.memory.scope.push(rule.resource);
@@ -68,7 +70,7 @@ impl<'w> Walk<'w> {
                 false => branches.unevaluated_items.is_some(),
             });
         match is_object {
-            true => self.mark_members(rule, token, base, all && !is_asking)?,
+            true => self.mark_members((rule, id), token, base, all && !is_asking)?,
             false => self.mark_items(rule, token, base, all && !is_asking)?,
         }
         self.mark_branches(rule, token, base)?;
@@ -80,7 +82,7 @@ impl<'w> Walk<'w> {
 
     pub(super) fn mark_members(
         &mut self,
-        rule: &'w Rule,
+        (rule, id): (&'w Rule, RuleId),
         token: usize,
         base: usize,
         all: bool,
@@ -89,16 +91,7 @@ impl<'w> Walk<'w> {
         while let Some((name, _)) = self.member(&mut next) {
             let is_evaluated = all
                 || match &rule.object {
-                    Some(object) => self.with_text(name, |_, text| {
-                        let own = object.members.named(text);
-                        let own = own.and_then(|at| object.members.list[at].rule);
-                        let mut patterns = object.patterns.iter();
-                        Some(
-                            object.additional != Additional::Open
-                                || own.is_some()
-                                || patterns.any(|(pattern, _)| pattern.is_match(text)),
-                        )
-                    })?,
+                    Some(object) => self.evaluates(object, id, name)?,
                     None => false,
                 };
             if is_evaluated {
@@ -107,6 +100,23 @@ impl<'w> Walk<'w> {
             at += 1;
         }
         Some(())
+    }
+
+    /// Whether an object's schema speaks of a member.
+    fn evaluates(&mut self, rule: &'w ObjectRule, id: RuleId, name: usize) -> Option<bool> {
+        if rule.additional != Additional::Open {
+            return Some(true);
+        }
+        let known = self.known(rule, name)?;
+        if known.is_some_and(|at| rule.members.list[at].rule.is_some()) {
+            return Some(true);
+        }
+        for (pattern, _) in &rule.patterns {
+            if self.is_matched(pattern, name, id)? {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 
     pub(super) fn mark_items(
@@ -122,7 +132,7 @@ impl<'w> Walk<'w> {
                 || match &rule.array {
                     Some(array) => {
                         let is_contained = match &array.contains {
-                            Some(contains) => self.holds(contains.rule, item)?,
+                            Some(contains) => self.holds_below(contains.rule, item)?,
                             None => false,
                         };
                         is_contained || array.items.is_some() || at - base < array.prefix.len()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl::set_thp_disable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cli::diagnose;
@@ -52,6 +53,7 @@ impl Process {
             warnings: _,
         } = configuration;
         let mode = Mode::probe(best(server.ring));
+        use_small_pages();
         let cores = core::allowed().map_err(|error| format!("the cores are unknown: {error}"))?;
         let count = match server.shards {
             Shards::Auto => cores.len(),
@@ -235,6 +237,13 @@ fn await_shards(registry: &Registry, threads: &[JoinHandle<io::Result<()>>]) -> 
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// A shard that first touches a huge page waits for milliseconds until all of it is zero, and whose
+/// request it serves waits with it; a small page takes a microsecond.
+fn use_small_pages() {
+    // A kernel that has no huge pages has none to switch off.
+    let _ = set_thp_disable(true);
 }
 
 /// How many connections there may be: as configured, or so many that each can have one to a

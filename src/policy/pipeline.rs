@@ -45,6 +45,13 @@ pub struct State {
     pub waf: Workspace,
 }
 
+impl State {
+    /// Gets ready for the requests under a snapshot, so that the first ones need not wait for it.
+    pub fn warm(&mut self, snapshot: &Snapshot) {
+        self.waf.warm(&snapshot.waf);
+    }
+}
+
 /// Proof that a request passed every stage.
 #[derive(Debug)]
 pub struct Cleared {

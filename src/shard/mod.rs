@@ -174,16 +174,18 @@ impl Shard {
             shards: shared.inboxes.len() as u64,
             ..Tuning::default()
         };
+        let mut state = State {
+            signatures: SignatureCache::new(SIGNATURE_CACHE),
+            leases: Leases::new(tuning),
+            cells: shared.cells.clone(),
+            scratch: Scratch::default(),
+            waf: Workspace::default(),
+        };
+        state.warm(&view.snapshot);
         Rc::new(Shard {
             index,
             clock: Clock::new(shared.origin),
-            state: RefCell::new(State {
-                signatures: SignatureCache::new(SIGNATURE_CACHE),
-                leases: Leases::new(tuning),
-                cells: shared.cells.clone(),
-                scratch: Scratch::default(),
-                waf: Workspace::default(),
-            }),
+            state: RefCell::new(state),
             deadlines,
             load: Load::new(shared.most),
             shared,
@@ -330,6 +332,7 @@ impl Shard {
             return;
         }
         let view = View::of(snapshot, declared, &current.clusters, &self.deadlines);
+        self.state.borrow_mut().warm(&view.snapshot);
         self.metrics.generation.set(view.snapshot.generation);
         *self.view.borrow_mut() = Rc::new(view);
     }

@@ -22,6 +22,9 @@ pub const NAMES: [&str; 7] = [
     "portcullis_full",
 ];
 
+/// The certificate of the listener with TLS, among the files of the run.
+pub const CHAIN: &str = "idle.pem";
+
 /// Ports are looked for before the children bind them, so somebody may be quicker.
 const ATTEMPTS: usize = 3;
 
@@ -163,12 +166,16 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
             "plain.toml",
             include_str!("portcullis/plain.toml"),
         )),
-        "portcullis_idle" => Some((
-            setup.portcullis.clone(),
-            words("run --config"),
-            "idle.toml",
-            include_str!("portcullis/idle.toml"),
-        )),
+        "portcullis_idle" => {
+            let (chain, key) = certificate()?;
+            write_all(&setup.directory, &[(CHAIN, &chain), ("idle.key", &key)])?;
+            Some((
+                setup.portcullis.clone(),
+                words("run --config"),
+                "idle.toml",
+                include_str!("portcullis/idle.toml"),
+            ))
+        }
         _ => {
             write_all(&setup.directory, &full_files(&setup.jwks))?;
             Some((
@@ -179,6 +186,13 @@ fn command(name: &str, setup: &Setup) -> Result<Option<Invocation>, String> {
             ))
         }
     })
+}
+
+/// Of the name `localhost`, with its key, both in PEM.
+fn certificate() -> Result<(String, String), String> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+    let made = made.map_err(|error| error.to_string())?;
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
 /// A template with the addresses of gateway, backend and admin listener.

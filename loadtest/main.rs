@@ -99,6 +99,9 @@ enum Course {
         /// How many
         #[arg(long, default_value_t = 15_000)]
         count: usize,
+        /// Over TLS; the load beside them is plain
+        #[arg(long)]
+        tls: bool,
     },
     /// slowhttptest beside a steady load
     Slow(Extent),
@@ -132,7 +135,7 @@ impl Course {
                 curves.verdict()
             }
             Course::Bodies(_) => bodies::measure(ground),
-            Course::Idle { count, .. } => idle::measure(ground, *count),
+            Course::Idle { count, tls, .. } => idle::measure(ground, *count, *tls),
             Course::Slow(_) => slow::measure(ground),
             Course::Reloads(_) => reloads::measure(ground),
         }

@@ -80,6 +80,12 @@ fn added(samples: &[Sample], direct: &[Sample], percentile: f64) -> f64 {
     median(rounds.map(|(arm, direct)| at(arm) - at(direct))) / 1000.0
 }
 
+/// Whether the tail of a steady load, in microseconds, is as long as it was: what a busy machine
+/// does to one of two measurements is allowed for.
+pub fn is_unchanged(before: f64, during: f64) -> bool {
+    during <= before * 1.5 + 250.0
+}
+
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

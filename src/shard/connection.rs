@@ -13,7 +13,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Canceller, OwnedReadHalf, OwnedWriteHalf,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, Canceller,
+    OwnedReadHalf, OwnedWriteHalf,
 };
 
 use crate::config::settings::Timeouts;
@@ -200,10 +201,10 @@ impl<S: Transport> Client<S> {
             path: self.path,
             chain: self.chain,
         });
-        match self.reader.reunite(self.writer) {
-            Ok(stream) => Served::Quiet(stream, self.deadline),
+        match S::reunited(self.reader, self.writer) {
+            Some(stream) => Served::Quiet(stream, self.deadline),
             // Nobody else has a half of it, so this does not happen.
-            Err(_) => Served::Closed,
+            None => Served::Closed,
         }
     }
 
@@ -280,7 +281,7 @@ impl<S: Transport> Client<S> {
         self.quiet.set(QUIET);
         let (buffer, handle) = (std::mem::take(&mut self.inbound), self.canceller.handle());
         let (outcome, back) = {
-            let mut reading = pin!(S::read_unless(&mut self.reader, buffer, handle));
+            let mut reading = pin!(self.reader.cancelable_read(buffer, handle));
             std::future::poll_fn(|context| {
                 if let Poll::Ready(read) = reading.as_mut().poll(context) {
                     return Poll::Ready(read);
@@ -385,8 +386,9 @@ pub mod tests {
 
     #[test]
     fn a_connection_that_waits_is_small() {
-        let size = returned(serve::<monoio::net::TcpStream>);
-        assert!(size < 512, "{size} bytes");
+        let plain = returned(serve::<monoio::net::TcpStream>);
+        let tls = returned(serve::<crate::shard::tls::stream::Stream>);
+        assert!(plain.max(tls) < 512, "{plain} and {tls} bytes");
     }
 
     pub fn timeouts() -> Timeouts {

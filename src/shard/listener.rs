@@ -331,14 +331,11 @@ async fn serve(
     let Some(acceptor) = settings.tls.clone() else {
         return connection::serve(shard.clone(), stream, deadline, peer, settings).await;
     };
-    // On its own, so that a connection without TLS does not have its memory.
-    Box::pin(async move {
-        match acceptor.accept(stream).await {
-            Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
-            Err(_) => shard.note_failed_handshake(),
-        }
-    })
-    .await;
+    // In a box that is gone when hands are shaken: a connection that waits has no memory of it.
+    match Box::pin(acceptor.accept(stream)).await {
+        Ok(stream) => connection::serve(shard.clone(), stream, deadline, peer, settings).await,
+        Err(_) => shard.note_failed_handshake(),
+    }
 }
 
 #[cfg(test)]

@@ -6,32 +6,26 @@
 
 use std::io;
 
-use monoio::BufResult;
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, OwnedReadHalf,
-    OwnedWriteHalf, Splitable,
+    AsyncWriteRent, CancelableAsyncReadRent, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
 
-use crate::shard::buffer::Buffer;
 use crate::shard::tls::stream::Stream;
 
+/// A [cancelable](CancelableAsyncReadRent) read that is given up before something has come loses
+/// nothing: see [`is_given_up`].
 pub trait Transport:
     Sized
-    + AsyncReadRent
+    + CancelableAsyncReadRent
     + AsyncWriteRent
     + Splitable<OwnedRead = OwnedReadHalf<Self>, OwnedWrite = OwnedWriteHalf<Self>>
 {
     /// Waits until a read may bring something: bytes, the end, or an error.
     fn readable(&self) -> impl Future<Output = ()>;
 
-    /// Reads, unless it is given up before something has come, which loses nothing: see
-    /// [`is_given_up`].
-    fn read_unless(
-        reader: &mut OwnedReadHalf<Self>,
-        buffer: Buffer,
-        given_up: CancelHandle,
-    ) -> impl Future<Output = BufResult<usize, Buffer>>;
+    /// One stream of both halves; nothing if they are not of one.
+    fn reunited(reader: OwnedReadHalf<Self>, writer: OwnedWriteHalf<Self>) -> Option<Self>;
 }
 
 /// Whether a read has ended because it was given up.
@@ -48,25 +42,21 @@ impl Transport for TcpStream {
         let _ = TcpStream::readable(self, false).await;
     }
 
-    async fn read_unless(
-        reader: &mut OwnedReadHalf<TcpStream>,
-        buffer: Buffer,
-        given_up: CancelHandle,
-    ) -> BufResult<usize, Buffer> {
-        reader.cancelable_read(buffer, given_up).await
+    fn reunited(
+        reader: OwnedReadHalf<TcpStream>,
+        writer: OwnedWriteHalf<TcpStream>,
+    ) -> Option<TcpStream> {
+        reader.reunite(writer).ok()
     }
 }
 
-/// A session holds far more than a buffer, so nothing is given up for one.
 impl Transport for Stream {
-    async fn readable(&self) {}
+    async fn readable(&self) {
+        Stream::readable(self).await;
+    }
 
-    async fn read_unless(
-        reader: &mut OwnedReadHalf<Stream>,
-        buffer: Buffer,
-        _given_up: CancelHandle,
-    ) -> BufResult<usize, Buffer> {
-        reader.read(buffer).await
+    fn reunited(reader: OwnedReadHalf<Stream>, _: OwnedWriteHalf<Stream>) -> Option<Stream> {
+        Stream::whole(reader)
     }
 }
 
@@ -75,9 +65,10 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream as Std};
 
-    use monoio::io::Canceller;
+    use monoio::io::{AsyncReadRent, Canceller};
 
     use super::*;
+    use crate::shard::buffer::Buffer;
     use crate::shard::ring::Mode;
 
     #[test]
@@ -93,7 +84,7 @@ mod tests {
                 let handle = canceller.handle();
                 let (outcome, buffer) = {
                     let buffer = Buffer::with_capacity(16);
-                    let reading = TcpStream::read_unless(&mut reader, buffer, handle);
+                    let reading = reader.cancelable_read(buffer, handle);
                     let mut reading = std::pin::pin!(reading);
                     assert!(futures_util::poll!(reading.as_mut()).is_pending());
                     canceller.cancel();

@@ -13,12 +13,14 @@ use std::task::{Poll, Waker};
 use monoio::BufResult;
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelHandle, CancelableAsyncReadRent,
+    OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
 use rustls::{ProtocolVersion, ServerConnection};
 
 use crate::shard::buffer::{Buffer, Room, contents};
+use crate::shard::transport::is_given_up;
 
 /// The longest handshake of a client, in bytes: room for two certificate chains of a usual size.
 const HANDSHAKE: usize = 64 * 1024;
@@ -46,7 +48,7 @@ pub struct Session {
     waiting: Cell<Option<Waker>>,
     /// What was received behind more clear text than the session holds at once.
     unread: Cell<Vec<u8>>,
-    /// Bytes of tickets that leave with the first answer instead of in a send of their own.
+    /// Bytes of tickets that leave with the answer to a request that came with the handshake.
     deferred: Cell<usize>,
 }
 
@@ -81,7 +83,7 @@ impl Session {
         let mut piece = Buffer::with_capacity(PIECE);
         while self.ask(|state| state.is_handshaking()) {
             piece.clear();
-            let (outcome, back) = self.receive(piece).await;
+            let (outcome, back) = self.receive(piece, None).await;
             piece = back;
             let count = outcome?;
             *left = left.saturating_sub(count);
@@ -105,14 +107,20 @@ impl Session {
         Ok(())
     }
 
-    /// Tickets of TLS 1.3 are nobody's condition for going on; what ends a handshake of TLS 1.2 is.
+    /// Tickets of TLS 1.3 can wait where the first request is here already. Where it is not, they
+    /// must go: a client that has Nagle's algorithm on sends no request before its last flight is
+    /// acknowledged, and without anything to send the kernel takes 40 ms for that. What ends a
+    /// handshake of TLS 1.2 is waited for.
     fn defers(&self) -> bool {
         let state = &mut *self.state.borrow_mut();
         let is_13 = state.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        if let (true, Ok(now)) = (is_13, state.process_new_packets()) {
-            self.deferred.set(now.tls_bytes_to_write());
+        match state.process_new_packets() {
+            Ok(now) if is_13 && now.plaintext_bytes_to_read() > 0 => {
+                self.deferred.set(now.tls_bytes_to_write());
+                true
+            }
+            _ => false,
         }
-        is_13
     }
 
     /// Tells the client why there will be no connection, and reads on for a while: a socket that is
@@ -128,7 +136,7 @@ impl Session {
         let mut piece = Buffer::with_capacity(PIECE);
         while left > 0 {
             piece.clear();
-            let (outcome, back) = self.receive(piece).await;
+            let (outcome, back) = self.receive(piece, None).await;
             piece = back;
             match outcome {
                 Ok(count) if count > 0 => left = left.saturating_sub(count),
@@ -137,7 +145,34 @@ impl Session {
         }
     }
 
-    pub async fn read<T: IoBufMut>(&self, buffer: T) -> BufResult<usize, T> {
+    /// Waits until there may be something to read. The socket is whole meanwhile, so nobody else
+    /// may be reading or writing.
+    pub async fn readable(&self) {
+        let unread = self.unread.take();
+        let has_unread = !unread.is_empty();
+        self.unread.set(unread);
+        if has_unread || !self.ask(|state| state.wants_read()) {
+            return;
+        }
+        let (Some(reader), Some(writer)) = (self.reader.take(), self.writer.take()) else {
+            return;
+        };
+        let Ok(socket) = reader.reunite(writer) else {
+            return;
+        };
+        // An error is told by the read that follows.
+        let _ = socket.readable(false).await;
+        let (reader, writer) = socket.into_split();
+        self.reader.set(Some(reader));
+        self.writer.set(Some(writer));
+    }
+
+    /// A read that is given up before something has come loses nothing.
+    pub async fn read<T: IoBufMut>(
+        &self,
+        buffer: T,
+        given_up: Option<CancelHandle>,
+    ) -> BufResult<usize, T> {
         let mut room = Room::new(buffer);
         if room.left() == 0 {
             return (Ok(0), room.forget());
@@ -151,7 +186,7 @@ impl Session {
                 Ok(false) => {}
                 Err(error) => return (Err(error), room.forget()),
             }
-            let (outcome, back) = self.read_more(room).await;
+            let (outcome, back) = self.read_more(room, given_up.clone()).await;
             room = back;
             if let Err(error) = outcome {
                 return (Err(error), room.forget());
@@ -182,7 +217,11 @@ impl Session {
     }
 
     /// Hands the session records that it has not seen, from the socket if there are no others.
-    async fn read_more<T: IoBufMut>(&self, room: Room<T>) -> (io::Result<()>, Room<T>) {
+    async fn read_more<T: IoBufMut>(
+        &self,
+        room: Room<T>,
+        given_up: Option<CancelHandle>,
+    ) -> (io::Result<()>, Room<T>) {
         let unread = self.unread.take();
         if !unread.is_empty() {
             let outcome = self.feed(&unread).map(|fed| self.set_aside(&unread[fed..]));
@@ -191,7 +230,10 @@ impl Session {
         if let Err(error) = self.answer_unasked().await {
             return (Err(error), room);
         }
-        let (outcome, mut room) = self.receive(room).await;
+        let (outcome, mut room) = self.receive(room, given_up).await;
+        if is_given_up(&outcome) {
+            return (outcome.map(drop), room);
+        }
         let outcome = outcome.and_then(|_| {
             let fed = self.feed(room.bytes())?;
             self.set_aside(&room.bytes()[fed..]);
@@ -216,11 +258,18 @@ impl Session {
         outcome
     }
 
-    async fn receive<T: IoBufMut>(&self, buffer: T) -> BufResult<usize, T> {
+    async fn receive<T: IoBufMut>(
+        &self,
+        buffer: T,
+        given_up: Option<CancelHandle>,
+    ) -> BufResult<usize, T> {
         let Some(mut reader) = self.reader.take() else {
             return (Err(io::ErrorKind::NotConnected.into()), buffer);
         };
-        let (outcome, buffer) = reader.read(buffer).await;
+        let (outcome, buffer) = match given_up {
+            Some(given_up) => reader.cancelable_read(buffer, given_up).await,
+            None => reader.read(buffer).await,
+        };
         self.reader.set(Some(reader));
         (outcome, buffer)
     }

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, version};
@@ -191,4 +192,39 @@ fn a_handshake_that_does_not_come_to_an_end_is_ended() {
     }
     let mut plain = Client::connect(process.address);
     assert!(plain.is_closed(), "a connection without a byte");
+}
+
+/// The machine of a client that has Nagle's algorithm on keeps its request back until the end of the
+/// handshake is acknowledged: something must come at once. And what has waited for long is served.
+#[test]
+fn tickets_come_before_the_first_request_is_sent() {
+    let (_directory, authority, process) = gateway("tls-tickets-first");
+    let config = Arc::new(client(&authority, &[&version::TLS13]));
+    let name = ServerName::try_from("api.example").unwrap();
+    let mut session = ClientConnection::new(config, name).unwrap();
+    let mut socket = TcpStream::connect(process.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut socket).unwrap();
+    }
+    while session.wants_write() {
+        session.write_tls(&mut socket).unwrap();
+    }
+    while session.tls13_tickets_received() == 0 {
+        assert!(session.read_tls(&mut socket).unwrap() > 0);
+        session.process_new_packets().unwrap();
+    }
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    for _ in 0..2 {
+        // Nothing comes for longer than a connection keeps its buffers. They are lent again, also
+        // for a request that comes in two records.
+        let quiet = Some(Duration::from_millis(300));
+        stream.sock.set_read_timeout(quiet).unwrap();
+        assert!(stream.sock.read(&mut [0]).is_err());
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (first, second) = GET.split_at(9);
+        stream.write_all(first.as_bytes()).unwrap();
+        stream.write_all(second.as_bytes()).unwrap();
+        assert!(answer(&mut stream).0.starts_with("HTTP/1.1 200 "));
+    }
 }

@@ -15,6 +15,9 @@ pub const LINE: usize = 107;
 /// Most that version 2 may carry behind its fixed part: addresses and what a balancer adds.
 pub const CARRIED: usize = 4096;
 
+/// The type of a checksum, `PP2_TYPE_CRC32C`.
+const CHECKSUM: u8 = 3;
+
 const SIGNATURE: &[u8; FIRST] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// How a header goes on after its first [`FIRST`] bytes.
@@ -98,20 +101,60 @@ pub fn read_binary(fixed: &[u8; FIXED], carried: &[u8]) -> Result<Told, Malforme
         1 => {}
         _ => return Err(Malformed),
     }
-    match fixed[13] {
+    let (told, block) = match fixed[13] {
         // TCP over IPv4: two addresses and two ports.
-        0x11 => {
-            let source: [u8; 4] = first(carried, 12)?;
-            Ok(client(IpAddr::from(source)))
+        0x11 => (client(IpAddr::from(first::<4>(carried, 12)?)), 12),
+        0x21 => (client(IpAddr::from(first::<16>(carried, 36)?)), 36),
+        // Unspecified, datagrams, Unix sockets: nothing that an address could be read from, and
+        // of the first not even where the addresses would end.
+        0x00 => return Ok(Told::Nobody),
+        0x12 => (Told::Nobody, 12),
+        0x22 => (Told::Nobody, 36),
+        0x31 | 0x32 => (Told::Nobody, 216),
+        _ => return Err(Malformed),
+    };
+    let added = carried.get(block..).ok_or(Malformed)?;
+    check_added(fixed, carried, added)?;
+    Ok(told)
+}
+
+/// What a balancer adds behind the addresses, type, length and value by type, length and value, is
+/// passed over, but it must be whole; and a checksum must be that of the header.
+fn check_added(fixed: &[u8; FIXED], carried: &[u8], added: &[u8]) -> Result<(), Malformed> {
+    let mut rest = added;
+    let mut told = None;
+    while let [kind, high, low, behind @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let (value, next) = behind.split_at_checked(length).ok_or(Malformed)?;
+        if *kind == CHECKSUM {
+            let value: [u8; 4] = value.try_into().map_err(|_| Malformed)?;
+            let at = carried.len() - behind.len();
+            // Two checksums: at most one of them can be right.
+            match told.replace((at, u32::from_be_bytes(value))) {
+                None => {}
+                Some(_) => return Err(Malformed),
+            }
         }
-        0x21 => {
-            let source: [u8; 16] = first(carried, 36)?;
-            Ok(client(IpAddr::from(source)))
-        }
-        // Unspecified, datagrams, Unix sockets: nothing that an address could be read from.
-        0x00 | 0x12 | 0x22 | 0x31 | 0x32 => Ok(Told::Nobody),
-        _ => Err(Malformed),
+        rest = next;
     }
+    let is_right = told.is_none_or(|(at, told)| {
+        // It was taken while its own place held zeros.
+        let parts = [&fixed[..], &carried[..at], &[0; 4], &carried[at + 4..]];
+        crc32c(parts.into_iter().flatten().copied()) == told
+    });
+    match rest.is_empty() && is_right {
+        true => Ok(()),
+        false => Err(Malformed),
+    }
+}
+
+/// The Castagnoli polynomial, the lowest bit first (RFC 3720 appendix B.4).
+fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
+    !bytes.fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
+        })
+    })
 }
 
 /// The leading bytes of an address block that must be whole.
@@ -178,20 +221,88 @@ mod tests {
             read(0x21, 0x11, &[&v4[..], &[4, 0, 1, 0]].concat()),
             told("1.2.3.4")
         );
+        // LOCAL: what it carries says nothing, and is not even looked at.
         assert_eq!(read(0x20, 0x11, &v4), Ok(Told::Nobody));
+        assert_eq!(read(0x20, 0x11, &v4[..3]), Ok(Told::Nobody));
+        assert_eq!(read(0x20, 0x7f, &[3, 0, 4]), Ok(Told::Nobody));
         assert_eq!(read(0x20, 0x00, &[]), Ok(Told::Nobody));
-        assert_eq!(read(0x21, 0x31, &[0; 216]), Ok(Told::Nobody));
+        assert_eq!(read(0x21, 0x00, &[3, 0, 4]), Ok(Told::Nobody));
+        assert_eq!(read(0x21, 0x12, &v4), Ok(Told::Nobody));
+        assert_eq!(read(0x21, 0x22, &v6), Ok(Told::Nobody));
+        for family in [0x31, 0x32] {
+            assert_eq!(read(0x21, family, &[0; 216]), Ok(Told::Nobody));
+            assert_eq!(read(0x21, family, &[0; 215]), Err(Malformed));
+        }
+        for family in [0x01, 0x02, 0x10, 0x20, 0x30, 0x13, 0x41, 0xff] {
+            assert_eq!(read(0x21, family, &[0; 216]), Err(Malformed), "{family:x}");
+        }
         assert_eq!(read(0x21, 0x11, &v4[..11]), Err(Malformed));
         assert_eq!(read(0x21, 0x21, &v4), Err(Malformed));
         assert_eq!(read(0x22, 0x11, &v4), Err(Malformed));
-        assert_eq!(read(0x21, 0x41, &v4), Err(Malformed));
         assert_eq!(super::carried(&fixed(0x11, 0x11, 12)), Err(Malformed));
         assert_eq!(
             super::carried(&fixed(0x21, 0x11, CARRIED as u16 + 1)),
             Err(Malformed)
         );
+        assert_eq!(super::carried(&fixed(0x31, 0x11, 12)), Err(Malformed));
+        assert_eq!(
+            super::carried(&fixed(0x21, 0x11, CARRIED as u16)),
+            Ok(CARRIED)
+        );
+        for at in 0..FIRST {
+            let mut other = fixed(0x21, 0x11, 12);
+            other[at] ^= 1;
+            assert_eq!(super::carried(&other), Err(Malformed));
+            assert_eq!(version(&other[..FIRST]), Err(Malformed));
+        }
         assert_eq!(version(SIGNATURE), Ok(Version::Two));
         assert_eq!(version(b"PROXY UNKNOW"), Ok(Version::One));
         assert_eq!(version(b"GET / HTTP/1"), Err(Malformed));
+    }
+
+    #[test]
+    fn what_a_balancer_adds_must_be_whole() {
+        let read = |added: &[u8]| {
+            let carried = [&[1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 0, 2], added].concat();
+            read_binary(&fixed(0x21, 0x11, carried.len() as u16), &carried)
+        };
+        // A name, padding, and something that is not known.
+        let added: &[u8] = &[2, 0, 1, b'h', 4, 0, 2, 0, 0, 0xea, 0, 0];
+        for end in 0..=added.len() {
+            let is_whole = [0, 4, 9, 12].contains(&end);
+            assert_eq!(read(&added[..end]).is_ok(), is_whole, "{end}");
+        }
+        assert_eq!(read(&[2, 0xff, 0xff, b'h']), Err(Malformed));
+        let longest = CARRIED - 12 - 3;
+        let mut long = vec![0; 3 + longest];
+        (long[0], long[1], long[2]) = (4, (longest >> 8) as u8, longest as u8);
+        assert_eq!(read(&long), told("1.2.3.4"));
+    }
+
+    #[test]
+    fn a_checksum_is_that_of_the_header() {
+        // RFC 3720 appendix B.4.
+        assert_eq!(crc32c([0; 32].into_iter()), 0x8a91_36aa);
+        assert_eq!(crc32c(0..32), 0x46dd_794e);
+        assert_eq!(crc32c(b"123456789".iter().copied()), 0xe306_9283);
+        let mut carried = vec![1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 0, 2];
+        carried.extend_from_slice(&[2, 0, 1, b'h', CHECKSUM, 0, 4, 0, 0, 0, 0, 4, 0, 0]);
+        let fixed = fixed(0x21, 0x11, carried.len() as u16);
+        let sum = crc32c(fixed.iter().chain(&carried).copied());
+        carried[19..23].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(read_binary(&fixed, &carried), told("1.2.3.4"));
+        // Any other bit, that of the ports too, is another header.
+        for bit in 0..carried.len() * 8 {
+            let mut other = carried.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            // Without its type it is no checksum, but something that is not known.
+            if bit / 8 != 16 {
+                assert_eq!(read_binary(&fixed, &other), Err(Malformed), "{bit}");
+            }
+        }
+        let twice = [&carried[..], &carried[16..23]].concat();
+        assert_eq!(read_binary(&fixed, &twice), Err(Malformed));
+        let short = [&carried[..12], &[CHECKSUM, 0, 3, 0, 0, 0]].concat();
+        assert_eq!(read_binary(&fixed, &short), Err(Malformed));
     }
 }

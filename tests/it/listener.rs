@@ -76,9 +76,23 @@ fn a_balancer_tells_whose_connection_it_is_however_it_is_split() {
         client.send([&header[..], GET.as_bytes()].concat());
         assert_eq!(client.answer(false).status, 200);
     }
-    let mut own = gateway.connect();
-    own.send("PROXY UNKNOWN\r\n");
-    assert!(told(&own.ask(GET)).contains("x-forwarded-for: 127.0.0.1\n"));
+    // The balancer's own connections, and those of kinds that have no address.
+    let local: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
+    let unspecified: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x00\0\x02xx";
+    let unix = [b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8", &[b'/'; 216][..]].concat();
+    for header in [b"PROXY UNKNOWN\r\n", local, unspecified, &unix] {
+        let mut own = gateway.connect();
+        own.send(header);
+        assert!(told(&own.ask(GET)).contains("x-forwarded-for: 127.0.0.1\n"));
+    }
+    // As much as there may be, and then at once a request.
+    let mut long = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\0".to_vec();
+    long.extend_from_slice(&[9, 8, 7, 6, 127, 0, 0, 1, 0, 1, 0, 2, 4, 0x0f, 0xf1]);
+    long.resize(16 + 4096, 0);
+    long.extend_from_slice(GET.as_bytes());
+    let mut client = gateway.connect();
+    client.send(&long);
+    assert!(told(&client.answer(false)).contains("x-forwarded-for: 9.8.7.6\n"));
 }
 
 #[test]
@@ -90,6 +104,10 @@ fn what_is_no_proxy_header_ends_the_connection() {
         "PROXY TCP4 a b c d\r\n",
         &*long,
         "\r\n\r\n\0\r\nQUIT\n\x51\x11\0\x0c",
+        // Too long; something that is not whole; a checksum of something else.
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\x01",
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10123456789012\x04\0\x02\0",
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13123456789012\x03\0\x04abcd",
     ] {
         let mut client = gateway.connect();
         client.send(bytes);

@@ -221,6 +221,13 @@ impl Denial {
     /// them, but for expiry, which an honest client acts upon.
     pub fn problem(self) -> Problem {
         let (status, kind, title) = match self {
+            Denial::Malformed(
+                error @ (proto::Error::UnsupportedVersion | proto::Error::UpgradeToHttp2),
+            ) => (
+                error.status(),
+                "unsupported-protocol",
+                "Only HTTP/1 is spoken here, without an upgrade to HTTP/2",
+            ),
             Denial::Malformed(error) => (error.status(), "malformed-request", "Malformed request"),
             Denial::TooSlow => (
                 408,

@@ -40,11 +40,12 @@ pub enum Error {
     // Expectations and upgrades.
     UnknownExpectation,
     MalformedUpgrade,
+    UpgradeToHttp2,
 }
 
 impl Error {
     /// Every rule, for the metrics.
-    pub const ALL: [Error; 27] = [
+    pub const ALL: [Error; 28] = [
         Error::BareLineFeed,
         Error::BareCarriageReturn,
         Error::HeadTooLarge,
@@ -72,6 +73,7 @@ impl Error {
         Error::TrailersTooLarge,
         Error::UnknownExpectation,
         Error::MalformedUpgrade,
+        Error::UpgradeToHttp2,
     ];
 
     /// The status that a client gets for having sent this (RFC 9110 section 15).
@@ -79,7 +81,7 @@ impl Error {
         match self {
             Error::HeadTooLarge | Error::TooManyFields => 431,
             Error::RequestLineTooLong => 414,
-            Error::UnsupportedVersion => 505,
+            Error::UnsupportedVersion | Error::UpgradeToHttp2 => 505,
             Error::UnknownTransferCoding => 501,
             Error::UnknownExpectation => 417,
             Error::BareLineFeed
@@ -136,6 +138,7 @@ impl Error {
             Error::TrailersTooLarge => "trailers-too-large",
             Error::UnknownExpectation => "unknown-expectation",
             Error::MalformedUpgrade => "malformed-upgrade",
+            Error::UpgradeToHttp2 => "upgrade-to-http2",
         }
     }
 }
@@ -170,6 +173,7 @@ impl fmt::Display for Error {
             Error::TrailersTooLarge => "the trailer section is too large",
             Error::UnknownExpectation => "an expectation other than 100-continue",
             Error::MalformedUpgrade => "the WebSocket handshake is malformed",
+            Error::UpgradeToHttp2 => "a wish to go on in HTTP/2 (h2c)",
         })
     }
 }

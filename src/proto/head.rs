@@ -184,6 +184,9 @@ impl RequestHead {
             told => told,
         };
         self.keep_alive = keep_alive(head, &mut self.fields, self.version);
+        if self.fields.iter().any(|field| asks_for_http2(head, field)) {
+            return Err(Error::UpgradeToHttp2);
+        }
         let expectation =
             only(&self.fields, Kind::Expect).map_err(|_| Error::UnknownExpectation)?;
         self.expects_continue = match expectation {
@@ -350,6 +353,25 @@ fn keep_alive(head: &[u8], fields: &mut [Field], version: Version) -> bool {
         }
     }
     !close && (version == Version::Http11 || keep)
+}
+
+/// A wish to go on in HTTP/2 over clear text, which RFC 9113 section 3.1 has given up. RFC 9110
+/// section 7.8 would let it be passed over; but who sends it to a gateway hopes that somebody
+/// behind grants it, and that what follows then passes unread.
+fn asks_for_http2(head: &[u8], field: &Field) -> bool {
+    match field.kind {
+        Kind::Http2Settings => true,
+        Kind::Upgrade => list_members(field.value.of(head)).any(|protocol| {
+            let name = protocol.split(|&byte| byte == b'/').next();
+            let name = name.unwrap_or_default().trim_ascii();
+            // With the drafts: `h2c-14`.
+            let is_h2 = name
+                .get(..2)
+                .is_some_and(|h2| h2.eq_ignore_ascii_case(b"h2"));
+            is_h2 || name.eq_ignore_ascii_case(b"http")
+        }),
+        _ => false,
+    }
 }
 
 fn may_be_named(kind: Kind) -> bool {
@@ -630,6 +652,31 @@ mod tests {
         assert!(!keeps(
             "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, close\r\n\r\n"
         ));
+    }
+
+    #[test]
+    fn nobody_goes_on_in_http_2() {
+        for fields in [
+            "Upgrade: h2c\r\n",
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: H2C\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+            "upgrade: websocket , h2c\r\n",
+            "Upgrade: websocket\r\nUpgrade: h2c-14\r\n",
+            "Upgrade: h2\r\n",
+            "Upgrade: HTTP/2.0\r\n",
+            "Upgrade: ,h2c/1;x\r\n",
+            "http2-settings:\r\n",
+        ] {
+            refused(&with(fields), Error::UpgradeToHttp2);
+        }
+        for fields in [
+            "Upgrade: websocket\r\n",
+            "Upgrade: TLS/1.2, x2c\r\n",
+            "Upgrade: h\r\n",
+            "Content-Length: 0\r\n",
+            "X-HTTP2-Settings: h2c\r\n",
+        ] {
+            assert!(request(&with(fields)).is_ok(), "{fields}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub enum Kind {
     ContentType,
     Expect,
     Host,
+    Http2Settings,
     KeepAlive,
     ProxyAuthenticate,
     ProxyAuthorization,
@@ -40,6 +41,7 @@ impl Kind {
             12 if name[0] | 0x20 == b'x' => (b"x-request-id", Kind::RequestId),
             12 => (b"content-type", Kind::ContentType),
             13 => (b"authorization", Kind::Authorization),
+            14 if name[0] | 0x20 == b'h' => (b"http2-settings", Kind::Http2Settings),
             14 => (b"content-length", Kind::ContentLength),
             16 => (b"proxy-connection", Kind::ProxyConnection),
             17 => (b"transfer-encoding", Kind::TransferEncoding),
@@ -59,6 +61,7 @@ impl Kind {
         match self {
             Kind::Connection
             | Kind::Expect
+            | Kind::Http2Settings
             | Kind::KeepAlive
             | Kind::ProxyAuthenticate
             | Kind::ProxyAuthorization

@@ -136,9 +136,9 @@ mod tests {
                 "{to}"
             );
         }
-        assert_eq!(ask(&GOOD.replace("WebSocket\r\n", "h2c\r\n")), Ok(None));
+        assert_eq!(ask(&GOOD.replace("WebSocket\r\n", "foo\r\n")), Ok(None));
         assert_eq!(ask("GET / HTTP/1.1\r\nHost: h"), Ok(None));
-        let two = GOOD.replace("Upgrade: WebSocket", "Upgrade: websocket\r\nUpgrade: h2c");
+        let two = GOOD.replace("Upgrade: WebSocket", "Upgrade: websocket\r\nUpgrade: foo");
         assert_eq!(ask(&two), Ok(None));
     }
 }

@@ -155,7 +155,11 @@ fn malformed_requests_are_answered_and_the_connection_ends() {
         let mut client = gateway.connect();
         let answer = client.ask(request);
         assert_eq!(answer.status, status, "{request:?}");
-        assert_eq!(answer.problem(), "malformed-request");
+        let kind = match status {
+            505 => "unsupported-protocol",
+            _ => "malformed-request",
+        };
+        assert_eq!(answer.problem(), kind);
         assert_eq!(answer.field("connection"), Some("close"));
         client.stream.shutdown(Shutdown::Write).unwrap();
         assert!(client.is_closed(), "{request:?}");

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::policy::authn::sign::SigningKey;
@@ -39,6 +41,19 @@ fn echo(answer: &'static str) -> SocketAddr {
         }
         let _ = client.stream.write_all(b"bye");
     })
+}
+
+/// A backend that counts requests and answers each with these bytes.
+fn counting(answer: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
+    let seen: Arc<AtomicUsize> = Arc::default();
+    let counted = seen.clone();
+    let address = backend(move |_, mut client| {
+        while client.request_head().is_some() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            client.send(answer);
+        }
+    });
+    (address, seen)
 }
 
 fn gateway(backend: SocketAddr, idle: Option<Duration>) -> Gateway {
@@ -110,8 +125,31 @@ fn a_handshake_that_is_not_one_goes_no_further() {
         (400, "malformed-request")
     );
     // Another protocol is no WebSocket: the wish is dropped, the request is served.
-    let answer = gateway.connect().ask(SWITCH.replace("websocket", "h2c"));
+    let answer = gateway.connect().ask(SWITCH.replace("websocket", "foo"));
     assert_eq!(answer.status, 426);
+}
+
+#[test]
+fn nobody_goes_on_in_http_2() {
+    let switched = "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let wish = SWITCH.replace("websocket", "h2c");
+    let settings = SWITCH.replace("Upgrade: websocket", "HTTP2-Settings: AAMAAABk");
+    for idle in [None, Some(PATIENCE)] {
+        for request in [&*wish, &*settings, preface] {
+            let (address, seen) = counting(switched);
+            let gateway = gateway(address, idle);
+            let mut client = gateway.connect();
+            let answer = client.ask(format!("{request}{preface}"));
+            assert_eq!(
+                (answer.status, &*answer.problem()),
+                (505, "unsupported-protocol"),
+                "{request}"
+            );
+            assert!(client.is_closed());
+            assert_eq!(seen.load(Ordering::Relaxed), 0, "{request}");
+        }
+    }
 }
 
 #[test]

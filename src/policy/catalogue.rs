@@ -86,9 +86,15 @@ pub struct Timeouts {
 impl Operation {
     /// Whether rules or somebody outside look at a body in this framing.
     pub fn collects_body(&self, framing: Framing) -> bool {
-        let asks = |inspector: &Inspector| inspector.max_body > 0 && is_announced(framing);
         let waf = self.waf.as_ref();
-        waf.is_some_and(|waf| waf.collects(framing)) || self.inspector.as_deref().is_some_and(asks)
+        let is_asked = self.asks_about_bodies() && is_announced(framing);
+        is_asked || waf.is_some_and(|waf| waf.collects(framing))
+    }
+
+    /// Whether somebody outside is asked about bodies.
+    pub fn asks_about_bodies(&self) -> bool {
+        let inspector = self.inspector.as_deref();
+        inspector.is_some_and(|inspector| inspector.max_body > 0)
     }
 
     /// Fields of a request that ask for a part of an answer or for an encoded one, where answers

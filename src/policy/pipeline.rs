@@ -17,6 +17,7 @@ use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::waf;
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::stage::{Bodies, Progress, Workspace};
 use crate::proto;
@@ -66,6 +67,8 @@ pub struct Cleared {
     noted: Option<Noted>,
     /// The inspection that goes on with the answer.
     waf: RefCell<Option<waf::stage::Running>>,
+    /// The inspection that goes on with the records of the body.
+    records: RefCell<Option<waf::stage::Running>>,
 }
 
 /// What was let pass although it is not as agreed; for the log.
@@ -155,7 +158,8 @@ pub fn decide(
     limit_body(operation, streamed, request).map_err(|denial| refusal.because(denial))?;
 
     let is_inspected = operation.collects_body(request.head.framing);
-    // Others than the contract see no body that is not collected: such operations stream none.
+    // A body that is not collected is seen by the contract and by rules, record by record; what
+    // others have to see is not streamed.
     let reads_body = streamed.is_none()
         && (body.is_read() || operation.requirement.reads_body() || is_inspected);
     if reads_body && body.is_opaque() {
@@ -170,6 +174,7 @@ pub fn decide(
             streamed,
             noted: state.scratch.take_noted(),
             waf: RefCell::default(),
+            records: RefCell::default(),
         },
         body,
         reads_body,
@@ -347,16 +352,34 @@ impl Inspection {
             return Ok(Step::Cleared(self.cleared));
         };
         let sets = &snapshot.waf;
-        let running = self.waf.take();
+        let is_by_record = self.cleared.streamed.is_some() && waf.bodies != Bodies::None;
         let said = self.said.unwrap_or_default();
-        let running = running.unwrap_or_else(|| state.waf.begin(sets, waf, request, said));
+        let running = self.waf.take().unwrap_or_else(|| {
+            let running = state.waf.begin(sets, waf, request, said);
+            match is_by_record {
+                true => running.for_records(),
+                false => running,
+            }
+        });
         // What goes on is what is inspected.
         let body = self.cleared.instead.as_deref().or(body);
         let body = body.filter(|_| waf.bodies != Bodies::None);
-        match state.waf.advance(sets, waf, running, body) {
+        let fuel = &mut Fuel::slice();
+        match state.waf.advance(sets, waf, running, body, fuel) {
             Progress::Paused(running) => {
                 self.waf = Some(running);
                 Ok(Step::Pause(self))
+            }
+            Progress::Waiting(running) if running.is_for_records() => {
+                self.cleared.records.replace(Some(running));
+                if waf.outbound.is_some() {
+                    // Records and answer may come at the same time.
+                    self.findings.append(&mut state.waf.take_findings());
+                    self.waf = Some(state.waf.begin(sets, waf, request, said).for_answer());
+                    return Ok(Step::Pause(self));
+                }
+                state.waf.found(&mut self.findings);
+                Ok(Step::Cleared(self.cleared))
             }
             Progress::Waiting(running) => {
                 state.waf.found(&mut self.findings);
@@ -472,6 +495,11 @@ impl Cleared {
     pub fn sieve<'s>(&self, snapshot: &'s Snapshot) -> Option<Sieve<'s>> {
         let operation = &snapshot.catalogue.operations()[self.operation];
         operation.contract.sieve(self.streamed?)
+    }
+
+    /// The rules that such a body has to go through as well, once; none: they do not look at it.
+    pub fn take_records(&self) -> Option<waf::stage::Running> {
+        self.records.take()
     }
 
     /// What the contract let pass to be noted only.

@@ -721,7 +721,13 @@ fn records() {
             let mut sieve = Sieve::new(records, schema, bounds, true);
             let mut out = Vec::new();
             let mut pieces = bytes.chunks(step);
-            let fed = pieces.try_for_each(|piece| sieve.feed(piece, &mut scratch, &mut out));
+            let fed = pieces.try_for_each(|piece| {
+                let mut rest = piece;
+                while !rest.is_empty() {
+                    rest = &rest[sieve.next(rest, &mut scratch, &mut out)?.used..];
+                }
+                Ok(())
+            });
             let outcome = fed.and_then(|()| sieve.finish(&mut scratch, &mut out));
             let text = String::from_utf8_lossy(bytes);
             assert_eq!(outcome.is_ok(), holds, "{text:?} {outcome:?}");

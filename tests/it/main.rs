@@ -34,5 +34,6 @@ mod upstream_tls;
 mod waf;
 mod waf_answers;
 mod waf_bypass;
+mod waf_records;
 mod waf_rules;
 mod websocket;

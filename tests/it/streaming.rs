@@ -458,10 +458,6 @@ fn what_cannot_be_streamed_is_refused_at_load() {
     let whole = "[api.app.operation.whole]\nstream_body = \"1MiB\"\n";
     let array = |more: &str| format!("[api.app.operation.array]\n{more}\n");
     let cases = [
-        (
-            own(&array("waf_bodies = true")),
-            "they are inspected as a whole",
-        ),
         (own(whole), "uniqueItems"),
         (
             own(&array("stream_body = \"64B\"")),
@@ -497,7 +493,7 @@ fn what_cannot_be_streamed_is_refused_at_load() {
             own(
                 "[inspector.scan]\nupstream = \"app\"\npath = \"/\"\non_failure = \"closed\"\n[api.app.operation.array]\ninspector = \"scan\"\n",
             ),
-            "they are inspected as a whole",
+            "a service outside is asked about whole bodies",
         ),
     ];
     for (index, (change, reason)) in cases.iter().enumerate() {

@@ -5,7 +5,6 @@ use crate::config::reader::{At, Reader};
 use crate::config::units::Size;
 use crate::policy::catalogue::Operation;
 use crate::policy::contract::sieve::Bounds;
-use crate::proto::body::Framing;
 
 /// What the configuration says of streaming, to an operation or to all of an API.
 pub struct Streaming<'f> {
@@ -45,11 +44,12 @@ impl Streaming<'_> {
                 return error(reason, hint);
             }
         }
-        // If any body is looked at, then the shortest is.
-        if operation.collects_body(Framing::Length(1)) {
-            let hint = "say that its bodies are not inspected: waf_bodies = false, also where the rules \
-                        are the built-in ones; inspector = \"off\"";
-            error("they are inspected as a whole".to_owned(), hint);
+        if operation.asks_about_bodies() {
+            let hint = "write inspector = \"off\", or max_body = \"0\" in [inspector.NAME]";
+            error(
+                "a service outside is asked about whole bodies".to_owned(),
+                hint,
+            );
         }
         if operation.requirement.reads_body() {
             let hint = "remove the ownership rule for `body.`, or `stream_body`";

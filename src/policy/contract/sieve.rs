@@ -4,6 +4,8 @@
 //! the verdict is that of the check of the whole body, however it was split. What was let through
 //! before a fault is the beginning of a body that must never be ended.
 
+use std::ops::Range;
+
 use crate::policy::contract::body::Content;
 use crate::policy::contract::cutter::{Cutter, Form, Part};
 use crate::policy::contract::schema::{self, Each, Schema};
@@ -25,6 +27,24 @@ pub struct Records {
     each: Each,
 }
 
+/// How far the sieve came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// So much of the piece was taken.
+    pub used: usize,
+    /// A record that came to its end.
+    pub record: Option<Record>,
+}
+
+/// A good record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its place among the items of an array; none: there is no array.
+    pub index: Option<usize>,
+    /// Where it stands in what was let through.
+    pub place: Range<usize>,
+}
+
 /// Why a body is refused, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -39,6 +59,7 @@ pub struct Sieve<'c> {
     schema: &'c Schema,
     each: Each,
     is_required: bool,
+    is_array: bool,
     bounds: Bounds,
     cutter: Cutter,
     /// The beginning of a record whose end has not come yet.
@@ -83,6 +104,7 @@ impl<'c> Sieve<'c> {
             schema,
             each: records.each,
             is_required,
+            is_array: records.form == Form::Array,
             bounds,
             cutter: Cutter::new(records.form),
             pending: Vec::new(),
@@ -95,48 +117,57 @@ impl<'c> Sieve<'c> {
         self.bounds
     }
 
-    /// Takes the next piece of the content and appends what is good to `out`.
-    pub fn feed(
+    /// Takes the next piece of the content up to the end of a record, and appends what is good to
+    /// `out`.
+    pub fn next(
         &mut self,
         piece: &[u8],
         memory: &mut schema::Scratch,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Cut, Fault> {
         self.is_empty = self.is_empty && piece.is_empty();
-        let mut rest = piece;
-        while !rest.is_empty() {
+        let mut used = 0;
+        while used < piece.len() {
+            let rest = &piece[used..];
             let part = self.cutter.next(rest);
-            let part = part.map_err(|rule| self.invalid("", rule))?;
-            let length = match part {
+            match part.map_err(|rule| self.invalid("", rule))? {
                 Part::Between(length) => {
                     out.extend_from_slice(&rest[..length]);
-                    length
+                    used += length;
                 }
                 Part::Record { length, ends } => {
-                    self.take(&rest[..length], ends, memory, out)?;
-                    length
+                    let record = self.take(&rest[..length], ends, memory, out)?;
+                    used += length;
+                    if record.is_some() {
+                        return Ok(Cut { used, record });
+                    }
                 }
-            };
-            rest = &rest[length..];
+            }
         }
-        Ok(())
+        Ok(Cut { used, record: None })
     }
 
-    /// The content is over. Only now may the body that was let through be ended.
-    pub fn finish(&mut self, memory: &mut schema::Scratch, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// The content is over. Only now may the body that was let through be ended. A last record may
+    /// have come to its end with it.
+    pub fn finish(
+        &mut self,
+        memory: &mut schema::Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Cut, Fault> {
         if self.is_empty {
             return match self.is_required {
                 true => Err(self.fault(Denial::MissingBody, "", "required")),
-                false => Ok(()),
+                false => Ok(Cut::default()),
             };
         }
         let is_open = self.cutter.finish();
-        if is_open.map_err(|rule| self.invalid("", rule))? {
-            self.take(b"", true, memory, out)?;
-        }
+        let record = match is_open.map_err(|rule| self.invalid("", rule))? {
+            true => self.take(b"", true, memory, out)?,
+            false => None,
+        };
         match self.count < self.each.least {
             true => Err(self.whole("minItems")),
-            false => Ok(()),
+            false => Ok(Cut { used: 0, record }),
         }
     }
 
@@ -146,27 +177,31 @@ impl<'c> Sieve<'c> {
         ends: bool,
         memory: &mut schema::Scratch,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Record>, Fault> {
         if self.pending.len() + part.len() > self.bounds.record {
             return Err(self.fault(Denial::BodyTooLarge, "", "max_record"));
         }
         if !ends {
             self.pending.extend_from_slice(part);
-            return Ok(());
+            return Ok(None);
         }
+        let start = out.len();
         // Most records come whole.
         if self.pending.is_empty() {
             self.judge(part, memory)?;
             out.extend_from_slice(part);
-            return Ok(());
+        } else {
+            let mut record = std::mem::take(&mut self.pending);
+            record.extend_from_slice(part);
+            self.judge(&record, memory)?;
+            out.extend_from_slice(&record);
+            record.clear();
+            self.pending = record;
         }
-        let mut record = std::mem::take(&mut self.pending);
-        record.extend_from_slice(part);
-        self.judge(&record, memory)?;
-        out.extend_from_slice(&record);
-        record.clear();
-        self.pending = record;
-        Ok(())
+        Ok(Some(Record {
+            index: self.is_array.then_some(self.count - 1),
+            place: start..out.len(),
+        }))
     }
 
     fn judge(&mut self, record: &[u8], memory: &mut schema::Scratch) -> Result<(), Fault> {
@@ -254,11 +289,37 @@ mod tests {
         let records = Records::of(content).unwrap();
         let mut sieve = Sieve::new(records, schema(content), bounds, true);
         let (mut memory, mut out) = (schema::Scratch::default(), Vec::new());
-        let fed = pieces
-            .iter()
-            .try_for_each(|piece| sieve.feed(piece, &mut memory, &mut out));
-        let outcome = fed.and_then(|()| sieve.finish(&mut memory, &mut out));
+        let mut records = Vec::new();
+        let mut feed = |piece: &[u8]| {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let cut = sieve.next(rest, &mut memory, &mut out)?;
+                records.extend(cut.record);
+                rest = &rest[cut.used..];
+            }
+            Ok(())
+        };
+        let fed = pieces.iter().try_for_each(|piece| feed(piece));
+        let outcome = fed.and_then(|()| {
+            records.extend(sieve.finish(&mut memory, &mut out)?.record);
+            Ok(())
+        });
         assert!(sieve.pending.len() <= bounds.record);
+        // Each record is told of once, in order, whatever came of the one behind it.
+        assert_eq!(records.len(), sieve.count);
+        assert!(
+            records
+                .windows(2)
+                .all(|two| two[0].place.end <= two[1].place.start)
+        );
+        if sieve.is_array {
+            let indices = records.iter().enumerate();
+            assert!(
+                indices
+                    .map(|(at, record)| (Some(at), record.index))
+                    .all(|(a, b)| a == b)
+            );
+        }
         (out, outcome)
     }
 

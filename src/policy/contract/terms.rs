@@ -16,7 +16,7 @@ use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::{Parameters, Unknown};
 use crate::policy::contract::reading::Texts;
 use crate::policy::contract::schema::{self, Edited, Schema, Undeclared, Wanted, is_over};
-use crate::policy::contract::sieve::{Bounds, Fault, Sieve};
+use crate::policy::contract::sieve::{Bounds, Cut, Fault, Sieve};
 use crate::policy::denial::Denial;
 use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
@@ -487,15 +487,16 @@ impl Scratch {
         Some(&self.detail).filter(|detail| !detail.part.is_empty())
     }
 
-    /// Takes the next piece of a body through a sieve, or its end where there is none.
+    /// Takes the next piece of a body through a sieve, up to the end of a record; or its end where
+    /// there is none.
     pub fn sift(
         &mut self,
         sieve: &mut Sieve<'_>,
         piece: Option<&[u8]>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Cut, Denial> {
         let outcome = match piece {
-            Some(piece) => sieve.feed(piece, &mut self.schema, out),
+            Some(piece) => sieve.next(piece, &mut self.schema, out),
             None => sieve.finish(&mut self.schema, out),
         };
         outcome.map_err(|fault| {

@@ -88,6 +88,7 @@ fn kind<'b>(state: &State, content_type: &'b [u8], body: &[u8]) -> Result<Kind<'
     };
     Ok(match Kind::of(types, body)? {
         Kind::Json if told == Kind::Graphql => told,
+        Kind::Json => state.item.map_or(Kind::Json, Kind::JsonItem),
         Kind::Text => told,
         found => found,
     })

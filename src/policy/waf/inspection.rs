@@ -169,6 +169,12 @@ impl Inspection {
         self.enter(Phase::RequestBody);
     }
 
+    /// One record of a body, in place of the one that was looked at since the mark.
+    pub fn enter_record(&mut self, rules: &RuleSet, record: &[u8], index: Option<usize>) {
+        self.state.item = index;
+        self.enter_body(rules, record);
+    }
+
     /// Remembers this place, to [come back](Inspection::rewind) to.
     pub fn mark(&mut self) {
         self.mark.set(&self.state, &self.candidates, self.allowed);
@@ -281,10 +287,15 @@ impl Inspection {
     /// Adds to what the rules sum up, between the head, which sets it to nothing, and the body.
     pub fn add_score(&mut self, rules: &RuleSet, score: u32) {
         let mut names = SUMS.iter();
-        if let Some(slot) = names.find_map(|name| rules.slots.find(name))
-            && score > 0
-        {
-            self.state.tx.add_at(Place::Slot(slot), i64::from(score));
+        if let Some(name) = names.find(|name| rules.slots.find(name).is_some()) {
+            self.add_to(rules, name, i64::from(score));
+        }
+    }
+
+    /// Adds to a variable that rules know.
+    pub fn add_to(&mut self, rules: &RuleSet, name: &str, score: i64) {
+        if let Some(slot) = rules.slots.find(name).filter(|_| score != 0) {
+            self.state.tx.add_at(Place::Slot(slot), score);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A place that an inspection goes back to: where another record, or another answer, is looked at
 //! in place of the last one.
 
+use crate::policy::waf::body;
 use crate::policy::waf::candidates::{self, Candidates};
 use crate::policy::waf::draft::{Engine, Scope};
 use crate::policy::waf::message::Processor;
@@ -17,6 +18,7 @@ pub struct Mark {
     engine: Engine,
     processor: Processor,
     force_body: bool,
+    body_fault: Option<body::Error>,
     allowed: Option<Scope>,
     removed: usize,
     exempt: usize,
@@ -30,6 +32,7 @@ impl Mark {
         self.engine = state.engine;
         self.processor = state.processor;
         self.force_body = state.force_body;
+        self.body_fault = state.body_fault;
         self.allowed = allowed;
         self.removed = state.removed.len();
         self.exempt = state.exempt.len();
@@ -48,6 +51,7 @@ impl Mark {
         state.engine = self.engine;
         state.processor = self.processor;
         state.force_body = self.force_body;
+        state.body_fault = self.body_fault;
         state.removed.truncate(self.removed);
         state.exempt.truncate(self.exempt);
         *allowed = self.allowed;

@@ -9,6 +9,7 @@ mod answers;
 pub mod body;
 mod body_values;
 mod candidates;
+mod carry;
 pub mod collection;
 pub mod compile;
 pub mod draft;

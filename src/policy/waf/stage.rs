@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline;
 use crate::policy::waf::body;
+use crate::policy::waf::carry::Carry;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
@@ -85,6 +86,9 @@ const WARMING: Request<'static> = Request {
 };
 const WARMING_BODY: &[u8] = br#"{"customer":"c-1","items":[{"sku":"a","n":12}]}"#;
 
+/// So much is told of the records of one body.
+const TOLD: usize = 256;
+
 /// Moved from request to request, and large: it stays where it is.
 type Whole = Box<Inspection>;
 
@@ -106,6 +110,18 @@ pub struct Running {
     outcome: Result<(), Denial>,
     /// What others than the rules think of the request.
     score: u32,
+    /// None: the body is looked at as a whole.
+    records: Option<Box<Records>>,
+    /// Somebody else tells what is found in the request.
+    is_silent: bool,
+}
+
+/// What is known of records that are looked at one by one.
+#[derive(Debug, Default)]
+struct Records {
+    carry: Carry,
+    /// The rules that found something, and in which field.
+    told: Vec<(u32, String)>,
 }
 
 /// Which part of the message is looked at.
@@ -113,6 +129,7 @@ pub struct Running {
 enum Stage {
     Head,
     Body,
+    Record,
     AnswerHead,
     AnswerBody,
     End,
@@ -123,8 +140,8 @@ enum Stage {
 pub enum Progress {
     /// It is somebody else's turn; to be [gone on](Workspace::advance) with after that.
     Paused(Running),
-    /// So far all is well; it goes on with the [head](Workspace::enter_answer) of the answer, and
-    /// with its [body](Workspace::enter_answer_body) after that.
+    /// So far all is well; it goes on with the next [record](Workspace::enter_record), or with the
+    /// [head](Workspace::enter_answer) of the answer and its [body](Workspace::enter_answer_body).
     Waiting(Running),
     Done(Result<(), Denial>),
 }
@@ -186,6 +203,8 @@ impl Workspace {
             stage: Stage::Head,
             outcome: Ok(()),
             score,
+            records: None,
+            is_silent: false,
         }
     }
 
@@ -196,14 +215,14 @@ impl Workspace {
         protection: &Protection,
         mut running: Running,
         body: Option<&[u8]>,
+        fuel: &mut Fuel,
     ) -> Progress {
         let rules = &sets[protection.set].rules;
         self.make_room(sets);
         let memory = &mut self.memories[protection.set];
-        let mut fuel = Fuel::slice();
         loop {
             let inspection = &mut running.inspection;
-            let Some(verdict) = inspection.advance(rules, memory, &mut fuel) else {
+            let Some(verdict) = inspection.advance(rules, memory, fuel) else {
                 return Progress::Paused(running);
             };
             running.stage = match (running.stage, verdict) {
@@ -212,6 +231,9 @@ impl Workspace {
                         inspection.read_as(Processor::Graphql);
                     }
                     inspection.add_score(rules, running.score);
+                    if running.records.is_some() {
+                        inspection.mark();
+                    }
                     // Most rules wait for the body, also where there is none.
                     let body = body.unwrap_or_default();
                     fuel.spend(body.len());
@@ -219,22 +241,30 @@ impl Workspace {
                     Stage::Body
                 }
                 (Stage::End, _) => {
-                    self.tell(rules, &mut running.inspection);
+                    self.tell(rules, &mut running);
                     let outcome = running.outcome;
                     self.rest(running);
                     return Progress::Done(outcome);
                 }
                 (stage, verdict) => {
                     running.outcome = outcome(inspection, protection, (stage, verdict));
-                    let is_request = matches!(stage, Stage::Head | Stage::Body);
-                    let waits = match stage {
-                        Stage::Head | Stage::Body => protection.outbound.is_some(),
-                        Stage::AnswerHead => true,
-                        Stage::AnswerBody | Stage::End => false,
+                    let is_answer = matches!(stage, Stage::AnswerHead | Stage::AnswerBody);
+                    let waits = match (stage, &mut running.records) {
+                        (Stage::Head | Stage::Body, Some(records)) => {
+                            records.carry.set_base(inspection, rules);
+                            true
+                        }
+                        (Stage::Record, Some(records)) => {
+                            records.carry.take(inspection, rules);
+                            true
+                        }
+                        (Stage::Head | Stage::Body, None) => protection.outbound.is_some(),
+                        (Stage::AnswerHead, _) => true,
+                        (Stage::Record | Stage::AnswerBody | Stage::End, _) => false,
                     };
                     if waits && running.outcome.is_ok() {
-                        if is_request {
-                            self.tell(rules, inspection);
+                        if !is_answer {
+                            self.tell(rules, &mut running);
                         }
                         return Progress::Waiting(running);
                     }
@@ -243,6 +273,23 @@ impl Workspace {
                 }
             };
         }
+    }
+
+    /// Goes on with a record, which stands in place of the one before.
+    pub fn enter_record(
+        &mut self,
+        (sets, protection): (&[Named], &Protection),
+        running: &mut Running,
+        (record, index): (&[u8], Option<usize>),
+    ) {
+        let rules = &sets[protection.set].rules;
+        let inspection = &mut running.inspection;
+        inspection.rewind();
+        if let Some(records) = &running.records {
+            records.carry.give(inspection, rules);
+        }
+        inspection.enter_record(rules, record, index);
+        running.stage = Stage::Record;
     }
 
     /// Goes on with the head of the answer.
@@ -258,7 +305,7 @@ impl Workspace {
         match running.stage {
             // An answer that was begun did not come to its end: this is another one.
             Stage::AnswerHead | Stage::AnswerBody => inspection.rewind(),
-            Stage::Head | Stage::Body | Stage::End => inspection.mark(),
+            Stage::Head | Stage::Body | Stage::Record | Stage::End => inspection.mark(),
         }
         inspection.enter_response_head(rules, response, longest);
         running.stage = Stage::AnswerHead;
@@ -284,11 +331,21 @@ impl Workspace {
     }
 
     /// Takes down what was found so far.
-    fn tell(&mut self, rules: &RuleSet, inspection: &mut Inspection) {
-        if !inspection.hits().is_empty() {
-            self.findings.append(&mut inspection.take_hits());
-            self.scores = inspection.scores(rules).collect();
+    fn tell(&mut self, rules: &RuleSet, running: &mut Running) {
+        let is_silent = std::mem::take(&mut running.is_silent);
+        let inspection = &mut running.inspection;
+        if inspection.hits().is_empty() {
+            return;
         }
+        let mut hits = inspection.take_hits();
+        if is_silent {
+            return;
+        }
+        if let Some(records) = &mut running.records {
+            hits.retain(|hit| is_new(&mut records.told, hit));
+        }
+        self.findings.append(&mut hits);
+        self.scores = inspection.scores(rules).collect();
     }
 
     fn rest(&mut self, running: Running) {
@@ -296,6 +353,46 @@ impl Workspace {
             self.idle.push(running.inspection);
         }
     }
+}
+
+impl Running {
+    /// To look at the records of the body one by one.
+    #[must_use]
+    pub fn for_records(mut self) -> Running {
+        self.records = Some(Box::default());
+        self
+    }
+
+    /// To look at the answer: what is in the request somebody else tells.
+    #[must_use]
+    pub fn for_answer(mut self) -> Running {
+        self.is_silent = true;
+        self
+    }
+
+    pub fn is_for_records(&self) -> bool {
+        self.records.is_some()
+    }
+}
+
+/// Whether a finding was not told yet: of many records the same rule finds much in the same field.
+fn is_new(told: &mut Vec<(u32, String)>, hit: &Hit) -> bool {
+    let field = field_of(&hit.variable);
+    let mut known = told.iter();
+    let is_known = known.any(|(rule, known)| *rule == hit.rule && *known == field);
+    if is_known || told.len() == TOLD {
+        return false;
+    }
+    told.push((hit.rule, field));
+    true
+}
+
+/// A variable whatever the index of its item.
+fn field_of(variable: &str) -> String {
+    let steps = variable.split('.');
+    let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+    let steps: Vec<&str> = steps.filter(|step| !is_index(step)).collect();
+    steps.join(".")
 }
 
 /// What a part of the message comes to.

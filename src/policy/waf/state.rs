@@ -37,6 +37,8 @@ pub struct State {
     /// The rule of its kind that the body breaks.
     pub body_fault: Option<body::Error>,
     pub scratch: body::Scratch,
+    /// The body is this item of an array, whose other items are looked at one by one as well.
+    pub item: Option<usize>,
     /// Ids of rules that a control removed.
     pub removed: Vec<u32>,
     /// Ids of rules and what a control exempted from them.
@@ -59,6 +61,7 @@ impl State {
         self.is_encoded = false;
         self.view = None;
         self.body_fault = None;
+        self.item = None;
         self.removed.clear();
         self.exempt.clear();
         self.body_length = 0;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Operation;
-use crate::policy::denial::Denial;
+use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::Refusal;
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
@@ -21,7 +21,7 @@ use crate::shard::upstream::ejection::Outcome;
 use crate::shard::upstream::outbound::{Around, Found};
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
-use crate::shard::upstream::screen::{Passage, Screen};
+use crate::shard::upstream::screen::{Passage, Rules, Screen};
 use crate::shard::upstream::send::{Upload, UploadEnd};
 use crate::shard::upstream::tunnel::Tunnel;
 use crate::shard::upstream::{self, Link};
@@ -185,13 +185,22 @@ where
     connection.deadline.limit(longest);
     client.deadline.limit(longest + TOLD);
     let passage = match ready.cleared.sieve(&view.snapshot) {
-        Some(sieve) => Passage::Checked(Box::new(Screen::new(streamed, sieve, &shard.state))),
+        Some(sieve) => {
+            let around = Around {
+                shard,
+                snapshot: &view.snapshot,
+                operation,
+            };
+            let rules = Rules::of(around, &ready.cleared);
+            Passage::Checked(Box::new(Screen::new(streamed, sieve, rules, &shard.state)))
+        }
         None => Passage::AsItComes(
             Transcoder::new(streamed, streamed),
             operation.max_body as u64,
         ),
     };
     let upload = Upload {
+        shard,
         link: &link,
         passage,
         client_deadline: &client.deadline,
@@ -238,6 +247,7 @@ where
         told,
         found,
     } = download;
+    tell(account, upload.left.found);
     tell(account, found);
     client.request = upload.bytes;
     account.bytes_in += upload.content;
@@ -248,8 +258,11 @@ where
         let is_refused = matches!(response, Response::Refused { .. });
         account.reported = Some(fault.denial).filter(|_| !is_refused);
     }
-    if let (UploadEnd::Refused(denial), false) = (upload.end, upload.detail.is_empty()) {
-        account.detail = upload.detail;
+    let detail = upload.left.detail;
+    if let UploadEnd::Refused(denial) = upload.end
+        && (!detail.is_empty() || denial.stage() == Stage::Waf)
+    {
+        account.detail = detail;
         // The backend had answered before.
         let is_answered = !matches!(response, Response::None { .. });
         account.reported = account.reported.or(is_answered.then_some(denial));

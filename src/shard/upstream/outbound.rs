@@ -5,10 +5,11 @@ use crate::policy::denial::Denial;
 use crate::policy::egress::Fault;
 use crate::policy::pipeline::Cleared;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::outbound::{Content, Outbound, Reach, as_message};
 use crate::policy::waf::score::Score;
-use crate::policy::waf::stage::{Progress, Protection, Running};
+use crate::policy::waf::stage::{Progress, Protection, Running, Workspace};
 use crate::proto::coding::{self, Coding, Decoder};
 use crate::proto::head::ResponseHead;
 use crate::shard::Shard;
@@ -47,6 +48,17 @@ struct Seen<'b> {
     body: std::borrow::Cow<'b, [u8]>,
     /// Why that is not all.
     fault: Option<Fault>,
+}
+
+impl Found {
+    /// Takes what the workspace has to tell, before another inspection ends.
+    pub fn take(&mut self, waf: &mut Workspace) {
+        self.hits.append(&mut waf.take_findings());
+        let scores = waf.take_scores();
+        if !scores.is_empty() {
+            self.scores = scores;
+        }
+    }
 }
 
 impl<'a> Around<'a> {
@@ -111,13 +123,12 @@ impl<'a> Around<'a> {
         loop {
             {
                 let waf = &mut self.shard.state.borrow_mut().waf;
-                match waf.advance(&self.snapshot.waf, protection, running, None) {
+                let fuel = &mut Fuel::slice();
+                match waf.advance(&self.snapshot.waf, protection, running, None, fuel) {
                     Progress::Paused(paused) => running = paused,
                     Progress::Waiting(waiting) => return Ok(Some(waiting)),
                     Progress::Done(outcome) => {
-                        // Before another inspection ends.
-                        found.hits.append(&mut waf.take_findings());
-                        found.scores = waf.take_scores();
+                        found.take(waf);
                         return outcome.map(|()| None);
                     }
                 }

@@ -1,14 +1,20 @@
-//! What a body goes through between client and backend: its framing, and where the contract checks
-//! it on the way, the check.
+//! What a body goes through between client and backend: its framing, and where contract and rules
+//! check it on the way, the check.
 
 use std::cell::RefCell;
 
 use crate::policy::contract::Detail;
 use crate::policy::contract::sieve::Sieve;
 use crate::policy::denial::Denial;
-use crate::policy::pipeline::State;
+use crate::policy::pipeline::{Cleared, State};
+use crate::policy::waf::fuel::Fuel;
+use crate::policy::waf::stage::{Progress, Protection, Running, Workspace};
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
+use crate::shard::upstream::outbound::{Around, Found};
+
+/// What a record costs beside its bytes: rules that run whatever it holds.
+const RECORD: usize = 512;
 
 /// How a body passes.
 pub enum Passage<'a> {
@@ -17,74 +23,225 @@ pub enum Passage<'a> {
     Checked(Box<Screen<'a>>),
 }
 
+/// What became of bytes that came.
+pub struct Fed {
+    /// So many of them belonged to the body.
+    pub used: usize,
+    /// There is more to look at in them once others have had their turn.
+    pub is_paused: bool,
+}
+
 /// A body that is checked record by record. What is good leaves in chunks; the last of them, without
 /// which no request is whole, when all of it was good.
 pub struct Screen<'a> {
     input: Transcoder,
     sieve: Sieve<'a>,
+    rules: Option<Rules<'a>>,
     output: Transcoder,
     state: &'a RefCell<State>,
-    /// Content as it came, and what of it may go on; kept for their memory.
+    /// Content as it came, and how much of it went through the sieve; kept for its memory.
     content: Vec<u8>,
+    sifted: usize,
+    /// What went through, and how much of that rules let pass.
     good: Vec<u8>,
-    detail: String,
+    passed: usize,
+    is_finished: bool,
+    is_ended: bool,
+    left: Left,
+}
+
+/// What is told of a body that was looked at on its way.
+#[derive(Default)]
+pub struct Left {
+    /// What exactly the contract refused.
+    pub detail: String,
+    pub found: Found,
+}
+
+/// The rules of the WAF that look at each record.
+pub struct Rules<'a> {
+    around: Around<'a>,
+    protection: &'a Protection,
+    look: Look,
+}
+
+/// Where the rules are.
+enum Look {
+    /// They wait for a record.
+    Idle(Running),
+    /// At a record, or at what they have left to say at the end.
+    Open(Running),
+    Over,
 }
 
 impl<'a> Screen<'a> {
-    pub fn new(framing: Framing, sieve: Sieve<'a>, state: &'a RefCell<State>) -> Screen<'a> {
+    pub fn new(
+        framing: Framing,
+        sieve: Sieve<'a>,
+        rules: Option<Rules<'a>>,
+        state: &'a RefCell<State>,
+    ) -> Screen<'a> {
         Screen {
             input: Transcoder::new(framing, Framing::None),
             sieve,
+            rules,
             output: Transcoder::new(Framing::UntilClose, Framing::Chunked),
             state,
             content: Vec::new(),
+            sifted: 0,
             good: Vec::new(),
-            detail: String::new(),
+            passed: 0,
+            is_finished: false,
+            is_ended: false,
+            left: Left::default(),
         }
     }
 
-    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Denial> {
-        self.content.clear();
-        let used = self.input.feed(bytes, &mut self.content);
-        let used = used.map_err(Denial::Malformed)?;
-        if self.input.content() > self.sieve.bounds().body {
-            return Err(Denial::BodyTooLarge);
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Fed, Denial> {
+        let mut used = 0;
+        // Of what came before nothing is left.
+        if self.sifted == self.content.len() && self.passed == self.good.len() {
+            self.content.clear();
+            self.sifted = 0;
+            used = self
+                .input
+                .feed(bytes, &mut self.content)
+                .map_err(Denial::Malformed)?;
+            if self.input.content() > self.sieve.bounds().body {
+                return Err(Denial::BodyTooLarge);
+            }
         }
-        self.good.clear();
-        self.sift()?;
-        let written = self.output.feed(&self.good, out);
+        let is_paused = !self.sift()?;
+        let written = self.output.feed(&self.good[..self.passed], out);
         written.map_err(Denial::Malformed)?;
-        if self.input.is_done() && self.output.close(out).is_err() {
+        self.good.drain(..self.passed);
+        self.passed = 0;
+        self.is_ended = !is_paused && self.is_finished;
+        if self.is_ended && self.output.close(out).is_err() {
             return Err(Denial::Incomplete);
         }
-        Ok(used)
+        Ok(Fed { used, is_paused })
     }
 
-    fn sift(&mut self) -> Result<(), Denial> {
-        let mut state = self.state.borrow_mut();
-        let scratch = &mut state.scratch;
-        let (sieve, good) = (&mut self.sieve, &mut self.good);
-        let mut outcome = scratch.sift(sieve, Some(&self.content), good);
-        if outcome.is_ok() && self.input.is_done() {
-            outcome = scratch.sift(sieve, None, good);
+    /// Takes what came through sieve and rules. False: others get their turn first.
+    fn sift(&mut self) -> Result<bool, Denial> {
+        let state = &mut *self.state.borrow_mut();
+        let mut fuel = Fuel::slice();
+        loop {
+            if let Some(rules) = &mut self.rules
+                && !rules.advance(&mut state.waf, &mut fuel, &mut self.left.found)?
+            {
+                return Ok(false);
+            }
+            self.passed = self.good.len();
+            let piece = &self.content[self.sifted..];
+            let piece = match piece.is_empty() {
+                false => Some(piece),
+                true if self.input.is_done() && !self.is_finished => None,
+                true if self.is_finished => {
+                    let rules = self.rules.as_mut();
+                    match rules.is_some_and(|rules| rules.enter_end(&mut state.waf)) {
+                        true => continue,
+                        false => return Ok(true),
+                    }
+                }
+                true => return Ok(true),
+            };
+            self.is_finished = piece.is_none();
+            let cut = state.scratch.sift(&mut self.sieve, piece, &mut self.good);
+            let cut = cut.inspect_err(|_| {
+                // Before another request uses the same memory.
+                let detail = state.scratch.detail();
+                self.left.detail = detail.map_or_else(String::new, Detail::to_string);
+            })?;
+            self.sifted += cut.used;
+            if let (Some(rules), Some(record)) = (&mut self.rules, cut.record) {
+                let text = &self.good[record.place];
+                fuel.spend(RECORD + text.len());
+                rules.enter(&mut state.waf, (text, record.index));
+            }
         }
-        if outcome.is_err() {
-            // Before another request uses the same memory.
-            self.detail = scratch.detail().map_or_else(String::new, Detail::to_string);
+    }
+}
+
+impl<'a> Rules<'a> {
+    /// None: rules do not look at the body of this request.
+    pub fn of(around: Around<'a>, cleared: &Cleared) -> Option<Rules<'a>> {
+        Some(Rules {
+            protection: around.operation.waf.as_ref()?,
+            around,
+            look: Look::Idle(cleared.take_records()?),
+        })
+    }
+
+    fn enter(&mut self, waf: &mut Workspace, record: (&[u8], Option<usize>)) {
+        let rules = (&*self.around.snapshot.waf, self.protection);
+        self.look = match std::mem::replace(&mut self.look, Look::Over) {
+            Look::Idle(mut running) => {
+                waf.enter_record(rules, &mut running, record);
+                Look::Open(running)
+            }
+            other => other,
+        };
+    }
+
+    /// There are no more records. False: all has been said.
+    fn enter_end(&mut self, waf: &mut Workspace) -> bool {
+        self.look = match std::mem::replace(&mut self.look, Look::Over) {
+            Look::Idle(mut running) => {
+                waf.enter_end(&mut running);
+                Look::Open(running)
+            }
+            other => other,
+        };
+        matches!(self.look, Look::Open(_))
+    }
+
+    /// Goes on with what was entered. False: there is more to do, but no fuel.
+    fn advance(
+        &mut self,
+        waf: &mut Workspace,
+        fuel: &mut Fuel,
+        found: &mut Found,
+    ) -> Result<bool, Denial> {
+        let running = match std::mem::replace(&mut self.look, Look::Over) {
+            Look::Open(running) => running,
+            other => {
+                self.look = other;
+                return Ok(true);
+            }
+        };
+        let sets = &self.around.snapshot.waf;
+        match waf.advance(sets, self.protection, running, None, fuel) {
+            Progress::Paused(running) => {
+                self.look = Look::Open(running);
+                Ok(false)
+            }
+            Progress::Waiting(running) => {
+                found.take(waf);
+                self.look = Look::Idle(running);
+                Ok(true)
+            }
+            Progress::Done(outcome) => {
+                found.take(waf);
+                outcome.map(|()| true)
+            }
         }
-        outcome
     }
 }
 
 impl Passage<'_> {
     /// Appends what `bytes` bring to `out` and says how many of them belonged to the body.
-    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Denial> {
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Fed, Denial> {
         match self {
             Passage::AsItComes(coder, _) => {
                 let used = coder.feed(bytes, out).map_err(Denial::Malformed)?;
                 match self.is_too_long() {
                     true => Err(Denial::BodyTooLarge),
-                    false => Ok(used),
+                    false => Ok(Fed {
+                        used,
+                        is_paused: false,
+                    }),
                 }
             }
             Passage::Checked(screen) => screen.feed(bytes, out),
@@ -110,7 +267,7 @@ impl Passage<'_> {
     pub fn is_done(&self) -> bool {
         match self {
             Passage::AsItComes(coder, _) => coder.is_done(),
-            Passage::Checked(screen) => screen.input.is_done(),
+            Passage::Checked(screen) => screen.is_ended,
         }
     }
 
@@ -122,11 +279,11 @@ impl Passage<'_> {
         }
     }
 
-    /// What exactly the check refused; empty where it refused nothing.
-    pub fn into_detail(self) -> String {
+    /// What the check has to tell.
+    pub fn into_left(self) -> Left {
         match self {
-            Passage::AsItComes(..) => String::new(),
-            Passage::Checked(screen) => screen.detail,
+            Passage::AsItComes(..) => Left::default(),
+            Passage::Checked(screen) => screen.left,
         }
     }
 }

@@ -11,13 +11,14 @@ use crate::proto::body::Framing;
 use crate::proto::encode::{self, Forwarded, Keeps};
 use crate::proto::forwarded::Chain;
 use crate::proto::websocket;
+use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{LINGER_BYTES, fill_large, pass};
 use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
-use crate::shard::upstream::screen::Passage;
+use crate::shard::upstream::screen::{Left, Passage};
 
 /// How much of a body is read at once while it is passed on.
 const PIECE: usize = 32 * 1024;
@@ -108,6 +109,7 @@ pub enum UploadEnd {
 
 /// The way from the client to the backend, for one exchange.
 pub struct Upload<'a> {
+    pub shard: &'a Shard,
     pub link: &'a Link,
     /// Of the body that is still to come.
     pub passage: Passage<'a>,
@@ -126,8 +128,8 @@ pub struct Uploaded {
     pub bytes: Vec<u8>,
     /// Bytes of content that came while streaming.
     pub content: u64,
-    /// What exactly was refused of them.
-    pub detail: String,
+    /// What is told of them.
+    pub left: Left,
 }
 
 impl Upload<'_> {
@@ -162,7 +164,7 @@ impl Upload<'_> {
             end,
             bytes: self.bytes,
             content: self.passage.content(),
-            detail: self.passage.into_detail(),
+            left: self.passage.into_left(),
         }
     }
 
@@ -182,7 +184,13 @@ impl Upload<'_> {
             let is_as_it_came = self.bytes.is_empty() && self.passage.passes(inbound.len());
             if !is_as_it_came {
                 match self.passage.feed(inbound.bytes(), &mut self.bytes) {
-                    Ok(used) => inbound.consume(used),
+                    Ok(fed) => {
+                        inbound.consume(fed.used);
+                        if fed.is_paused {
+                            self.shard.give_way().await;
+                            continue;
+                        }
+                    }
                     Err(denial) => return UploadEnd::Refused(denial),
                 }
             } else if self.passage.is_too_long() {

@@ -22,7 +22,13 @@ pub(super) fn read_request(
         };
         outcome = outcome.and(read);
     };
-    let read = json::read(body, depth, scratch, &mut Visits::new(left, &mut visit));
+    let read = json::read(
+        body,
+        None,
+        depth,
+        scratch,
+        &mut Visits::new(left, &mut visit),
+    );
     read.and(outcome)
 }
 

@@ -8,13 +8,14 @@ const ROOT: &[u8] = b"json";
 
 pub(super) fn read(
     body: &[u8],
+    index: Option<usize>,
     depth: usize,
     scratch: &mut Scratch,
     visits: &mut Visits<'_>,
 ) -> Result<(), Error> {
     text(body)?;
     scratch.seen.clear();
-    document(body, depth, scratch, visits)
+    document(body, index, depth, scratch, visits)
 }
 
 /// One value a line (NDJSON), or after each record separator (RFC 7464).
@@ -28,19 +29,25 @@ pub(super) fn read_lines(
     scratch.seen.clear();
     let lines = body.split(|&byte| byte == b'\n' || byte == 0x1E);
     for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
-        document(line, depth, scratch, visits)?;
+        document(line, None, depth, scratch, visits)?;
     }
     Ok(())
 }
 
+/// `index`: of an item, where the document is the array around it.
 fn document(
     body: &[u8],
+    index: Option<usize>,
     depth: usize,
     scratch: &mut Scratch,
     visits: &mut Visits<'_>,
 ) -> Result<(), Error> {
     scratch.path.clear();
     scratch.path.extend_from_slice(ROOT);
+    if let Some(index) = index {
+        let mut digits = itoa::Buffer::new();
+        descend(&mut scratch.path, digits.format(index).as_bytes());
+    }
     let mut reader = Reader {
         body,
         at: 0,

@@ -10,6 +10,8 @@ pub enum Kind<'a> {
     Empty,
     Form,
     Json,
+    /// The item with this index of a document that is an array.
+    JsonItem(usize),
     /// One document a line.
     JsonLines,
     /// A GraphQL request in JSON; the operation says so, no media type does.

@@ -246,7 +246,8 @@ pub fn read(
     let mut visits = Visits::new(bounds.values, visit);
     match kind {
         Kind::Form => form::read(body, scratch, &mut visits),
-        Kind::Json => json::read(body, bounds.depth, scratch, &mut visits),
+        Kind::Json => json::read(body, None, bounds.depth, scratch, &mut visits),
+        Kind::JsonItem(index) => json::read(body, Some(index), bounds.depth, scratch, &mut visits),
         Kind::JsonLines => json::read_lines(body, bounds.depth, scratch, &mut visits),
         Kind::Graphql => graphql::read_request(body, bounds.depth, scratch, &mut visits),
         Kind::GraphqlDocument => graphql::read_document(body, scratch, &mut visits),

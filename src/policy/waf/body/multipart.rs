@@ -51,7 +51,7 @@ fn part(
     };
     match kind {
         Kind::Multipart(_) => Err(Error::MediaType),
-        Kind::Json => json::read(content, bounds.depth, scratch, visits),
+        Kind::Json => json::read(content, None, bounds.depth, scratch, visits),
         Kind::Xml => xml::read(content, bounds.depth, scratch, visits),
         _ => visits.value(target, name, content),
     }

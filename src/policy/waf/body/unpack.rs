@@ -83,7 +83,7 @@ fn document(
     scratch: &mut Scratch,
     visits: &mut Visits<'_>,
 ) -> Result<bool, Error> {
-    match json::read(value, bounds.depth, scratch, visits) {
+    match json::read(value, None, bounds.depth, scratch, visits) {
         Ok(()) => Ok(true),
         Err(error @ (Error::TooDeep | Error::TooManyValues)) => Err(error),
         Err(_) => Ok(false),

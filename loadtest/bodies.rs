@@ -16,6 +16,13 @@ const SIZES: [(&str, u64); 2] = [("1 MiB", 1 << 20), ("100 MiB", 100 << 20)];
 /// Streams at once.
 const STREAMS: usize = 4;
 
+/// What a process may grow by while bodies pass, however long they are, in MiB: the buffers of the
+/// streams and of their connections.
+const GROWTH: f64 = 8.0;
+
+/// Of nginx's throughput per second of CPU: all of it, but for what a busy machine makes of a ratio.
+const RATIO: f64 = 0.95;
+
 /// Written and read at once.
 const BLOCK: usize = 256 * 1024;
 
@@ -70,6 +77,7 @@ pub fn measure(ground: &Ground<'_>) -> Result<(), String> {
         "{:<18}{:>6}{:>9}{:>16}{:>8}{:>9}{:>18}",
         "", "way", "body", "MB per CPU s", "/nginx", "MB/s", "memory grew, MiB"
     );
+    let mut faults = Vec::new();
     for way in [Way::Up, Way::Down] {
         for (name, size) in SIZES {
             let mut found: Vec<Found> = arms.iter().map(|_| Found::default()).collect();
@@ -84,6 +92,14 @@ pub fn measure(ground: &Ground<'_>) -> Result<(), String> {
             let nginx = arms.iter().position(|arm| arm.name == "nginx");
             for (arm, own) in arms.iter().zip(&found) {
                 let ratio = nginx.map(|nginx| middle(&own.per_cpu) / middle(&found[nginx].per_cpu));
+                if arm.name != "nginx" {
+                    if own.growth > GROWTH {
+                        faults.push(format!("{} {name}: memory grows", way.name()));
+                    }
+                    if ratio.is_some_and(|ratio| ratio < RATIO) {
+                        faults.push(format!("{} {name}: slower than nginx", way.name()));
+                    }
+                }
                 let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
                 println!(
                     "{:<18}{:>6}{name:>9}{:>16.0}{ratio:>8}{:>9.0}{:>18.1}",
@@ -96,7 +112,10 @@ pub fn measure(ground: &Ground<'_>) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.join("; ")),
+    }
 }
 
 fn slice(

@@ -89,6 +89,9 @@ enum Course {
         /// Write the curves as a plot
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
+        /// Fail where forwarding adds more at half load than is aimed at
+        #[arg(long)]
+        strict: bool,
     },
     /// Large bodies both ways: throughput per second of CPU, and memory
     Bodies(Extent),
@@ -124,15 +127,33 @@ impl Course {
         }
     }
 
+    /// About so long, in minutes.
+    fn takes(&self) -> f64 {
+        let (quick, long) = match self {
+            Course::Curve { .. } => (2.5, 10.0),
+            Course::Bodies(_) => (0.5, 4.0),
+            Course::Idle { tls: false, .. } => (0.5, 2.0),
+            Course::Idle { tls: true, .. } => (1.0, 4.0),
+            Course::Slow(_) => (1.0, 2.0),
+            Course::Reloads(_) => (0.5, 3.0),
+        };
+        if self.is_quick() { quick } else { long }
+    }
+
     fn run(&self, ground: &Ground<'_>) -> Result<(), String> {
+        eprintln!(
+            "loadtest: about {} minutes, at most {}",
+            self.takes(),
+            STUCK.as_secs() / 60
+        );
         match self {
-            Course::Curve { svg, .. } => {
+            Course::Curve { svg, strict, .. } => {
                 let curves = curve::measure(ground)?;
                 print!("{}", curves.table());
                 if let Some(path) = svg {
                     write(path, &curves.svg())?;
                 }
-                curves.verdict()
+                curves.verdict(*strict)
             }
             Course::Bodies(_) => bodies::measure(ground),
             Course::Idle { count, tls, .. } => idle::measure(ground, *count, *tls),

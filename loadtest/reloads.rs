@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::ground::Ground;
 use crate::memory;
-use crate::report::median;
+use crate::report::{is_unchanged, median};
 use crate::workload::Kind;
 
 /// Requests a second of the steady load.
@@ -72,10 +72,15 @@ pub fn measure(ground: &Ground<'_>) -> Result<(), String> {
         mib(settled),
         mib(last)
     );
-    match (errors, last <= settled + GROWTH) {
-        (0, true) => Ok(()),
-        (0, false) => Err("memory grows with reloads".to_owned()),
-        (errors, _) => Err(format!("{errors} requests were lost")),
+    if errors > 0 {
+        return Err(format!("{errors} requests were lost"));
+    }
+    if last > settled + GROWTH {
+        return Err("memory grows with reloads".to_owned());
+    }
+    match is_unchanged(middle(&calm, 1), middle(&during, 1)) {
+        true => Ok(()),
+        false => Err("requests wait for reloads: p99".to_owned()),
     }
 }
 
@@ -95,6 +100,9 @@ fn reload(pid: u32, admin: SocketAddr, count: u64) -> Result<[u64; 2], String> {
             std::thread::sleep(Duration::from_millis(2));
         }
         std::thread::sleep(BETWEEN);
+        if number.is_multiple_of(count / 10) {
+            eprintln!("loadtest: reload {number} of {count}");
+        }
         if number == count / 10 {
             settled = memory::resident(pid).map_err(text)?;
         }

@@ -62,6 +62,8 @@ pub enum Denial {
 
     UndeclaredOperation,
     UndeclaredMethod,
+    /// A field by which a backend may take the request for another than the one that is judged.
+    UndeclaredOverride,
 
     MissingToken,
     /// More than one credential: which of them counts is anyone's guess.
@@ -136,6 +138,7 @@ impl Denial {
             Denial::Overloaded,
             Denial::UndeclaredOperation,
             Denial::UndeclaredMethod,
+            Denial::UndeclaredOverride,
             Denial::MissingToken,
             Denial::RepeatedCredential,
             Denial::InsufficientScope,
@@ -179,7 +182,9 @@ impl Denial {
             Denial::Malformed(_) | Denial::TooSlow | Denial::Incomplete | Denial::Overloaded => {
                 Stage::Protocol
             }
-            Denial::UndeclaredOperation | Denial::UndeclaredMethod => Stage::Route,
+            Denial::UndeclaredOperation | Denial::UndeclaredMethod | Denial::UndeclaredOverride => {
+                Stage::Route
+            }
             Denial::MissingToken | Denial::RepeatedCredential | Denial::InvalidToken(_) => {
                 Stage::Authentication
             }
@@ -238,6 +243,11 @@ impl Denial {
             Denial::Overloaded => (503, "overloaded", "The gateway has its hands full"),
             Denial::UndeclaredOperation => (404, "undeclared-operation", "No such operation"),
             Denial::UndeclaredMethod => (405, "undeclared-method", "Method not declared"),
+            Denial::UndeclaredOverride => (
+                400,
+                "undeclared-override",
+                "A header names another method or path than the request",
+            ),
             Denial::MissingToken => (401, "missing-token", "An access token is required"),
             Denial::RepeatedCredential => (400, "repeated-credential", "More than one credential"),
             Denial::InvalidToken(TokenError::Expired) => {

@@ -24,6 +24,7 @@ use crate::proto;
 use crate::proto::body::Framing;
 use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
+use crate::proto::header::overrides;
 use crate::proto::target::{Path, Reserved};
 use crate::time::Now;
 
@@ -238,7 +239,15 @@ fn route(snapshot: &Snapshot, request: Request<'_>) -> Result<usize, Refusal> {
         return Err(Refusal::nowhere(ambiguous));
     }
     match found {
-        Match::Found(index) => Ok(index),
+        Match::Found(index) => {
+            let operation = &snapshot.catalogue.operations()[index];
+            let mut names = head.fields.iter().map(|field| field.name.of(bytes));
+            let is_other = names.any(|name| overrides(name) && !operation.contract.takes(name));
+            match is_other {
+                false => Ok(index),
+                true => Err(Refusal::of(index).because(Denial::UndeclaredOverride)),
+            }
+        }
         Match::MethodNotDeclared(_) => Err(Refusal::nowhere(Denial::UndeclaredMethod)),
         Match::NotDeclared => Err(Refusal::nowhere(Denial::UndeclaredOperation)),
     }

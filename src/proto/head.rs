@@ -4,7 +4,7 @@
 //! has exactly one meaning or is refused. The table is reused for all heads of a connection.
 
 use super::body::{Framing, content_length};
-use super::header::{Kind, list_members};
+use super::header::{Kind, is_framing_alias, list_members};
 use super::{Error, limits, target};
 
 /// Where something stands in the head's bytes.
@@ -293,6 +293,9 @@ fn table(
             return Err(Error::MalformedField);
         }
         let kind = Kind::of(name);
+        if kind == Kind::Other && is_framing_alias(name) {
+            return Err(Error::MalformedField);
+        }
         fields.push(Field {
             kind,
             hop_by_hop: kind.is_hop_by_hop(),

@@ -90,6 +90,34 @@ pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|member| !member.is_empty())
 }
 
+/// Names by which frameworks let a request be another one: of another method or path.
+const OVERRIDES: [&[u8]; 6] = [
+    b"x-http-method",
+    b"x-rewrite-url",
+    b"x-original-url",
+    b"x-override-url",
+    b"x-method-override",
+    b"x-http-method-override",
+];
+
+/// What tells the framing, for a backend that takes `_` for `-`.
+const FRAMING: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+
+/// Whether a backend may take a request with such a field for another one.
+pub fn overrides(name: &[u8]) -> bool {
+    matches!(name, [b'x' | b'X', ..]) && is_alias(name, &OVERRIDES)
+}
+
+/// Whether a backend may read the framing out of a field that is not the one that tells it.
+pub fn is_framing_alias(name: &[u8]) -> bool {
+    is_alias(name, &FRAMING) && Kind::of(name) == Kind::Other
+}
+
+fn is_alias(name: &[u8], known: &[&[u8]]) -> bool {
+    let mut known = known.iter().filter(|known| known.len() == name.len());
+    known.any(|known| name.iter().zip(*known).all(|(&a, &b)| fold(a) == b))
+}
+
 /// A set of names that only the gateway may write, known by every alias of theirs.
 ///
 /// CGI-style backends fold `X-User-ID`, `x_user_id` and `X.User.Id` into one variable, so all of
@@ -147,6 +175,36 @@ mod tests {
         assert_eq!(Kind::of(b"trailer"), Kind::Trailer);
         assert_eq!(Kind::of(b"traileR"), Kind::Trailer);
         assert_eq!(Kind::of(b""), Kind::Other);
+    }
+
+    #[test]
+    fn names_of_another_request_and_of_another_framing() {
+        for name in [
+            "X-HTTP-Method-Override",
+            "x_http_method_override",
+            "X-HTTP-Method",
+            "X-Method.Override",
+            "X-Original-URL",
+            "x-rewrite-url",
+            "X_Override_Url",
+        ] {
+            assert!(overrides(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "X-HTTP-Methods",
+            "Y-Original-URL",
+            "X-Original-URI",
+            "X",
+            "",
+        ] {
+            assert!(!overrides(name.as_bytes()), "{name}");
+        }
+        for name in ["Content_Length", "content.length", "Transfer_Encoding"] {
+            assert!(is_framing_alias(name.as_bytes()), "{name}");
+        }
+        for name in ["Content-Length", "Transfer-Encoding", "Content_Lengths"] {
+            assert!(!is_framing_alias(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

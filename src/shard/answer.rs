@@ -115,6 +115,7 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::Overloaded
         | Denial::UndeclaredOperation
         | Denial::UndeclaredMethod
+        | Denial::UndeclaredOverride
         | Denial::NotOwner
         | Denial::RateLimited
         | Denial::MissingParameter

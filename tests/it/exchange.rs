@@ -543,3 +543,35 @@ fn what_a_backend_may_take_for_a_second_request_gets_a_connection_of_its_own() {
         assert_eq!(victim.body, b"/victim");
     }
 }
+
+/// A body where none may be, a moment after the head: what stands in it is nobody's answer.
+#[test]
+fn what_comes_late_behind_an_answer_without_a_body_is_no_answer() {
+    for (method, head) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+    ] {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (told, late) = std::sync::mpsc::channel();
+        let (wait, told) = (std::sync::Mutex::new(wait), std::sync::Mutex::new(told));
+        let gateway = Gateway::open(backend(move |index, mut client| {
+            if index == 0 && client.request_head().is_some() {
+                client.send(head);
+                wait.lock().unwrap().recv().unwrap();
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+                told.lock().unwrap().send(()).unwrap();
+            }
+            while client.request_head().is_some() {
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        }));
+        let mut attacker = gateway.connect();
+        attacker.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert!(attacker.answer(method == "HEAD").status < 400);
+        let mut victim = gateway.connect();
+        go.send(()).unwrap();
+        late.recv().unwrap();
+        assert_eq!(victim.ask(GET).body, b"ok", "{head}");
+    }
+}

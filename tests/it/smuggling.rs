@@ -149,6 +149,35 @@ fn no_request_that_can_be_read_in_two_ways_arrives() {
             post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"),
             400,
         ),
+        // What a backend that takes `_` for `-` may read as framing.
+        (
+            "te-underscore",
+            post("Content-Length: 3\r\nTransfer_Encoding: chunked\r\n", "abc"),
+            400,
+        ),
+        (
+            "cl-underscore-name",
+            post("Content-Length: 3\r\nContent_Length: 1\r\n", "abc"),
+            400,
+        ),
+        ("cl-dot-name", post("Content.Length: 3\r\n", "abc"), 400),
+        // What a backend may take for another method or path.
+        (
+            "method-override",
+            get(
+                "GET /a HTTP/1.1",
+                "Host: h\r\nX_HTTP_Method-Override: DELETE\r\nConnection: close\r\n",
+            ),
+            400,
+        ),
+        (
+            "original-url",
+            get(
+                "GET /a HTTP/1.1",
+                "Host: h\r\nX-Original-URL: /admin\r\nConnection: close\r\n",
+            ),
+            400,
+        ),
         // Lines.
         ("bare-lf", "GET /a HTTP/1.1\nHost: h\n\n".into(), 400),
         (

@@ -113,6 +113,11 @@ pub struct Parameters {
 struct Named<'p>(Location, &'p str);
 
 impl Parameters {
+    /// Whether a header field is one of these.
+    pub fn takes(&self, name: &[u8]) -> bool {
+        self.headers.iter().any(|(aliases, _)| aliases.cover(name))
+    }
+
     /// `declared` holds at most [`DECLARED`] query parameters, and in the path those of `template`.
     pub fn new(declared: Vec<Parameter>, template: &[Segment]) -> Parameters {
         let (mut path, mut query, mut rules) = (Vec::new(), Vec::new(), Vec::new());

@@ -264,6 +264,12 @@ impl Contract {
             .map_or(0, |terms| terms.parameters.matrix())
     }
 
+    /// Whether a header field is a parameter.
+    pub fn takes(&self, name: &[u8]) -> bool {
+        let terms = self.terms.as_ref();
+        terms.is_some_and(|terms| terms.parameters.takes(name))
+    }
+
     /// The parameters without which a query is not sent on; none: it is sent as it came.
     pub fn strips_query(&self) -> Option<&Parameters> {
         let parameters = &self.terms.as_ref()?.parameters;

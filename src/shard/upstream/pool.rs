@@ -39,6 +39,9 @@ pub struct Connection {
     pub response_timeout: Duration,
     /// Whether an earlier exchange used it: the backend may be about to close it.
     pub is_reused: bool,
+    /// The last answer had no body, whatever its head said: a backend that sends one nevertheless
+    /// may have been late with it.
+    pub is_doubtful: bool,
 }
 
 /// What the pools of an upstream have done, for the metrics.
@@ -97,10 +100,12 @@ impl Pool {
 
     /// An idle connection that is still quiet, or a new one. One that was in use a moment ago is
     /// taken as it is: looking at it costs a call for every request of a busy gateway, and what has
-    /// not come with the last answer has hardly come since.
+    /// not come with the last answer has hardly come since, unless it was one of those whose end
+    /// backends get wrong.
     pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Error> {
         while let Some(mut connection) = self.take_idle() {
-            if self.was_just_used(&connection) || is_quiet(connection.socket) {
+            let is_trusted = self.was_just_used(&connection) && !connection.is_doubtful;
+            if is_trusted || is_quiet(connection.socket) {
                 connection.is_reused = true;
                 increment(&self.counters.reused);
                 return Ok(connection);
@@ -186,6 +191,7 @@ impl Pool {
             idle_since: 0,
             response_timeout: self.timeouts.response,
             is_reused: false,
+            is_doubtful: false,
         })
     }
 }

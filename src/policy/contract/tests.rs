@@ -531,3 +531,55 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn numbers_are_compared_as_a_document_writes_them() {
+    let text = r#"openapi: 3.1.0
+paths:
+  /n:
+    post:
+      operationId: n
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              example: { deep: 1e999 }
+              default: 0.12345678901234567890
+              properties:
+                least: { minimum: 18446744073709551617, example: 1e400 }
+                most: { exclusiveMaximum: 0.30000000000000000001 }
+                one: { enum: [123456789012345678901, { a: [1e400] }, x] }
+                only: { const: 0.1000000000000000000000001 }
+                step: { multipleOf: 0.1234567890123456789 }
+      responses: { "200": { description: ok } }
+"#;
+    let mut bench = Bench::new(text);
+    let mut check = |body: &str| {
+        let request = Request {
+            target: "/n",
+            fields: JSON,
+            body,
+        };
+        bench.send("n", request)
+    };
+    for (name, good, bad) in [
+        ("least", "18446744073709551617", "18446744073709551616"),
+        ("least", "1e20", "18446744073709551616.9"),
+        ("most", "0.3", "0.30000000000000000001"),
+        ("most", "0.300000000000000000009", "0.4"),
+        ("one", "123456789012345678901", "123456789012345678902"),
+        ("one", "{\"a\":[10e399]}", "{\"a\":[1e401]}"),
+        ("one", "\"x\"", "123456789012345680000"),
+        ("only", "0.1000000000000000000000001", "0.1"),
+        ("step", "0.2469135780246913578", "0.2469135780246913"),
+    ] {
+        let with = |value: &str| format!("{{\"{name}\":{value}}}");
+        assert_eq!(check(&with(good)), Ok(()), "{name} {good}");
+        assert_eq!(check(&with(bad)), Err(Denial::InvalidBody), "{name} {bad}");
+    }
+    let long = text.replace("0.1234567890123456789 ", "0.12345678901234567891 ");
+    let document = Document::read(FilePath::new("n.yaml"), &long).unwrap();
+    let errors = document.operations().err().unwrap();
+    assert!(errors[0].message.contains("too many digits"), "{errors:?}");
+}

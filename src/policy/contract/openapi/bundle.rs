@@ -72,6 +72,9 @@ pub fn bundle(tree: &mut Tree, file: &Path, open: Open<'_>) -> Result<Parts, Vec
         for (pointer, position) in other.positions {
             tree.positions.insert(format!("{place}{pointer}"), position);
         }
+        for (pointer, number) in other.numbers {
+            tree.numbers.insert(format!("{place}{pointer}"), number);
+        }
         files.insert(name.clone(), other.root);
         parts.push((place, beside(file, name)));
     }

@@ -43,6 +43,7 @@ impl Compiled {
         let mut compiler = Compiler::new(&document.tree.root, document.dialect)
             .direction(direction)
             .common(&self.common)
+            .numbers(&document.tree.numbers)
             .backtracking(&document.backtracking);
         if levels.tolerates(Lint::UnknownFormat) {
             compiler = compiler.formats(Formats::Known);

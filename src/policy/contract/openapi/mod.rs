@@ -14,6 +14,7 @@ mod form;
 mod lint;
 mod media;
 mod node;
+mod number;
 mod operation;
 mod parameter;
 mod reading;

@@ -2,17 +2,19 @@
 //!
 //! Owns the subset of YAML 1.2 that has one reading. JSON is read as the YAML that it is. What two
 //! readers could take for two documents is refused with its place: duplicate keys, anchors and
-//! aliases (a small file that unfolds into a huge one), merge keys, tags, several documents,
-//! numbers that cannot be held exactly. Reading is iterative and bounded; nothing panics on any
-//! text.
+//! aliases (a small file that unfolds into a huge one), merge keys, tags, several documents.
+//! Numbers are kept as they are written where no double holds them. Reading is iterative and
+//! bounded; nothing panics on any text.
 
 use std::fmt::Write;
 
 use ahash::AHashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::diagnostic::Position;
+use crate::policy::contract::openapi::number::{self, Unreadable};
+use crate::policy::contract::schema::Numbers;
 
 /// Longest text in bytes. The largest descriptions that are published have some ten megabytes.
 pub const TEXT: usize = 16 * 1024 * 1024;
@@ -32,6 +34,8 @@ pub struct Tree {
     pub root: Value,
     /// JSON pointer (RFC 6901) to place: of the key for members, of the value otherwise.
     pub positions: AHashMap<String, Position>,
+    /// The numbers of which the value holds only what is nearest, by their JSON pointer.
+    pub numbers: Numbers,
 }
 
 /// Something that cannot be read in exactly one way.
@@ -219,7 +223,7 @@ impl Builder {
         }
         self.place(at)?;
         let value = match style {
-            ScalarStyle::Plain => resolve(text).unwrap_or_else(|(message, hint)| {
+            ScalarStyle::Plain => self.resolve(text).unwrap_or_else(|(message, hint)| {
                 self.faults.push(fault(at, message, hint));
                 Value::Null
             }),
@@ -227,6 +231,26 @@ impl Builder {
         };
         self.attach(value);
         Ok(())
+    }
+
+    /// The value of a plain scalar by the core schema (YAML 1.2.2 section 10.3).
+    fn resolve(&mut self, text: &str) -> Result<Value, Unreadable> {
+        Ok(match text {
+            "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+            "true" | "True" | "TRUE" => Value::Bool(true),
+            "false" | "False" | "FALSE" => Value::Bool(false),
+            _ if number::is_special(text) => {
+                return Err((format!("`{text}` is not a JSON number"), "quote it"));
+            }
+            _ if number::looks_numeric(text) => {
+                let (nearest, exact) = number::read(text)?;
+                if let Some(exact) = exact {
+                    self.tree.numbers.insert(self.pointer.clone(), exact);
+                }
+                Value::Number(nearest)
+            }
+            _ => Value::String(text.to_owned()),
+        })
     }
 
     fn expects_key(&self) -> bool {
@@ -314,105 +338,6 @@ impl Builder {
     }
 }
 
-type Unreadable = (String, &'static str);
-
-/// The value of a plain scalar by the core schema (YAML 1.2.2 section 10.3).
-fn resolve(text: &str) -> Result<Value, Unreadable> {
-    Ok(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ if is_special(text) => return Err(unreadable(text, "is not a JSON number", "quote it")),
-        _ if looks_numeric(text) => Value::Number(number(text)?),
-        _ => Value::String(text.to_owned()),
-    })
-}
-
-fn unreadable(text: &str, why: &str, hint: &'static str) -> Unreadable {
-    let shown: String = text.chars().take(40).collect();
-    (format!("`{shown}` {why}"), hint)
-}
-
-/// Infinity and not-a-number.
-fn is_special(text: &str) -> bool {
-    let name = text.strip_prefix(['+', '-']).unwrap_or(text);
-    matches!(name, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
-}
-
-/// The number forms of the core schema: decimal with fraction and exponent, `0o` and `0x`.
-fn looks_numeric(text: &str) -> bool {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return !digits.is_empty() && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    }
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let mantissa = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let exponent = exponent.map(|text| text.strip_prefix(['+', '-']).unwrap_or(text));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    (!whole.is_empty() || !fraction.is_empty())
-        && is_digits(whole)
-        && is_digits(fraction)
-        && exponent.is_none_or(|digits| !digits.is_empty() && is_digits(digits))
-}
-
-/// A whole number beyond 64 bits that a program has written which had rounded it before: it is
-/// held as it is written, for numbers are compared by their shortest decimal form.
-fn rounded(text: &str) -> Option<Number> {
-    let number: f64 = text.parse().ok()?;
-    let is_exact = number.to_string() == text;
-    Number::from_f64(number).filter(|_| is_exact)
-}
-
-fn number(text: &str) -> Result<Number, Unreadable> {
-    const QUOTE: &str = "write a decimal number as JSON does, or quote it for a string";
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let follows_zero = digits
-        .strip_prefix('0')
-        .and_then(|rest| rest.bytes().next());
-    if follows_zero.is_some_and(|byte| !b".eE".contains(&byte)) {
-        return Err(unreadable(
-            text,
-            "is another number for some readers",
-            QUOTE,
-        ));
-    }
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let plain = text.strip_prefix('+').unwrap_or(text);
-        let number = plain.parse::<u64>().map(Number::from);
-        let number = number.or_else(|_| plain.parse::<i64>().map(Number::from));
-        return number.or_else(|_| {
-            let held = rounded(plain);
-            held.ok_or_else(|| unreadable(text, "does not fit into 64 bits", QUOTE))
-        });
-    }
-    let inexact = || unreadable(text, "cannot be held exactly", "use fewer digits");
-    let value: f64 = text.parse().map_err(|_| inexact())?;
-    let significant = significant_digits(digits);
-    // Fifteen decimal digits survive the way through a double and back.
-    if significant > 15 || (significant > 0 && !value.is_normal()) {
-        return Err(inexact());
-    }
-    Number::from_f64(value).ok_or_else(inexact)
-}
-
-/// Digits of the mantissa without the zeros at both ends.
-fn significant_digits(text: &str) -> usize {
-    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
-    let first = digits.iter().position(|&digit| digit != b'0');
-    let last = digits.iter().rposition(|&digit| digit != b'0');
-    match (first, last) {
-        (Some(first), Some(last)) => last + 1 - first,
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,6 +418,34 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_no_double_holds_are_kept_as_they_are_written() {
+        let tree = read(
+            "a: 18446744073709551616\nb: [0.12345678901234567891, 1, 2.5]\nc: {d/e: +1e400}\n\
+             f: -.1e-400\ng: 1234567890123456789012.\nh: -18446744073709551617.5e3\n",
+        );
+        let tree = tree.unwrap();
+        let mut numbers: Vec<_> = tree.numbers.iter().collect();
+        numbers.sort();
+        let numbers: Vec<(&str, &str)> = numbers
+            .into_iter()
+            .map(|(at, text)| (&**at, &**text))
+            .collect();
+        assert_eq!(
+            numbers,
+            [
+                ("/a", "18446744073709551616"),
+                ("/b/0", "0.12345678901234567891"),
+                ("/c/d~1e", "1e400"),
+                ("/f", "-0.1e-400"),
+                ("/g", "1234567890123456789012"),
+                ("/h", "-18446744073709551617.5e3"),
+            ]
+        );
+        assert_eq!(tree.root["c"]["d/e"], json!(f64::MAX));
+        assert_eq!(tree.root["a"], json!(18446744073709551616.0));
+    }
+
+    #[test]
     fn what_has_two_readings_is_refused_where_it_stands() {
         for (text, expected) in [
             ("a: 1\nb: 2\na: 3\n", "3:1 the key `a` is already in line 1"),
@@ -510,16 +463,6 @@ mod tests {
             ("a: 1\n---\nb: 2\n", "2:1 a second document in one file"),
             ("a: 0755\n", "1:4 `0755` is another number for some readers"),
             ("a: 0x1F\n", "1:4 `0x1F` is another number for some readers"),
-            (
-                "a: 18446744073709551616\n",
-                "1:4 `18446744073709551616` does not fit into 64 bits",
-            ),
-            (
-                "a: 0.1234567890123456\n",
-                "1:4 `0.1234567890123456` cannot be held exactly",
-            ),
-            ("a: 1e400\n", "1:4 `1e400` cannot be held exactly"),
-            ("a: 1e-400\n", "1:4 `1e-400` cannot be held exactly"),
             ("a: .inf\n", "1:4 `.inf` is not a JSON number"),
             ("", "1:1 the file is empty"),
             ("# only a comment\n", "1:1 the file is empty"),

@@ -15,6 +15,7 @@ mod format;
 mod fuse;
 mod index;
 mod leaf;
+mod literal;
 mod mask;
 mod names;
 mod number;
@@ -125,6 +126,9 @@ pub enum Unknown {
     Noted,
 }
 
+/// The text of numbers that no double holds, by the JSON pointer to them.
+pub type Numbers = ahash::AHashMap<String, Box<str>>;
+
 /// What a schema is compiled with.
 #[derive(Clone, Copy)]
 pub struct Compiler<'d> {
@@ -134,6 +138,7 @@ pub struct Compiler<'d> {
     address: &'d str,
     documents: Option<&'d Documents>,
     common: Option<&'d Common>,
+    numbers: Option<&'d Numbers>,
     backtracking: Option<&'d Backtracking>,
     formats: Formats,
     unknown: Unknown,
@@ -149,6 +154,7 @@ impl<'d> Compiler<'d> {
             address: "",
             documents: None,
             common: None,
+            numbers: None,
             backtracking: None,
             formats: Formats::Enforced,
             unknown: Unknown::Refused,
@@ -180,6 +186,14 @@ impl<'d> Compiler<'d> {
     pub fn common(self, common: &'d Common) -> Compiler<'d> {
         Compiler {
             common: Some(common),
+            ..self
+        }
+    }
+
+    /// The numbers of the document that no double holds.
+    pub fn numbers(self, numbers: &'d Numbers) -> Compiler<'d> {
+        Compiler {
+            numbers: Some(numbers),
             ..self
         }
     }

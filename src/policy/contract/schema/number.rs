@@ -27,6 +27,9 @@ struct Normal<'t> {
 /// Digits that 64 bits hold in any case.
 const FEW: usize = 18;
 
+/// Most digits of a divisor: what 64 bits hold in any case.
+const DIVISOR: usize = 19;
+
 fn digits(bytes: &[u8]) -> usize {
     let count = bytes.iter().position(|byte| !byte.is_ascii_digit());
     count.unwrap_or(bytes.len())
@@ -236,6 +239,17 @@ pub struct Exact(Box<str>);
 impl Exact {
     pub fn from_json(number: &serde_json::Number) -> Exact {
         Exact(number.to_string().into())
+    }
+
+    /// From a text that is a number of JSON.
+    pub fn from_text(text: &str) -> Option<Exact> {
+        let (_, length) = Number::read(text.as_bytes())?;
+        (length == text.len()).then(|| Exact(text.into()))
+    }
+
+    /// Whether [`Number::is_multiple`] can divide by it.
+    pub fn is_divisor(&self) -> bool {
+        self.number().normal().len() <= DIVISOR
     }
 
     pub fn whole(value: i64) -> Exact {

@@ -1,8 +1,7 @@
 //! A schema as rules in one vector; they refer to each other by index.
 
-use serde_json::Value;
-
 use super::format::Format;
+use super::literal::Literal;
 use super::number::Exact;
 use super::pattern::Pattern;
 
@@ -96,7 +95,7 @@ pub struct Values {
     pub keyword: &'static str,
     pub texts: Box<[Box<str>]>,
     /// All that are no strings.
-    pub others: Box<[Value]>,
+    pub others: Box<[Literal]>,
 }
 
 /// The schemas that look at the same value.

@@ -46,12 +46,12 @@ impl<'d> Compilation<'d> {
             _ => (false, "exclusiveMaximum"),
         };
         let is_exclusive = is_exclusive_key || schema.get(switch) == Some(&Value::Bool(true));
+        let new = (self.exact(at, number), is_exclusive);
         let number_rule = rule.number.get_or_insert_default();
         let bound = match is_minimum {
             true => &mut number_rule.minimum,
             false => &mut number_rule.maximum,
         };
-        let new = (Exact::from_json(number), is_exclusive);
         // Both an inclusive and an exclusive bound: the tighter one holds for both.
         let is_tighter = bound
             .as_ref()
@@ -63,11 +63,15 @@ impl<'d> Compilation<'d> {
 
     pub(super) fn multiple_of(&mut self, rule: &mut Rule, at: &Place, value: &Value) {
         let number = match value {
-            Value::Number(number) => Some(Exact::from_json(number)),
+            Value::Number(number) => Some(self.exact(at, number)),
             _ => None,
         };
         let zero = Exact::whole(0);
         match number.filter(|number| number.number().compare(&zero.number()).is_gt()) {
+            Some(number) if !number.is_divisor() => {
+                let message = "`multipleOf` has too many digits to divide by";
+                self.error(at, message, "write 19 digits at most");
+            }
             Some(number) => rule.number.get_or_insert_default().multiple_of = Some(number),
             None => self.error(
                 at,

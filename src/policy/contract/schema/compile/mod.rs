@@ -21,8 +21,8 @@ use super::program::{
 use super::resource::{Place, Resources};
 use super::view::Views;
 use super::{
-    Backtracking, Common, Compiler, Dialect, Direction, Formats, Schema, SchemaError, SchemaLint,
-    Unknown, fuse,
+    Backtracking, Common, Compiler, Dialect, Direction, Formats, Numbers, Schema, SchemaError,
+    SchemaLint, Unknown, fuse,
 };
 use crate::policy::contract::lint::Lint;
 
@@ -90,14 +90,16 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         formats: settings.formats,
         unknown: settings.unknown,
         validates: true,
+        asserts: false,
         common: settings.common,
         backtracking: settings.backtracking,
+        numbers: settings.numbers,
         resources,
         program: Program::default(),
         views: Views::default(),
         known: AHashMap::new(),
         pending: Vec::new(),
-        numbers: AHashMap::new(),
+        resource_numbers: AHashMap::new(),
         dynamics: Vec::new(),
         errors: Vec::new(),
         lints: Vec::new(),
@@ -168,8 +170,11 @@ struct Compilation<'d> {
     unknown: Unknown,
     /// Whether the vocabulary of validation is in use.
     validates: bool,
+    /// Whether that of `format` as an assertion is, whatever else is.
+    asserts: bool,
     common: Option<&'d Common>,
     backtracking: Option<&'d Backtracking>,
+    numbers: Option<&'d Numbers>,
     resources: Resources<'d>,
     program: Program,
     views: Views,
@@ -178,7 +183,7 @@ struct Compilation<'d> {
     /// Schemas that were referred to and are to be compiled yet.
     pending: Vec<(RuleId, Place)>,
     /// Numbers of resources by URI.
-    numbers: AHashMap<String, u32>,
+    resource_numbers: AHashMap<String, u32>,
     /// Rules with a `$dynamicRef`, and the name of its anchor.
     dynamics: Vec<(RuleId, String)>,
     errors: Vec<SchemaError>,
@@ -228,11 +233,11 @@ impl<'d> Compilation<'d> {
 
     pub(super) fn resource(&mut self, place: &Place) -> u32 {
         let base = self.resources.base(place);
-        if let Some(&known) = self.numbers.get(base) {
+        if let Some(&known) = self.resource_numbers.get(base) {
             return known;
         }
-        let next = self.numbers.len() as u32;
-        self.numbers.insert(base.to_owned(), next);
+        let next = self.resource_numbers.len() as u32;
+        self.resource_numbers.insert(base.to_owned(), next);
         next
     }
 

@@ -80,6 +80,7 @@ impl<'d> Compilation<'d> {
             return;
         };
         self.validates = vocabulary.contains_key(&format!("{VOCABULARY}validation"));
+        self.asserts = vocabulary.contains_key(&format!("{VOCABULARY}format-assertion"));
         for (uri, needed) in vocabulary {
             let is_known = uri.strip_prefix(VOCABULARY);
             if *needed == Value::Bool(true) && is_known.is_none() {

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::super::format::Format;
+use super::super::literal::Literal;
+use super::super::number::Exact;
 use super::super::pattern::{Pattern, Refusal};
 use super::super::program::{Contains, Rule, Values, types};
 use super::super::resource::Place;
@@ -43,14 +45,22 @@ impl<'d> Compilation<'d> {
         (key, at): (&str, &Place),
         value: &'d Value,
     ) -> bool {
-        if !self.validates && !matches!(key, "items" | "prefixItems" | "contains") {
+        let is_spoken = match key {
+            "items" | "prefixItems" | "contains" => true,
+            "format" => self.validates || self.asserts,
+            _ => self.validates,
+        };
+        if !is_spoken {
             return VALIDATION.contains(&key);
         }
         match key {
             "type" => rule.types = self.types(at, schema, value),
             "nullable" if self.dialect == Dialect::OpenApi30 => self.nullable(at, schema, value),
             "enum" => self.enumeration(rule, at, value),
-            "const" => rule.values.push(allowed("const", [value])),
+            "const" => {
+                let values = self.allowed("const", [(at.clone(), value)]);
+                rule.values.push(values);
+            }
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
                 self.bound(rule, schema, (key, at), value);
             }
@@ -130,10 +140,64 @@ impl<'d> Compilation<'d> {
     pub(super) fn enumeration(&mut self, rule: &mut Rule, at: &Place, value: &Value) {
         match value.as_array() {
             Some(values) if !values.is_empty() || self.unknown == Unknown::Noted => {
-                rule.values.push(allowed("enum", values));
+                let values = values.iter().enumerate();
+                let values = values.map(|(index, value)| (at.below(&index.to_string()), value));
+                let values = self.allowed("enum", values);
+                rule.values.push(values);
             }
             _ => self.error(at, "`enum` must be a list of values", "write enum: [a, b]"),
         }
+    }
+
+    fn allowed<'v>(
+        &self,
+        keyword: &'static str,
+        values: impl IntoIterator<Item = (Place, &'v Value)>,
+    ) -> Values {
+        let (mut texts, mut others) = (Vec::new(), Vec::new());
+        for (at, value) in values {
+            match self.literal(&at, value) {
+                Literal::Text(text) => texts.push(text),
+                other => others.push(other),
+            }
+        }
+        Values {
+            keyword,
+            texts: texts.into(),
+            others: others.into(),
+        }
+    }
+
+    fn literal(&self, at: &Place, value: &Value) -> Literal {
+        match value {
+            Value::Null => Literal::Null,
+            Value::Bool(holds) => Literal::Bool(*holds),
+            Value::Number(number) => Literal::Number(self.exact(at, number)),
+            Value::String(text) => Literal::Text(text.as_str().into()),
+            Value::Array(list) => {
+                let items = list.iter().enumerate();
+                let items =
+                    items.map(|(index, item)| self.literal(&at.below(&index.to_string()), item));
+                Literal::List(items.collect())
+            }
+            Value::Object(map) => {
+                let members = map.iter();
+                let members = members.map(|(name, value)| {
+                    (name.as_str().into(), self.literal(&at.below(name), value))
+                });
+                let mut members: Vec<(Box<str>, Literal)> = members.collect();
+                members.sort_by(|(one, _), (other, _)| one.cmp(other));
+                Literal::Members(members.into())
+            }
+        }
+    }
+
+    /// A number as it is written.
+    pub(super) fn exact(&self, at: &Place, number: &serde_json::Number) -> Exact {
+        let numbers = self.numbers.filter(|numbers| !numbers.is_empty());
+        let text = numbers.and_then(|numbers| numbers.get(&self.resources.shown(at)));
+        let exact = text.and_then(|text| Exact::from_text(text));
+        exact.unwrap_or_else(|| Exact::from_json(number))
     }
 
     pub(super) fn pattern(&mut self, at: &Place, value: &Value) -> Option<Pattern> {
@@ -217,21 +281,6 @@ impl<'d> Compilation<'d> {
                 Formats::Enforced | Formats::Noted => self.error(at, message, hint),
             }
         }
-    }
-}
-
-fn allowed<'v>(keyword: &'static str, values: impl IntoIterator<Item = &'v Value>) -> Values {
-    let (mut texts, mut others): (Vec<Box<str>>, Vec<Value>) = Default::default();
-    for value in values {
-        match value {
-            Value::String(text) => texts.push(text.as_str().into()),
-            other => others.push(other.clone()),
-        }
-    }
-    Values {
-        keyword,
-        texts: texts.into(),
-        others: others.into(),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use serde_json::Value;
-
+use super::super::literal::Literal;
 use super::super::program::{
     Additional, ArrayRule, BITS, Members, NumberRule, ObjectRule, Program, Rule, RuleId,
     StringRule, types,
@@ -257,19 +256,18 @@ fn range(rule: Option<&NumberRule>) -> Range {
 }
 
 /// None: there are values that only the other walk compares.
-fn allowed(texts: &[Box<str>], others: &[Value]) -> Option<Allowed> {
+fn allowed(texts: &[Box<str>], others: &[Literal]) -> Option<Allowed> {
     let (mut literals, mut whole) = (Vec::new(), Vec::new());
     for other in others {
         match other {
-            Value::Null => literals.push(b'n'),
-            Value::Bool(true) => literals.push(b't'),
-            Value::Bool(false) => literals.push(b'f'),
-            Value::Number(number) => {
-                let exact = super::super::number::Exact::from_json(number);
+            Literal::Null => literals.push(b'n'),
+            Literal::Bool(true) => literals.push(b't'),
+            Literal::Bool(false) => literals.push(b'f'),
+            Literal::Number(exact) => {
                 let value = exact.number().as_whole()?;
                 whole.push(value.checked_mul(2)?);
             }
-            Value::String(_) | Value::Array(_) | Value::Object(_) => return None,
+            Literal::Text(_) | Literal::List(_) | Literal::Members(_) => return None,
         }
     }
     Some(Allowed {

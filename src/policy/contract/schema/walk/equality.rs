@@ -1,9 +1,7 @@
 //! Equality by value, with values of the schema and, by hashes, of items with each other.
 
-use serde_json::Value;
-
+use super::super::literal::Literal;
 use super::super::names;
-use super::super::number::Exact;
 use super::Walk;
 
 impl<'w> Walk<'w> {
@@ -11,7 +9,7 @@ impl<'w> Walk<'w> {
         &mut self,
         token: usize,
         texts: &[Box<str>],
-        others: &[Value],
+        others: &[Literal],
     ) -> Option<bool> {
         if self.byte(token) == b'"' {
             return self.with_text(token, |_, text| {
@@ -27,26 +25,23 @@ impl<'w> Walk<'w> {
     }
 
     /// Equality by value with one of the schema.
-    pub(super) fn equals(&mut self, token: usize, value: &Value) -> Option<bool> {
+    pub(super) fn equals(&mut self, token: usize, value: &Literal) -> Option<bool> {
         let first = self.byte(token);
         Some(match value {
-            Value::Null => first == b'n',
-            Value::Bool(true) => first == b't',
-            Value::Bool(false) => first == b'f',
-            Value::String(text) => first == b'"' && self.is_text(token, text),
-            Value::Number(other) => {
+            Literal::Null => first == b'n',
+            Literal::Bool(true) => first == b't',
+            Literal::Bool(false) => first == b'f',
+            Literal::Text(text) => first == b'"' && self.is_text(token, text),
+            Literal::Number(other) => {
                 (first == b'-' || first.is_ascii_digit())
-                    && Exact::from_json(other)
-                        .number()
-                        .compare(&self.number(token)?.0)
-                        == std::cmp::Ordering::Equal
+                    && other.number().compare(&self.number(token)?.0).is_eq()
             }
-            Value::Array(list) => first == b'[' && self.equals_list(token, list)?,
-            Value::Object(map) => first == b'{' && self.equals_map(token, map)?,
+            Literal::List(list) => first == b'[' && self.equals_list(token, list)?,
+            Literal::Members(members) => first == b'{' && self.equals_members(token, members)?,
         })
     }
 
-    pub(super) fn equals_list(&mut self, token: usize, list: &[Value]) -> Option<bool> {
+    pub(super) fn equals_list(&mut self, token: usize, list: &[Literal]) -> Option<bool> {
         let (mut next, mut count) = (token + 1, 0);
         while let Some(item) = self.item(&mut next) {
             match list.get(count) {
@@ -57,20 +52,20 @@ impl<'w> Walk<'w> {
         Some(count == list.len())
     }
 
-    pub(super) fn equals_map(
+    pub(super) fn equals_members(
         &mut self,
         token: usize,
-        map: &serde_json::Map<String, Value>,
+        members: &[(Box<str>, Literal)],
     ) -> Option<bool> {
         let (mut next, mut count) = (token + 1, 0);
         while let Some((name, value)) = self.member(&mut next) {
-            let other = self.with_text(name, |_, text| Some(map.get(text)))?;
+            let other = self.with_text(name, |_, text| Some(Literal::member(members, text)))?;
             match other {
-                Some(other) if self.equals(value, other)? => count += 1,
+                Some(other) if self.equals(value, &members[other].1)? => count += 1,
                 _ => return Some(false),
             }
         }
-        Some(count == map.len())
+        Some(count == members.len())
     }
 
     /// Equal for equal values: numbers however written, objects in any order.

@@ -98,7 +98,8 @@ impl Parser<'_> {
                 }
                 return Ok(Escape::Set(set));
             }
-            punctuation if punctuation.is_ascii_punctuation() => punctuation,
+            // With the flag only what has a meaning may be escaped; without it this has one, too.
+            same if !same.is_alphanumeric() => same,
             other => return Err(format!("`\\{other}` is not supported")),
         };
         Ok(Escape::Character(character))

@@ -179,6 +179,10 @@ fn every_case_is_decided_as_written() {
     let mut cases = 0;
     let mut wrong = Vec::new();
     for stage in std::fs::read_dir(root()).unwrap().flatten() {
+        // Those have a module of their own.
+        if stage.file_name() == "response" {
+            continue;
+        }
         for file in std::fs::read_dir(stage.path()).unwrap().flatten() {
             let path = file.path();
             if path.extension().is_none_or(|extension| extension != "txt") {

@@ -1,159 +1,171 @@
 //! The JSON Schema test suite: every file of both drafts, the optional ones included.
 //!
 //! A schema either compiles, and then gives the suite's answer for every instance, or is refused
-//! at load for a reason that is listed here by keyword. Where the suite is not followed on purpose
-//! the instance is listed as well. The lists are exact: an entry that nothing needs is an error.
+//! at load for a reason that is listed here, with the number of schemas and why it is so. Where the
+//! suite is not followed on purpose the instance is listed as well. The lists are exact: what comes
+//! up or goes away is an error.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use portcullis::policy::contract::schema::{
     Compiler, Dialect, Direction, Documents, Formats, SchemaError, Scratch, Unknown,
 };
-use referencing::meta;
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
-/// One schema of the suite and its instances.
-#[derive(Deserialize)]
-struct Group {
-    description: String,
-    schema: Value,
-    tests: Vec<Instance>,
-}
-
-/// `data` stays as it is written: a number that went through a double would be another one.
-#[derive(Deserialize)]
-struct Instance {
-    data: Box<RawValue>,
-    valid: bool,
-}
+use crate::suite::{self, Group};
 
 /// What is expected of one draft.
 struct Draft {
     folder: &'static str,
     dialect: Dialect,
-    /// Keywords that are known not to be enforced, so that a schema with one does not load.
-    keywords: &'static [&'static str],
-    /// Formats of which the same is true.
-    formats: &'static [&'static str],
-    /// Keywords that are enforced, but not with these values, and what is said then.
-    values: &'static [(&'static str, &'static str)],
-    /// File, schema and number of instances that are answered otherwise on purpose.
-    departures: &'static [(&'static str, &'static str, usize)],
+    /// Optional files that ask for what is not declared here, and why it is not.
+    outside: &'static [(&'static str, &'static str)],
+    /// What schemas are refused for at load, how many, and why they are.
+    refused: &'static [(&'static str, usize, &'static str)],
+    /// File, schema, number of instances that are answered otherwise, and why.
+    departures: &'static [(&'static str, &'static str, usize, &'static str)],
     /// Whether unknown keywords are notes, as JSON Schema has it, or errors, as here by default.
     unknown: Unknown,
-    /// Instances that are answered: of the required files, and of all.
-    required: usize,
-    instances: usize,
+    /// Instances that are answered as the suite does: of the required files, of the optional ones
+    /// that ask for what is declared here, and of those outside.
+    answered: [usize; 3],
 }
+
+const NO_FORMAT: &str = "the format is not declared: a document that asks for it does not load";
+const OTHER_DRAFT: &str = "a schema of another draft, which OpenAPI 3.1 has no place for";
+const EARLIER: &str = "a keyword of earlier drafts, which 2020-12 does not know";
+const LABELS: &str = "the contextual rules of RFC 5892 appendix A.3 to A.9 are not checked, the form \
+                      of labels is";
 
 const DRAFT_2020_12: Draft = Draft {
     folder: "draft2020-12",
     dialect: Dialect::OpenApi31,
-    keywords: &[],
-    formats: &[
-        "idn-email",
-        "idn-hostname",
-        "iri",
-        "iri-reference",
-        "relative-json-pointer",
-        "unknown",
-        "uri-template",
+    outside: &[
+        ("optional/cross-draft", OTHER_DRAFT),
+        ("optional/dependencies-compatibility", EARLIER),
+        ("optional/format/idn-email", NO_FORMAT),
+        ("optional/format/idn-hostname", NO_FORMAT),
+        ("optional/format/iri", NO_FORMAT),
+        ("optional/format/iri-reference", NO_FORMAT),
+        ("optional/format/relative-json-pointer", NO_FORMAT),
+        ("optional/format/unknown", NO_FORMAT),
+        ("optional/format/uri-template", NO_FORMAT),
     ],
-    values: &[("$schema", "the dialect is not the one of the document")],
+    refused: &[
+        (
+            "$schema: the dialect is not the one of the document",
+            1,
+            OTHER_DRAFT,
+        ),
+        ("the format \"idn-email\" is not enforced", 1, NO_FORMAT),
+        ("the format \"idn-hostname\" is not enforced", 2, NO_FORMAT),
+        ("the format \"iri\" is not enforced", 1, NO_FORMAT),
+        ("the format \"iri-reference\" is not enforced", 1, NO_FORMAT),
+        (
+            "the format \"relative-json-pointer\" is not enforced",
+            1,
+            NO_FORMAT,
+        ),
+        ("the format \"unknown\" is not enforced", 1, NO_FORMAT),
+        ("the format \"uri-template\" is not enforced", 1, NO_FORMAT),
+    ],
     departures: &[
-        // A keyword of earlier drafts: not known.
         (
             "optional/dependencies-compatibility",
             "boolean subschemas",
             2,
+            EARLIER,
         ),
         (
             "optional/dependencies-compatibility",
             "dependencies with escaped characters",
             2,
+            EARLIER,
         ),
         (
             "optional/dependencies-compatibility",
             "multiple dependents required",
             3,
+            EARLIER,
         ),
         (
             "optional/dependencies-compatibility",
             "schema dependencies with escaped characters",
             3,
+            EARLIER,
         ),
         (
             "optional/dependencies-compatibility",
             "single dependency",
             1,
+            EARLIER,
         ),
         (
             "optional/dependencies-compatibility",
             "single schema dependency",
             3,
+            EARLIER,
         ),
-        // What `format` means is the choice of the caller, not of the meta-schema.
-        (
-            "optional/format-assertion",
-            "schema that uses custom metaschema with format-assertion: false",
-            1,
-        ),
-        (
-            "optional/format-assertion",
-            "schema that uses custom metaschema with format-assertion: true",
-            1,
-        ),
-        // The contextual rules of RFC 5892 appendix A.3 to A.9 are not checked; the form of the labels
-        // is.
         (
             "optional/format/hostname",
             "validation of A-label (punycode) host names",
             13,
+            LABELS,
         ),
     ],
     unknown: Unknown::Noted,
-    required: 1299,
-    instances: 1980,
+    answered: [1299, 661, 22],
 };
+
+const NOT_30: &str = "a keyword that OpenAPI 3.0 does not have";
 
 const DRAFT_4: Draft = Draft {
     folder: "draft4",
     dialect: Dialect::OpenApi30,
-    keywords: &[
-        "additionalItems",
-        "definitions",
-        "dependencies",
-        "id",
-        "patternProperties",
-    ],
-    formats: &["unknown"],
-    values: &[
-        ("$ref", "leads nowhere"),
-        ("id", "`id` beside $ref has no effect in OpenAPI 3.0"),
-        ("items", "a schema must be an object"),
+    outside: &[("optional/format/unknown", NO_FORMAT)],
+    refused: &[
         (
-            "maxItems",
-            "`maxItems` beside $ref has no effect in OpenAPI 3.0",
+            "$ref: leads nowhere",
+            13,
+            "refers by `id`, or to the meta-schema of draft 4",
         ),
-        ("type", "is no type"),
+        ("`id` beside $ref has no effect in OpenAPI 3.0", 1, NOT_30),
+        (
+            "`maxItems` beside $ref has no effect in OpenAPI 3.0",
+            1,
+            "what is ignored must not be there to be relied on",
+        ),
+        ("additionalItems: is not enforced", 11, NOT_30),
+        ("dependencies: is not enforced", 5, NOT_30),
+        ("id: is not enforced", 10, NOT_30),
+        (
+            "items: a schema must be an object",
+            14,
+            "OpenAPI 3.0 has one schema for all items",
+        ),
+        ("patternProperties: is not enforced", 13, NOT_30),
+        ("the format \"unknown\" is not enforced", 1, NO_FORMAT),
+        (
+            "type: is no type",
+            13,
+            "OpenAPI 3.0 has no lists of types, and `nullable` for null",
+        ),
     ],
     departures: &[
-        // Two hyphens in that place are reserved since RFC 5891.
-        ("optional/format/hostname", "validation of host names", 1),
-        // 1.0 is an integer, as it is in 2020-12.
+        (
+            "optional/format/hostname",
+            "validation of host names",
+            1,
+            "two hyphens in that place are reserved since RFC 5891",
+        ),
         (
             "optional/zeroTerminatedFloats",
             "some languages do not distinguish between different types of numeric value",
             1,
+            "1.0 is an integer, as it is in 2020-12",
         ),
     ],
     unknown: Unknown::Refused,
-    required: 401,
-    instances: 686,
+    answered: [419, 285, 0],
 };
 
 #[test]
@@ -166,165 +178,107 @@ fn draft_4_answers_as_the_suite_does() {
     check(&DRAFT_4);
 }
 
+/// The kinds of files.
+const KINDS: [&str; 3] = ["required", "optional", "outside"];
+
 /// What came of the suite.
 #[derive(Default)]
 struct Tally {
-    /// Answered as the suite does, and all: of the required files, then of the optional ones.
-    right: [usize; 2],
-    all: [usize; 2],
-    keywords: BTreeSet<String>,
-    formats: BTreeSet<String>,
-    values: BTreeSet<(String, String)>,
+    /// Instances by the kind of their file: answered as the suite does, answered, and all.
+    right: [usize; 3],
+    answered: [usize; 3],
+    all: [usize; 3],
+    /// What was said at load, and of how many schemas.
+    refused: BTreeMap<String, usize>,
     /// File and schema, and how many instances.
     wrong: BTreeMap<(String, String), usize>,
 }
 
 fn check(draft: &Draft) {
-    let Some(root) = suite() else {
+    let Some(root) = suite::root() else {
         return;
     };
-    let documents = remotes(&root.join("../remotes"));
-    let root = root.join(draft.folder);
+    let documents = suite::remotes(&root.join("../remotes"));
     let mut tally = Tally::default();
-    for (name, file) in files(&root) {
-        let text = fs::read_to_string(&file).unwrap();
-        let groups: Vec<Group> = serde_json::from_str(&text).unwrap();
-        for group in &groups {
-            tally.count(&name, group, draft, &documents);
+    for (name, file) in suite::files(&root.join(draft.folder)) {
+        for mut group in suite::groups(&file) {
+            if draft.dialect == Dialect::OpenApi30 {
+                suite::as_described(&mut group.schema);
+            }
+            tally.count(&name, &group, draft, &documents);
         }
     }
-    let listed = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    let values = draft.values.iter();
-    let values = values.map(|&(keyword, told)| (keyword.to_owned(), told.to_owned()));
+    tally.print(draft);
     let departures = draft.departures.iter();
-    let departures =
-        departures.map(|&(file, schema, count)| ((file.to_owned(), schema.to_owned()), count));
-    let Tally { right, all, .. } = tally;
-    for (which, right, all) in [
-        ("required", right[0], all[0]),
-        ("optional", right[1], all[1]),
-    ] {
-        let share = 100.0 * right as f64 / all as f64;
-        println!(
-            "{:>13} {which} {right:>5} of {all:>5} {share:>6.1} %",
-            draft.folder
-        );
-    }
-    for ((file, schema), count) in &tally.wrong {
-        println!(
-            "{:>13} otherwise {count:>4}: {file}, {schema}",
-            draft.folder
-        );
-    }
-    for refused in tally.keywords.iter().chain(&tally.formats) {
-        println!("{:>13} refused at load: {refused}", draft.folder);
-    }
-    for (keyword, told) in &tally.values {
-        println!("{:>13} refused at load: {keyword}: {told}", draft.folder);
-    }
-    assert_eq!(tally.wrong, departures.collect(), "answered otherwise");
-    assert_eq!(tally.keywords, listed(draft.keywords), "refused keywords");
-    assert_eq!(tally.formats, listed(draft.formats), "refused formats");
-    assert_eq!(tally.values, values.collect(), "refused values");
-    let counted = [right[0], right[0] + right[1]];
-    assert_eq!(
-        counted,
-        [draft.required, draft.instances],
-        "{}",
-        draft.folder
-    );
-}
-
-fn suite() -> Option<PathBuf> {
-    let Some(root) = std::env::var_os("PORTCULLIS_CONFORMANCE").map(PathBuf::from) else {
-        eprintln!("json_schema: PORTCULLIS_CONFORMANCE is not set: NOTHING IS TESTED HERE");
-        return None;
-    };
-    let suite = root.join("json-schema-test-suite/tests");
-    if !suite.is_dir() {
-        eprintln!(
-            "json_schema: there is no {}: NOTHING IS TESTED HERE",
-            suite.display()
-        );
-        return None;
-    }
-    Some(suite)
-}
-
-/// The documents that the suite expects to find at `http://localhost:1234/`.
-fn remotes(root: &Path) -> Documents {
-    let mut found = Documents::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root).unwrap().display();
-            let text = fs::read_to_string(&path).unwrap();
-            let document = serde_json::from_str(&text).unwrap();
-            found.insert(format!("http://localhost:1234/{name}"), document);
-        }
-    }
-    // The suite takes the meta-schemas for known.
-    for (uri, document) in [
-        ("schema", &meta::DRAFT202012),
-        ("meta/core", &meta::DRAFT202012_CORE),
-        ("meta/applicator", &meta::DRAFT202012_APPLICATOR),
-        ("meta/unevaluated", &meta::DRAFT202012_UNEVALUATED),
-        ("meta/validation", &meta::DRAFT202012_VALIDATION),
-        ("meta/meta-data", &meta::DRAFT202012_META_DATA),
-        (
-            "meta/format-annotation",
-            &meta::DRAFT202012_FORMAT_ANNOTATION,
-        ),
-        ("meta/content", &meta::DRAFT202012_CONTENT),
-    ] {
-        let uri = format!("https://json-schema.org/draft/2020-12/{uri}");
-        found.insert(uri, Value::clone(document));
-    }
-    found
-}
-
-/// Names such as `optional/format/date`, and where they are.
-fn files(root: &Path) -> Vec<(String, PathBuf)> {
-    let mut found = Vec::new();
-    for folder in ["", "optional", "optional/format"] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
-                let name = path.strip_prefix(root).unwrap().with_extension("");
-                found.push((name.display().to_string(), path));
-            }
-        }
-    }
-    found.sort();
-    found
+    let departures = departures
+        .map(|&(file, schema, count, _)| ((file.to_owned(), schema.to_owned()), count))
+        .collect();
+    assert_eq!(tally.wrong, departures, "answered otherwise");
+    let refused = draft.refused.iter();
+    let refused = refused.map(|&(what, count, _)| (what.to_owned(), count));
+    assert_eq!(tally.refused, refused.collect(), "refused at load");
+    assert_eq!(tally.right, draft.answered, "{}", draft.folder);
+    let share = |kind: usize| tally.right[kind] as f64 / tally.answered[kind] as f64;
+    assert!(share(0) == 1.0, "not all that is required");
+    assert!(share(1) >= 0.95, "too little of what is declared");
 }
 
 impl Tally {
+    fn print(&self, draft: &Draft) {
+        let folder = draft.folder;
+        for (kind, name) in KINDS.iter().enumerate() {
+            let (right, answered, all) = (self.right[kind], self.answered[kind], self.all[kind]);
+            let share = 100.0 * right as f64 / answered.max(1) as f64;
+            println!(
+                "{folder:>13} {name:<8} {right:>5} of {answered:>5} answered alike {share:>6.1} %, \
+                 {all:>5} in all"
+            );
+        }
+        let why = |reason: Option<&str>| reason.unwrap_or("NOT LISTED").to_owned();
+        for ((file, schema), count) in &self.wrong {
+            let mut listed = draft.departures.iter();
+            let found = listed.find(|(of, name, ..)| of == file && name == schema);
+            let reason = why(found.map(|(.., reason)| *reason));
+            println!("{folder:>13} otherwise {count:>3}: {file}, {schema}: {reason}");
+        }
+        for (what, count) in &self.refused {
+            let mut listed = draft.refused.iter();
+            let found = listed.find(|(name, ..)| name == what);
+            let reason = why(found.map(|(.., reason)| *reason));
+            println!("{folder:>13} refused at load {count:>3}: {what}: {reason}");
+        }
+        for (file, reason) in draft.outside {
+            println!("{folder:>13} outside: {file}: {reason}");
+        }
+    }
+
     fn count(&mut self, file: &str, group: &Group, draft: &Draft, documents: &Documents) {
         let compiler = Compiler::new(&group.schema, draft.dialect);
+        let is_outside = draft.outside.iter().any(|(name, _)| *name == file);
+        let is_optional = file.contains('/');
+        let kind = usize::from(is_optional) + usize::from(is_outside);
         // What is required of all has formats as notes; only optional files ask for checks.
-        let is_optional = usize::from(file.contains('/'));
-        let formats = [Formats::Noted, Formats::Enforced][is_optional];
+        let formats = match is_optional {
+            true => Formats::Enforced,
+            false => Formats::Noted,
+        };
         let compiler = compiler.direction(Direction::Neither).formats(formats);
         let compiler = compiler.unknown(draft.unknown);
-        self.all[is_optional] += group.tests.len();
+        self.all[kind] += group.tests.len();
         let schema = match compiler.documents("", documents).compile("") {
             Ok(schema) => schema,
             Err(errors) => {
                 assert!(!errors.is_empty(), "{file}: refused without a reason");
-                errors.iter().for_each(|error| self.refused(error));
+                let mut told: Vec<String> = errors.iter().map(told).collect();
+                told.sort();
+                told.dedup();
+                told.into_iter()
+                    .for_each(|what| *self.refused.entry(what).or_default() += 1);
                 return;
             }
         };
         let mut scratch = Scratch::default();
+        self.answered[kind] += group.tests.len();
         for instance in &group.tests {
             let body = instance.data.get().as_bytes();
             let holds = schema.check(body, &mut scratch).is_ok();
@@ -332,33 +286,24 @@ impl Tally {
             let faults = schema.violations(body, 1, &mut scratch);
             assert_eq!(holds, faults.is_empty(), "{file}: {}", group.description);
             if holds == instance.valid {
-                self.right[is_optional] += 1;
+                self.right[kind] += 1;
             } else {
                 let place = (file.to_owned(), group.description.clone());
                 *self.wrong.entry(place).or_default() += 1;
             }
         }
     }
+}
 
-    /// Files a reason under the keyword that the error points to.
-    fn refused(&mut self, error: &SchemaError) {
-        let keyword = error.pointer.rsplit('/').next().unwrap();
-        let keyword = keyword.replace("~1", "/").replace("~0", "~");
-        let message = error.message.as_str();
-        if message == format!("the keyword `{keyword}` is not enforced") {
-            self.keywords.insert(keyword);
-            return;
-        }
-        let format = message.strip_prefix("the format \"");
-        if let Some(name) = format.and_then(|rest| rest.strip_suffix("\" is not enforced")) {
-            self.formats.insert(name.to_owned());
-            return;
-        }
-        // These two begin with the value that is in the document.
-        let told = ["leads nowhere", "is no type"]
-            .into_iter()
-            .find(|end| message.ends_with(end));
-        self.values
-            .insert((keyword, told.unwrap_or(message).to_owned()));
+/// A reason by the keyword that the error points to, without the values that are in the document.
+pub fn told(error: &SchemaError) -> String {
+    let keyword = error.pointer.rsplit('/').next().unwrap();
+    let keyword = keyword.replace("~1", "/").replace("~0", "~");
+    let message = error.message.as_str();
+    if message.starts_with("the format ") || message.contains("beside $ref") {
+        return message.to_owned();
     }
+    let ends = ["leads nowhere", "is no type", "is not enforced"];
+    let end = ends.into_iter().find(|end| message.ends_with(end));
+    format!("{keyword}: {}", end.unwrap_or(message))
 }

@@ -4,19 +4,27 @@
 //! `bench/run` counts instructions of.
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Instant;
 
 use jsonwebtoken::Algorithm;
 use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::authn::{Issuer, IssuerSettings, Keys, SignatureCache};
+use portcullis::policy::contract::Scratch as ContractScratch;
 use portcullis::policy::contract::graphql::{
     Endpoint, Limits, Memory, Persisted, Settings, Sizes, Weights,
 };
-use portcullis::policy::contract::schema::{Dialect, Schema, Scratch, Undeclared, Wanted};
+use portcullis::policy::contract::openapi::{Document, Operation};
+use portcullis::policy::contract::schema::{
+    Backtracking, Dialect, Schema, Scratch, Undeclared, Wanted,
+};
+use portcullis::policy::contract::sieve::Bounds;
 use portcullis::policy::ratelimit::{Cells, Leases, Quota, Rate, Request, SourcePrefix, Tuning};
 use portcullis::policy::route::{self, Routes};
+use portcullis::proto::coding::{Coding, Decoder};
 use portcullis::proto::encode::{self, Forwarded};
 use portcullis::proto::head::RequestHead;
 use portcullis::proto::header::SealedNames;
@@ -47,7 +55,7 @@ type Stage = Box<dyn FnMut()>;
 type Make = fn() -> Stage;
 
 /// The stages by name; each is made when it is asked for.
-const STAGES: [(&str, Make); 19] = [
+const STAGES: [(&str, Make); 23] = [
     ("parse", parse),
     ("path", path),
     ("route", find),
@@ -62,6 +70,14 @@ const STAGES: [(&str, Make); 19] = [
     ("strip_100k", || strip(136, false)),
     ("strip_each_1k", || strip(1, true)),
     ("strip_each_100k", || strip(136, true)),
+    // Parameters of a query by their schemas, also where one may backtrack; records while they come
+    // in; what gzip has made of a body.
+    ("query", || query("^[a-z0-9]{4,16}$")),
+    ("query_backtracking", || {
+        query("^(?=.*[0-9])[a-z0-9]{4,16}$")
+    }),
+    ("stream_100k", stream),
+    ("inflate_100k", inflate),
     // What serde_json and the `jsonschema` crate take for the same.
     ("tree_1k", || tree(1)),
     ("tree_10k", || tree(13)),
@@ -244,6 +260,92 @@ fn strip(size: usize, has_undeclared: bool) -> Stage {
     Box::new(move || {
         let edited = schema.edit(black_box(body.as_bytes()), wanted, &mut scratch);
         assert!(edited.is_ok_and(|edited| edited.is_changed == has_undeclared));
+    })
+}
+
+/// An operation of this method, by its parts in the flow style.
+fn operation(method: &str, parts: &str) -> Operation {
+    let text = format!(
+        "openapi: 3.1.0\npaths:\n  /orders:\n    {method}:\n      operationId: orders\n      {parts}\n"
+    );
+    let allowed = Backtracking::new(
+        ["^(?=.*[0-9])[a-z0-9]{4,16}$".to_owned()],
+        Backtracking::STEPS,
+    );
+    let document = Document::read(FilePath::new("orders.yaml"), &text).expect("a sound document");
+    let document = document.with_backtracking(allowed);
+    document.operations().expect("sound operations").remove(0)
+}
+
+fn query(pattern: &str) -> Stage {
+    let parameters = format!(
+        "parameters: [{{ name: limit, in: query, schema: {{ type: integer, minimum: 1, maximum: 100 }} }}, \
+         {{ name: after, in: query, schema: {{ type: string, pattern: '{pattern}' }} }}, \
+         {{ name: state, in: query, schema: {{ type: array, maxItems: 5, items: {{ enum: [open, closed] }} }} }}, \
+         {{ name: since, in: query, schema: {{ type: string, format: date }} }}]"
+    );
+    let contract = operation("get", &parameters).contract;
+    let bytes = b"GET /orders?limit=20&after=abc123def&state=open&state=closed&since=2026-11-23 HTTP/1.1\r\n\
+                  Host: h\r\n\r\n";
+    let mut head = RequestHead::default();
+    assert_eq!(head.read(bytes), Ok(true));
+    let mut path = Path::default();
+    path.read(head.path.of(bytes)).expect("a sound path");
+    let mut scratch = ContractScratch::default();
+    Box::new(move || {
+        let outcome = contract.check_head(&head, black_box(bytes), &path, &mut scratch);
+        assert!(outcome.is_ok());
+    })
+}
+
+/// Records of an order, as they are checked one by one while they come in pieces of 16 KiB.
+fn stream() -> Stage {
+    let body = format!(
+        "requestBody: {{ content: {{ application/x-ndjson: {{ schema: {} }} }} }}",
+        schema()
+    );
+    let mut contract = operation("post", &body).contract;
+    let bounds = Bounds {
+        body: 1 << 20,
+        record: 1 << 16,
+    };
+    contract.stream(bounds).expect("records");
+    let records = format!("{}\n", order(ITEMS)).repeat(104);
+    let head = b"POST /orders HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-ndjson\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n";
+    let mut read = RequestHead::default();
+    assert_eq!(read.read(head), Ok(true));
+    let mut path = Path::default();
+    path.read(read.path.of(head)).expect("a sound path");
+    let mut scratch = ContractScratch::default();
+    let expected = contract.check_head(&read, head, &path, &mut scratch);
+    let expected = expected.expect("a sound head");
+    let (mut memory, mut out) = (Scratch::default(), Vec::with_capacity(1 << 17));
+    Box::new(move || {
+        out.clear();
+        let mut sieve = contract.sieve(expected).expect("a body that is streamed");
+        for mut piece in black_box(records.as_bytes()).chunks(1 << 14) {
+            while !piece.is_empty() {
+                let cut = sieve.next(piece, &mut memory, &mut out);
+                piece = &piece[cut.expect("a sound record").used..];
+            }
+        }
+        assert_eq!(out.len(), records.len());
+    })
+}
+
+fn inflate() -> Stage {
+    let body = order(136 * ITEMS);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder
+        .write_all(body.as_bytes())
+        .expect("memory takes all");
+    let coded = encoder.finish().expect("memory takes all");
+    Box::new(move || {
+        let mut decoder = Decoder::new(Coding::Gzip, 1 << 20);
+        decoder.feed(black_box(&coded)).expect("a sound body");
+        let decoded = decoder.finish().expect("a whole body");
+        assert_eq!(decoded.len(), body.len());
     })
 }
 

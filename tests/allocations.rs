@@ -14,7 +14,9 @@ use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::contract::graphql::{
     Endpoint, Limits, Memory, Persisted, Settings as GraphqlSettings, Sizes, Weights,
 };
-use portcullis::policy::contract::schema::{Dialect, Schema, Scratch, Undeclared, Wanted};
+use portcullis::policy::contract::schema::{
+    Backtracking, Compiler, Dialect, Schema, Scratch, Undeclared, Wanted,
+};
 use portcullis::shard::listener::{Bound, Settings};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
@@ -262,6 +264,21 @@ fn least_allocations(mut run: impl FnMut()) -> u64 {
 
 /// Bodies of 1 and 100 KB that are valid, by a schema that is walked directly, and by one with
 /// alternatives, unique items and an automaton, which is walked along the index.
+#[test]
+fn a_pattern_that_backtracks_allocates_nothing_once_it_is_warm() {
+    let pattern = "^(?=.*[0-9])(?!.*(.)\\1\\1)(?:[a-z0-9]+-?)+$";
+    let allowed = Backtracking::new([pattern.to_owned()], Backtracking::STEPS);
+    let document = json!({"items": {"type": "string", "pattern": pattern}});
+    let compiler = Compiler::new(&document, Dialect::OpenApi31).backtracking(&allowed);
+    let schema = compiler.compile("").unwrap();
+    let body = serde_json::to_string(&vec!["abc-123-def"; 50]).unwrap();
+    let mut scratch = Scratch::default();
+    let least = least_allocations(|| {
+        assert_eq!(schema.check(body.as_bytes(), &mut scratch), Ok(()));
+    });
+    assert_eq!(least, 0);
+}
+
 #[test]
 fn a_valid_body_allocates_nothing() {
     let item = json!({"type": "object", "additionalProperties": false, "required": ["sku", "price"], "properties": {

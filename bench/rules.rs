@@ -18,14 +18,13 @@ use std::time::Instant;
 use mimalloc::MiMalloc;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use portcullis::config::rules::builtin;
+use portcullis::config::rules::{builtin, disk};
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
-use portcullis::policy::waf::load::{Settings, load};
+use portcullis::policy::waf::load::Settings;
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request};
 use portcullis::policy::waf::rule::RuleSet;
-use portcullis::policy::waf::seclang::Files;
 use portcullis::policy::waf::values::Budget;
 use portcullis::policy::waf::view::View;
 
@@ -140,21 +139,6 @@ fn native() {
 }
 
 fn rules(root: &Path, level: &str) -> RuleSet {
-    let root = root.display();
-    let main = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
-    let read = |path: &str| match path {
-        "main" => Ok(main.clone().into_bytes()),
-        path => std::fs::read(path).map_err(|error| error.to_string()),
-    };
-    let list = |folder: &str| {
-        let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-        Ok(paths.collect())
-    };
-    let files = Files {
-        read: &read,
-        list: &list,
-    };
     let variables = [
         ("blocking_paranoia_level", level),
         ("allowed_methods", "GET HEAD POST OPTIONS PUT PATCH DELETE"),
@@ -163,10 +147,8 @@ fn rules(root: &Path, level: &str) -> RuleSet {
         variables: &variables,
         ..Settings::default()
     };
-    match load(&["main"], files, &settings) {
-        Ok(loaded) => loaded.rules,
-        Err(errors) => panic!("{}", errors[0]),
-    }
+    let loaded = disk::core_rule_set(root, &settings);
+    loaded.unwrap_or_else(|errors| panic!("{errors}")).rules
 }
 
 const FIELDS: [(&[u8], &[u8]); 6] = [

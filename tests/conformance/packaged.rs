@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use portcullis::config::rules::disk;
 use portcullis::policy::waf::compile::OnUnsupported;
-use portcullis::policy::waf::load::{Settings, load};
-use portcullis::policy::waf::seclang::Files;
+use portcullis::policy::waf::load::Settings;
 
 const RULES: &str = "/usr/share/modsecurity-crs/rules";
 const SETUP: &str = "/etc/modsecurity/crs/crs-setup.conf";
@@ -42,30 +42,14 @@ fn the_package_of_the_distribution_loads() {
         );
         return;
     }
-    let main = format!("Include {SETUP}\nInclude {RULES}/*.conf\n");
-    let read = |path: &str| match path {
-        "main" => Ok(main.clone().into_bytes()),
-        path => std::fs::read(path).map_err(|error| error.to_string()),
-    };
-    let list = |folder: &str| {
-        let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-        Ok(paths.collect())
-    };
-    let files = Files {
-        read: &read,
-        list: &list,
-    };
     for folded in [true, false] {
         let settings = Settings {
             variables: &[("paranoia_level", "4")],
             on_unsupported: OnUnsupported::Skip,
             folded,
         };
-        let loaded = load(&["main"], files, &settings).unwrap_or_else(|errors| {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            panic!("the package does not load:\n{}", errors.join("\n"))
-        });
+        let loaded = disk::including(&[SETUP, &format!("{RULES}/*.conf")], &settings);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("the package does not load:\n{errors}"));
         let left_out = loaded.skipped.iter().filter_map(|error| error.rule);
         let expected = LEFT_OUT.map(|(rule, _)| rule);
         let expected = if folded { &expected[4..] } else { &expected };

@@ -1,10 +1,9 @@
 //! The OWASP Core Rule Set, version 4, loaded from where it was unpacked.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::policy::waf::load::{Loaded, Settings, load};
-use portcullis::policy::waf::seclang::Files;
+use portcullis::config::rules::disk;
+use portcullis::policy::waf::load::{Loaded, Settings};
 
 /// Where the suite is; says loudly that there is none.
 pub fn root() -> Option<PathBuf> {
@@ -37,25 +36,6 @@ pub const SUITE: &[(&str, &str)] = &[
 
 /// The rules with these settings.
 pub fn loaded(root: &Path, settings: &Settings<'_>) -> Loaded {
-    let root = root.display();
-    let main = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
-    let read = |path: &str| {
-        if path == "main" {
-            return Ok(main.clone().into_bytes());
-        }
-        fs::read(path).map_err(|error| error.to_string())
-    };
-    let list = |folder: &str| {
-        let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-        Ok(paths.collect())
-    };
-    let files = Files {
-        read: &read,
-        list: &list,
-    };
-    load(&["main"], files, settings).unwrap_or_else(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        panic!("the rule set does not load:\n{}", errors.join("\n"))
-    })
+    let loaded = disk::core_rule_set(root, settings);
+    loaded.unwrap_or_else(|errors| panic!("the rule set does not load:\n{errors}"))
 }

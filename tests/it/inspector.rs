@@ -111,6 +111,56 @@ fn logged(directory: &Directory, mut process: Process) -> Vec<Value> {
     found.flatten().collect()
 }
 
+const NATIVE: &str = r#"
+[[rule]]
+id = 20001
+name = "weak"
+category = "business"
+severity = "notice"
+description = "A weak sign."
+targets = ["values"]
+contains = "weak"
+"#;
+
+/// What it says is added to what native rules find, where they stand alone and beside others.
+#[test]
+fn its_score_is_added_to_that_of_native_rules() {
+    let say = Arc::new(Mutex::new(String::new()));
+    let (address, _asked, _connections) = service(say.clone());
+    let keys = "on_failure = \"closed\"\ntimeout = \"10s\"";
+    for (name, rules) in [
+        ("inspector-native", "[\"native.toml\"]"),
+        ("inspector-mixed", "[\"rules.conf\", \"native.toml\"]"),
+    ] {
+        let directory = Directory::new(name);
+        // The rules beside them find something else, and have a sum of their own.
+        directory.write("rules.conf", &RULES.replace("weak", "odd"));
+        directory.write("native.toml", NATIVE);
+        let config = config(address, keys).replace("[\"rules.conf\"]", rules);
+        directory.write("gateway.toml", &config);
+        let mut process = Process::start(&directory.path("gateway.toml"));
+        for (target, score, status) in [
+            ("/a?x=weak", 0, 200),
+            ("/a?x=weak", 2, 200),
+            ("/a?x=weak", 3, 403),
+            ("/a?x=fine", 3, 200),
+            ("/a?x=fine", 4, 200),
+        ] {
+            *say.lock().unwrap() = reply(&format!("{{\"verdict\":\"score\",\"score\":{score}}}"));
+            let answer = process.connect().ask(get(target));
+            assert_eq!(answer.status, status, "{name}: {target} and {score}");
+        }
+        process.signal(nix::sys::signal::Signal::SIGTERM);
+        process.ended();
+        let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let totals: Vec<Value> = lines
+            .map(|line: Value| line["waf_scores"]["total"].clone())
+            .collect();
+        assert_eq!(totals[..3], [json!(2), json!(4), json!(5)], "{name}");
+    }
+}
+
 #[test]
 fn what_it_says_counts() {
     let say = Arc::new(Mutex::new(String::new()));

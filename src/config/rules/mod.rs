@@ -15,6 +15,7 @@
 //! `config/waf/README.md`.
 
 pub mod builtin;
+pub mod disk;
 mod operator;
 mod targets;
 #[cfg(test)]

@@ -38,14 +38,17 @@ const HEAD_VALUES: usize = 4 * limits::FIELDS;
 /// The variable that the rule set compares the sum of scores with.
 pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
 
-/// The variables that rule sets sum the score of the lowest paranoia level in: of version 4, of
-/// version 3, of native rules, of others. The first that is there counts.
-const SUMS: [&str; 5] = [
-    "inbound_anomaly_score_pl1",
-    "anomaly_score_pl1",
-    "anomaly_score",
-    "native_score",
-    "score",
+/// The variables that rules sum scores up in: those of files, for the lowest paranoia level of
+/// version 4, of version 3, or else in all, of which the first that is there counts; and those of
+/// native rules, which may stand beside the others with a verdict of their own.
+const SUMS: [&[&str]; 2] = [
+    &[
+        "inbound_anomaly_score_pl1",
+        "anomaly_score_pl1",
+        "anomaly_score",
+        "score",
+    ],
+    &["native_score"],
 ];
 
 /// How an operation wants its messages inspected.
@@ -286,9 +289,11 @@ impl Inspection {
 
     /// Adds to what the rules sum up, between the head, which sets it to nothing, and the body.
     pub fn add_score(&mut self, rules: &RuleSet, score: u32) {
-        let mut names = SUMS.iter();
-        if let Some(name) = names.find(|name| rules.slots.find(name).is_some()) {
-            self.add_to(rules, name, i64::from(score));
+        for names in SUMS {
+            let mut names = names.iter();
+            if let Some(name) = names.find(|name| rules.slots.find(name).is_some()) {
+                self.add_to(rules, name, i64::from(score));
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::compile::one_of;
 use crate::config::file;
 use crate::config::reader::{At, Reader};
-use crate::config::rules::{self, Native, builtin};
+use crate::config::rules::{self, Native, builtin, disk};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::waf::compile::OnUnsupported;
 use crate::policy::waf::draft::Item;
@@ -14,7 +14,7 @@ use crate::policy::waf::load::{Settings, assemble};
 use crate::policy::waf::place::LoadError;
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::seclang::bodies::Bodies;
-use crate::policy::waf::seclang::{self, Files, glob};
+use crate::policy::waf::seclang::{self, glob};
 use crate::policy::waf::template::Slots;
 
 /// Reads and compiles what a set names; None if something is wrong, which was told.
@@ -125,12 +125,7 @@ fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, (
 
 /// The rules of files in SecLang.
 fn files(reader: &Reader<'_>, paths: &[&str]) -> Option<(Vec<Item>, Slots, Bodies)> {
-    let read = |path: &str| std::fs::read(path).map_err(|error| error.to_string());
-    let files = Files {
-        read: &read,
-        list: &list,
-    };
-    match seclang::load(paths, files) {
+    match seclang::load(paths, disk::FILES) {
         Ok(loaded) => Some((loaded.items, loaded.slots, loaded.bodies)),
         Err(errors) => {
             reader.extend(errors.iter().map(as_diagnostic).collect());
@@ -184,7 +179,7 @@ fn expanded(reader: &Reader<'_>, path: &At<String>) -> Vec<String> {
         return vec![full];
     }
     let folder = full.rsplit_once('/').map_or(".", |(folder, _)| folder);
-    let found = list(folder).map(|mut found| {
+    let found = (disk::FILES.list)(folder).map(|mut found| {
         found.retain(|each| glob::matches(&full, each));
         found.sort();
         found
@@ -198,12 +193,6 @@ fn expanded(reader: &Reader<'_>, path: &At<String>) -> Vec<String> {
             Vec::new()
         }
     }
-}
-
-fn list(folder: &str) -> Result<Vec<String>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-    Ok(paths.collect())
 }
 
 fn as_diagnostic(error: &LoadError) -> Diagnostic {

@@ -1,14 +1,18 @@
 //! Of the Core Rule Set, wherever it is unpacked: a rule whose first link matches a value is a
 //! candidate for it. Values are made from what the rules themselves look for, and mutated.
 
+#![cfg(test)]
+
+use std::path::Path;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::tests::first_link_matches;
 use super::*;
-use crate::policy::waf::load::{Settings, load};
+use crate::config::rules::disk;
+use crate::policy::waf::load::Settings;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::rule::RuleSet;
-use crate::policy::waf::seclang::Files;
 
 /// Values of each rule.
 const VALUES: usize = 24;
@@ -22,25 +26,12 @@ fn rule_set() -> Option<RuleSet> {
         eprintln!("soundness: PORTCULLIS_CONFORMANCE is not set: NOTHING IS TESTED HERE");
         return None;
     };
-    let main = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
-    let read = |path: &str| match path {
-        "main" => Ok(main.clone().into_bytes()),
-        path => std::fs::read(path).map_err(|error| error.to_string()),
-    };
-    let list = |folder: &str| {
-        let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-        Ok(paths.collect())
-    };
-    let files = Files {
-        read: &read,
-        list: &list,
-    };
     let settings = Settings {
         variables: &[("blocking_paranoia_level", "4")],
         ..Settings::default()
     };
-    Some(load(&["main"], files, &settings).unwrap().rules)
+    let root = Path::new(&root);
+    Some(disk::core_rule_set(root, &settings).unwrap().rules)
 }
 
 /// Appends something that a pattern matches, but for what stands around it.

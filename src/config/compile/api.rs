@@ -644,6 +644,7 @@ impl Compiler<'_, '_> {
         let mut waf = self.waf.protection(self.reader, &api.inspected, own);
         if let Some(waf) = &mut waf {
             waf.is_graphql = outline.contract.is_graphql() && outline.method == "POST";
+            waf.is_decoded = !outline.contract.codings().is_empty();
         }
         let requests = extra.map(|extra| &extra.requests);
         let streaming = Streaming::of(&api.requests, requests);

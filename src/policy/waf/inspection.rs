@@ -165,6 +165,11 @@ impl Inspection {
         self.enter(Phase::RequestHead);
     }
 
+    /// The body comes without the coding that the head names.
+    pub fn take_as_decoded(&mut self) {
+        self.state.is_encoded = false;
+    }
+
     /// The body as a whole.
     pub fn enter_body(&mut self, rules: &RuleSet, body: &[u8]) {
         self.state.body_length = body.len();

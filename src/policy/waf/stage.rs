@@ -39,6 +39,8 @@ pub struct Protection {
     pub is_graphql: bool,
     /// None: answers are not inspected.
     pub outbound: Option<Outbound>,
+    /// Codings are taken off bodies before they come here, whatever the head says.
+    pub is_decoded: bool,
 }
 
 /// Which bodies are inspected, which means that they are collected first.
@@ -198,6 +200,9 @@ impl Workspace {
         inspection.look_at(&protection.view);
         inspection.exclude(&protection.exclusions);
         inspection.enter_head(rules, &as_message(request));
+        if protection.is_decoded {
+            inspection.take_as_decoded();
+        }
         Running {
             inspection,
             stage: Stage::Head,

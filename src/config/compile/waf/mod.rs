@@ -85,6 +85,7 @@ impl Sets {
                 }),
                 is_graphql: false,
                 outbound: None,
+                is_decoded: false,
             },
             bodies: declared.bodies.as_ref().map(|bodies| bodies.value),
             answers,

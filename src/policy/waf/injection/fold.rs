@@ -47,7 +47,7 @@ pub(super) struct Folded {
     /// DECLARE stands where no text has one.
     pub(super) is_grave: bool,
     sequel: Sequel,
-    /// Whether there are three tokens, the second a word or a lone `&`.
+    /// Whether there are three tokens, the second a word or a lone `&` right between quotes.
     pub(super) is_emphasis: bool,
     /// Whether a string is read last that the value does not close.
     pub(super) is_open: bool,
@@ -155,8 +155,7 @@ pub(super) fn fold(lexer: &mut Lexer<'_>) -> Folded {
         comment,
         is_grave: tail.is_grave,
         sequel: tail.sequel,
-        is_emphasis: tokens == 3
-            && tail.kept[1].is_some_and(|token| is_word(&token) || token.text == b"&"),
+        is_emphasis: tokens == 3 && tail.is_emphasis(),
         is_open: tail.is_open(),
         is_quotation,
         is_call_in_text,
@@ -302,6 +301,21 @@ impl<'a> Tail<'a> {
     fn is_pair_of_calls(&self) -> bool {
         let classes = self.kept.map(|token| token.map_or(0, |token| token.class));
         classes == *b"f(n)&f(n"
+    }
+
+    /// `the "and" in it`: no space between the quotes and the word.
+    fn is_emphasis(&self) -> bool {
+        let [Some(first), Some(word), Some(last), ..] = self.kept else {
+            return false;
+        };
+        let are_joined = |one: &Token<'_>, other: &Token<'_>| {
+            std::ptr::eq(one.text.as_ptr_range().end, other.text.as_ptr())
+        };
+        // A number would be true.
+        !last.text.get(1).is_some_and(u8::is_ascii_digit)
+            && (is_word(&word) || word.text == b"&")
+            && are_joined(&first, &word)
+            && are_joined(&word, &last)
     }
 
     fn is_open(&self) -> bool {

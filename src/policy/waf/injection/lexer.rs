@@ -54,6 +54,8 @@ pub(super) struct Lexer<'a> {
     at: usize,
     context: Context,
     dialect: Dialect,
+    /// Whether `+` is a space, as where a form was encoded twice.
+    is_plus_space: bool,
     /// Whether something was read that the other dialect reads otherwise.
     pub(super) is_ambiguous: bool,
 }
@@ -61,6 +63,25 @@ pub(super) struct Lexer<'a> {
 /// White space of any database, with the no-break space of Latin-1.
 fn is_space(byte: u8) -> bool {
     byte <= b' ' || byte == 0xA0 || byte == 0x7F
+}
+
+/// The length of a space of Unicode at the beginning: SQL Server and Oracle take them for spaces,
+/// others do where they narrow what they read.
+fn wide_space(rest: &[u8]) -> usize {
+    match rest {
+        [0xC2, 0xA0 | 0x85, ..] => 2,
+        [0xE2, 0x80, 0x80..=0x8B | 0xA8 | 0xA9 | 0xAF, ..] | [0xE3, 0x80, 0x80, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// How far a word reaches.
+fn word_length(rest: &[u8]) -> usize {
+    let mut bytes = rest.iter().enumerate();
+    let end = bytes.find(|&(at, &byte)| {
+        !is_word(byte) || matches!(byte, 0xC2 | 0xE2 | 0xE3) && wide_space(&rest[at..]) > 0
+    });
+    end.map_or(rest.len(), |(at, _)| at)
 }
 
 fn is_word(byte: u8) -> bool {
@@ -74,7 +95,15 @@ impl<'a> Lexer<'a> {
             at: 0,
             context,
             dialect,
+            is_plus_space: false,
             is_ambiguous: false,
+        }
+    }
+
+    pub(super) fn with_plus_as_space(self) -> Lexer<'a> {
+        Lexer {
+            is_plus_space: true,
+            ..self
         }
     }
 
@@ -102,8 +131,14 @@ impl<'a> Lexer<'a> {
         }
         loop {
             let rest = &self.input[self.at..];
-            let spaces = rest.iter().take_while(|&&byte| is_space(byte)).count();
+            let is_skipped = |byte| is_space(byte) || self.is_plus_space && byte == b'+';
+            let spaces = rest.iter().take_while(|&&byte| is_skipped(byte)).count();
+            let wide = wide_space(&rest[spaces..]);
             self.at += spaces;
+            if wide > 0 {
+                self.at += wide;
+                continue;
+            }
             let rest = &rest[spaces..];
             let &first = rest.first()?;
             let token = match first {
@@ -165,8 +200,16 @@ impl<'a> Lexer<'a> {
                     at += found;
                     let is_doubled = self.input.get(at + 1) == Some(&quote);
                     match self.input[at] {
-                        b'\\' if quote != b'`' => at = (at + 2).min(self.input.len()),
-                        b'\\' => at += 1,
+                        b'\\' if quote == b'`' => at += 1,
+                        // Only MySQL, and PostgreSQL in `E''`, escape by it.
+                        b'\\' => {
+                            self.is_ambiguous = true;
+                            at += match self.dialect {
+                                Dialect::MySql => 2,
+                                Dialect::Ansi => 1,
+                            };
+                            at = at.min(self.input.len());
+                        }
                         _ if is_doubled => at += 2,
                         _ => break false,
                     }
@@ -180,7 +223,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn word(&mut self, rest: &'a [u8]) -> Token<'a> {
-        let length = rest.iter().take_while(|&&byte| is_word(byte)).count();
+        let length = word_length(rest);
         // Strings with a letter before them: N'..', E'..', X'..', B'..'.
         if length == 1
             && rest.get(1) == Some(&b'\'')
@@ -193,6 +236,13 @@ impl<'a> Lexer<'a> {
             return self.string(length + 1, b'\'');
         }
         let known = words::find(&rest[..length]);
+        // An item of an array is one name: `x[1]`.
+        if known.is_none_or(|word| word.plain == b'n')
+            && rest.get(length) == Some(&b'[')
+            && let Some(end) = memchr::memchr(b']', &rest[length..])
+        {
+            return self.token(b'n', length + end + 1);
+        }
         let dotted = dotted(rest, length);
         if dotted > length {
             // A qualified name is one token; `select.1` is not a name.
@@ -361,10 +411,7 @@ impl<'a> Lexer<'a> {
 /// How far a name reaches with the names behind its dots.
 fn dotted(rest: &[u8], mut length: usize) -> usize {
     while rest.get(length) == Some(&b'.') {
-        let more = rest[length + 1..]
-            .iter()
-            .take_while(|&&byte| is_word(byte))
-            .count();
+        let more = word_length(&rest[length + 1..]);
         if more == 0 {
             break;
         }
@@ -376,7 +423,7 @@ fn dotted(rest: &[u8], mut length: usize) -> usize {
 /// Letters that stand right behind a number and are no word of their own: the `a` of `1a`, the `f`
 /// of Oracle's `1fUNION`.
 fn suffix(rest: &[u8]) -> usize {
-    let length = rest.iter().take_while(|&&byte| is_word(byte)).count();
+    let length = word_length(rest);
     let is_known = |word: &[u8]| words::find(word).is_some_and(|word| word.plain != b'n');
     match rest.first() {
         _ if length == 0 || is_known(&rest[..length]) => 0,

@@ -3,6 +3,7 @@
 //! A value is cut into tokens as the parser that it would reach cuts it, from each place where a
 //! value may stand in a query or in markup. Nothing is allocated, time is linear in the value.
 
+mod clause;
 mod fold;
 mod html;
 mod lexer;

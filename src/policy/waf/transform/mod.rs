@@ -46,6 +46,8 @@ pub enum Transformation {
     ParityEven7bit,
     ParityOdd7bit,
     ParityZero7bit,
+    /// Not of SecLang: escapes alone, a plus sign stays one.
+    PercentDecode,
     RemoveComments,
     RemoveCommentsChar,
     RemoveNulls,
@@ -86,6 +88,7 @@ const NAMES: &[(&str, Transformation)] = &[
     ("parityEven7bit", Transformation::ParityEven7bit),
     ("parityOdd7bit", Transformation::ParityOdd7bit),
     ("parityZero7bit", Transformation::ParityZero7bit),
+    ("percentDecode", Transformation::PercentDecode),
     ("removeComments", Transformation::RemoveComments),
     ("removeCommentsChar", Transformation::RemoveCommentsChar),
     ("removeNulls", Transformation::RemoveNulls),
@@ -163,6 +166,7 @@ impl Transformation {
             Transformation::ParityEven7bit => text::parity_even(input, output),
             Transformation::ParityOdd7bit => text::parity_odd(input, output),
             Transformation::ParityZero7bit => text::parity_zero(input, output),
+            Transformation::PercentDecode => url::decode_percent(input, output),
             Transformation::RemoveComments => comment::remove(input, output),
             Transformation::RemoveCommentsChar => comment::remove_chars(input, output),
             Transformation::RemoveNulls => text::remove_nulls(input, output),
@@ -195,6 +199,7 @@ impl Transformation {
             Transformation::UrlDecode | Transformation::UrlDecodeUni => {
                 lacks(b"+") && !seen.has(Pair::Escape)
             }
+            Transformation::PercentDecode => !seen.has(Pair::Escape),
             Transformation::UrlEncode => !seen.meets(&MUST_ENCODE),
             Transformation::HtmlEntityDecode => lacks(b"&"),
             Transformation::CssDecode

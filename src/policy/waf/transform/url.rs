@@ -29,6 +29,19 @@ pub(super) fn decode_uni(input: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(rest);
 }
 
+/// As [`decode_uni`], but `+` stays: of a value that was decoded once, it is an operator.
+pub(super) fn decode_percent(input: &[u8], output: &mut Vec<u8>) {
+    let mut rest = input;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        output.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let (byte, length) = unicode_escape(rest).unwrap_or_else(|| escape(rest));
+        output.push(byte);
+        rest = &rest[length..];
+    }
+    output.extend_from_slice(rest);
+}
+
 /// The byte that `%XX` or `+` at the start of `rest` stands for, and its length there.
 fn escape(rest: &[u8]) -> (u8, usize) {
     match rest {

@@ -1,0 +1,348 @@
+//! Injections whose fingerprint texts have too, told by their tokens one by one.
+//!
+//! Folding takes out what does not change the shape; here nothing is taken out: a name that is
+//! compared with a text, a statement with its object, a clause that a comment cuts off. Each
+//! pattern begins at the beginning of the value, so that a text in which it comes up is none.
+
+use super::lexer::{Context, Lexer, Token};
+
+/// Tokens that are looked at.
+const LENGTH: usize = 12;
+
+/// What a value may hold behind its first operand. A small letter or a sign is a class of tokens,
+/// capitals are a word, `a|b` is either; `$` is the end of the value or a comment that cuts the
+/// rest off, `#` such a comment, `+` the byte right behind the token before.
+const PATTERNS: &[&[&str]] = &[
+    // A condition on a column.
+    &[
+        "&",
+        "n",
+        "LIKE|ILIKE|RLIKE|REGEXP|GLOB|SIMILAR|SOUNDS",
+        "s",
+        "$",
+    ],
+    &["&", "n", "NOT", "s", "$"],
+    &["&", "n", "o", "s", "$"],
+    &["&", "n", "o", "ALL|ANY", "("],
+    &["&", "n", "IN|NOT", "(", "s|1"],
+    &["&", "n", "BETWEEN|NOT", "s|1", "AND", "s|1", "$"],
+    &["&", "n", "IS", "NULL|TRUE|FALSE", "$"],
+    &["&", "n", "ISNULL|NOTNULL", "$"],
+    &["&", "(", "n", ")", "i", "(|s"],
+    &["&", "1", "RLIKE|REGEXP|XOR|SOUNDS", "1|n|s", "$"],
+    &["RLIKE|REGEXP|XOR", "1|n|s", "$"],
+    // True or false by themselves.
+    &["&", "TRUE|FALSE", "$"],
+    &["&", "NOT", "TRUE|FALSE|0", "$"],
+    &["&", "NOT", "(", "1|n", ")", "$"],
+    &["&", "NULL", "IS", "NULL", "$"],
+    &["&", "+", "!|~|-", "1|n", "$"],
+    &["&", "+", "(", "1|n", ")", "$"],
+    &["&", "(", "1|n", "=|LIKE", "1|n|s", "$"],
+    &["&", "+", "(", "1|n", "$"],
+    // Reckoning with a condition.
+    &[
+        "o|=",
+        "(",
+        "n",
+        "LIKE|ILIKE|RLIKE|REGEXP|GLOB|=|IN|BETWEEN",
+        "s|1|(",
+    ],
+    // Variables.
+    &["&", "@@"],
+    &["&", "v", ":="],
+    // Further items of a list or an order.
+    &[",", "(", "SELECT"],
+    &[",", "EXISTS", "("],
+    &[",", "CASE", "WHEN"],
+    &[",", "CASE", "n", "WHEN"],
+    &["B", "f", "("],
+    // Clauses behind the condition.
+    &["WHERE", "n|1", "=", "1|s|n", "$"],
+    &[",", "n", "=", "1|s|n", "WHERE"],
+    &["LIMIT", "1", "OFFSET|INTO|PROCEDURE"],
+    &["FOR", "UPDATE", "$"],
+    &["LOCK", "IN", "SHARE"],
+    &["INTO", "v"],
+    // Unions without a SELECT.
+    &["UNION|EXCEPT|INTERSECT", "TABLE", "n", "$"],
+    &["UNION|EXCEPT|INTERSECT", "ALL", "TABLE", "n", "$"],
+    &["UNION|EXCEPT|INTERSECT", "VALUES", "ROW|("],
+    // Statements.
+    &[
+        ";",
+        "TRUNCATE|TABLE|DESCRIBE|DESC|LISTEN|NOTIFY|REINDEX|VACUUM|ANALYZE",
+        "n",
+        "$",
+    ],
+    &[
+        ";",
+        "VACUUM|BEGIN|COMMIT|ROLLBACK|REINDEX|ANALYZE|SHUTDOWN|CHECKPOINT",
+        "$",
+    ],
+    &[
+        ";",
+        "EXPLAIN|DESCRIBE|DESC",
+        "SELECT|ANALYZE|DELETE|UPDATE|INSERT",
+    ],
+    &[
+        ";",
+        "SHOW",
+        "TABLES|DATABASES|SCHEMAS|GRANTS|PROCESSLIST|VARIABLES|COLUMNS|ALL",
+        "$",
+    ],
+    &[";", "HANDLER", "n", "OPEN|READ|CLOSE"],
+    &[";", "PREPARE", "n", "FROM|AS"],
+    &[";", "CALL", "n", "("],
+    &[";", "USE|CALL", "MYSQL|MASTER|SYS|INFORMATION_SCHEMA", "$"],
+    &[";", "ATTACH", "s"],
+    &[";", "WITH", "n", "AS", "("],
+    &[";", "WITH", "RECURSIVE", "n"],
+    &[";", "MERGE", "INTO", "n", "USING"],
+    &[";", "COPY", "n|(", "TO|FROM", "s|PROGRAM"],
+    &[";", "COPY", "(", "SELECT"],
+    &[";", "SET", "ROLE|SESSION|GLOBAL|LOCAL|PASSWORD|NAMES"],
+    &[
+        ";",
+        "OPTIMIZE|CHECK|REPAIR|ANALYZE|LOCK",
+        "TABLE|TABLES",
+        "n",
+    ],
+    &[
+        ";",
+        "INSERT",
+        "OR",
+        "IGNORE|REPLACE|ABORT|FAIL|ROLLBACK",
+        "INTO",
+    ],
+    &[
+        ";",
+        "DROP",
+        "ROLE|DATABASE|EXTENSION|TYPE|SEQUENCE|POLICY|EVENT|LOGIN",
+        "n",
+        "$",
+    ],
+    &[";", "REFRESH", "MATERIALIZED"],
+    &[";", "DISCARD", "ALL|PLANS|TEMP|SEQUENCES"],
+    &[";", "DO", "s|f"],
+    &[";", "XA", "START|BEGIN|END|PREPARE|COMMIT"],
+    &[";", "FLUSH", "PRIVILEGES|TABLES|HOSTS|LOGS"],
+    &[";", "SIGNAL", "SQLSTATE"],
+];
+
+/// What may stand behind the end of a string that the query began.
+const BEHIND_STRINGS: &[&[&str]] = &[
+    // A clause or a statement, and the rest is cut off.
+    &["k|h|i|B|A|U|LOCK|OFFSET|WINDOW|S", "*", "#"],
+    &[";", "k|h|S|E|T|n|t|B", "*", "#"],
+    &["COLLATE", "n", "=|i|o|&", "*", "$"],
+    &["IS", "NULL", "IS"],
+    // Further assignments of an UPDATE.
+    &[",", "n", "=", "s", "$"],
+    &[",", "n", "=", "s", "*", "#"],
+    &[",", "n", "AS", "s", "$"],
+    &[",", "n", "=", "(", "SELECT"],
+    &[",", "n", "=", "f", "(", "*", "$"],
+    &[",", "n", "=", "n|1", "*", "#"],
+];
+
+/// Behind the end of a name in backquotes.
+const BEHIND_NAMES: &[&[&str]] = &[
+    &["*", "#"],
+    &[",", "n", "$"],
+    &["&|i|=", "n|s|1|f", "$"],
+    &[",", "("],
+];
+
+/// Whole values.
+const WHOLE: &[&[&str]] = &[
+    &["@@", "$"],
+    &["v", ":="],
+    &["v", "::", "INT|INTEGER|NUMERIC", "$"],
+    &["1", "o", "v", "::", "t"],
+    &["OVERLAY", "(", "n", "PLACING"],
+    &["DESC|ASC", ",", "(", "SELECT"],
+    &["DESC|ASC", ",", "CASE|IF|EXISTS|SLEEP"],
+    &["SELECT", "f", "+", "(", "1|s|f|E|v|o"],
+    &["SELECT", "1|n|*", "FROM", "(", "SELECT"],
+    &["SELECT", "s", "&|o"],
+    &["SELECT", "(", "CASE|SELECT"],
+    &["CASE", "WHEN", "(", "n|1|s", "=|i"],
+    &[
+        "CASE",
+        "WHEN",
+        "n",
+        "LIKE|RLIKE|REGEXP|IN|=",
+        "s|1|(",
+        "THEN",
+    ],
+    &["CASE", "n", "WHEN", "1|s", "THEN", "1|s|n", "ELSE|END|WHEN"],
+];
+
+struct Tokens<'a> {
+    tokens: [Option<Token<'a>>; LENGTH],
+    length: usize,
+    /// Whether the value goes on behind them.
+    is_cut: bool,
+    /// Whether the value ends in a comment that holds nothing.
+    is_tailed: bool,
+}
+
+/// Whether the value is one of those injections, read from its beginning.
+pub(super) fn is_clause(mut lexer: Lexer<'_>, input: &[u8], context: Context) -> bool {
+    let Some(first) = lexer.next() else {
+        return false;
+    };
+    let tokens = Tokens::read(&mut lexer, first, tail(input));
+    match context {
+        Context::Quoted(b'`') => tokens.meet_from_second(BEHIND_NAMES),
+        Context::Quoted(_) => {
+            tokens.meet_from_second(PATTERNS) || tokens.meet_from_second(BEHIND_STRINGS)
+        }
+        Context::Plain => {
+            has_idiom(input)
+                || tokens.meet(WHOLE, 0)
+                || (matches!(first.class, b')' | b'(' | b',') || is_number(&first))
+                    && tokens.meet_from_second(PATTERNS)
+        }
+    }
+}
+
+/// `-- -`, right behind a word or a sign that ends a value: nobody writes it but to cut a query off.
+fn has_idiom(input: &[u8]) -> bool {
+    let input = input.trim_ascii_end();
+    if input.ends_with(b";--") {
+        return true;
+    }
+    let idioms: [&[u8]; 3] = [b"-- -", b"--+", b"-- +"];
+    let before = idioms
+        .into_iter()
+        .find_map(|idiom| input.strip_suffix(idiom));
+    let last = before.and_then(<[u8]>::last);
+    last.is_some_and(|last| last.is_ascii_alphanumeric() || b")'\";`".contains(last))
+}
+
+/// Where the comment begins that cuts off the rest of the query, at the very end of the value.
+fn tail(input: &[u8]) -> Option<usize> {
+    let input = input.trim_ascii_end();
+    let tails: [&[u8]; 6] = [b"-- -", b"--+", b"-- +", b"--", b"#", b"/*"];
+    let tail = tails.into_iter().find(|tail| input.ends_with(tail))?;
+    let before = input[..input.len() - tail.len()].last()?;
+    // Lines of dashes and closing marks of headings are none.
+    (!matches!(before, b'-' | b'#' | b'\n')).then(|| input.len() - tail.len())
+}
+
+impl<'a> Tokens<'a> {
+    fn read(lexer: &mut Lexer<'a>, first: Token<'a>, tail: Option<usize>) -> Tokens<'a> {
+        let mut tokens = Tokens {
+            tokens: [None; LENGTH],
+            length: 0,
+            is_cut: false,
+            is_tailed: tail.is_some(),
+        };
+        tokens.push(first);
+        while let Some(token) = lexer.next() {
+            if token.class == b'c' {
+                // What a comment that is no tail hides is nobody's to judge.
+                tokens.is_cut |= token.is_open && tail.is_none();
+                continue;
+            }
+            if tokens.length == LENGTH {
+                tokens.is_cut = true;
+                break;
+            }
+            tokens.push(token);
+        }
+        tokens
+    }
+
+    fn push(&mut self, token: Token<'a>) {
+        self.tokens[self.length] = Some(token);
+        self.length += 1;
+    }
+
+    /// Behind the first token and the parentheses that close behind it.
+    fn meet_from_second(&self, patterns: &[&[&str]]) -> bool {
+        let closing = self.tokens[1..self.length].iter().flatten();
+        let closing = closing.take_while(|token| token.class == b')').count();
+        self.meet(patterns, 1 + closing)
+    }
+
+    fn meet(&self, patterns: &[&[&str]], from: usize) -> bool {
+        patterns.iter().any(|pattern| self.fits(pattern, from))
+    }
+
+    fn fits(&self, pattern: &[&str], mut at: usize) -> bool {
+        for (place, item) in pattern.iter().enumerate() {
+            let is_end = at == self.length && !self.is_cut;
+            match *item {
+                "$" => return is_end,
+                "#" => return is_end && self.is_tailed,
+                // The rest, up to a tail or to the end.
+                "*" => {
+                    return self.is_tailed && !self.is_cut
+                        || pattern[place + 1] == "$" && at < self.length;
+                }
+                "+" => {
+                    let (Some(before), Some(token)) = (self.at(at.wrapping_sub(1)), self.at(at))
+                    else {
+                        return false;
+                    };
+                    if !std::ptr::eq(before.text.as_ptr_range().end, token.text.as_ptr()) {
+                        return false;
+                    }
+                }
+                item => {
+                    let Some(token) = self.at(at) else {
+                        return false;
+                    };
+                    let is_called = self.at(at + 1).is_some_and(|next| next.class == b'(');
+                    if !item.split('|').any(|one| is_one(&token, one, is_called)) {
+                        return false;
+                    }
+                    at += 1;
+                    // IS NOT NULL, NOT IN, NOT LIKE.
+                    if matches!(item, "IS" | "IN|NOT" | "NOT" | "BETWEEN|NOT") {
+                        at += usize::from(self.at(at).is_some_and(|token| is_second_word(&token)));
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn at(&self, at: usize) -> Option<Token<'a>> {
+        *self.tokens[..self.length].get(at)?
+    }
+}
+
+/// A number and not a word for a value: "true and false" is a text.
+fn is_number(token: &Token<'_>) -> bool {
+    token.class == b'1' && !token.text.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// The second of two words that compare.
+fn is_second_word(token: &Token<'_>) -> bool {
+    let words: [&[u8]; 8] = [
+        b"not", b"in", b"like", b"ilike", b"rlike", b"regexp", b"between", b"to",
+    ];
+    words
+        .iter()
+        .any(|word| token.text.eq_ignore_ascii_case(word))
+}
+
+fn is_one(token: &Token<'_>, one: &str, is_called: bool) -> bool {
+    let one = one.as_bytes();
+    match one {
+        b"@@" => token.class == b'v' && token.text.starts_with(b"@@") && token.text.len() > 4,
+        b"0" => token.text == b"0",
+        [class] if !class.is_ascii_uppercase() && !b"=!~-*".contains(class) => {
+            let call = token.word.filter(|_| is_called).map(|word| word.call);
+            call.unwrap_or(token.class) == *class
+        }
+        [b'!' | b'~' | b'-' | b'*'] => token.text == one,
+        b"=" => token.class == b'=',
+        [class @ (b'U' | b'E' | b'B' | b'T' | b'S' | b'A')] => token.class == *class,
+        word => token.text.eq_ignore_ascii_case(word),
+    }
+}

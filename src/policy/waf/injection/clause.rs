@@ -10,173 +10,114 @@ use super::lexer::{Context, Lexer, Token};
 const LENGTH: usize = 12;
 
 /// What a value may hold behind its first operand. A small letter or a sign is a class of tokens,
-/// capitals are a word, `a|b` is either; `$` is the end of the value or a comment that cuts the
+/// capitals are a word (`PIPES` are `||`), `a|b` is either; `$` is the end of the value or a comment that cuts the
 /// rest off, `#` such a comment, `+` the byte right behind the token before.
-const PATTERNS: &[&[&str]] = &[
+const PATTERNS: &[&str] = &[
     // A condition on a column.
-    &[
-        "&",
-        "n",
-        "LIKE|ILIKE|RLIKE|REGEXP|GLOB|SIMILAR|SOUNDS",
-        "s",
-        "$",
-    ],
-    &["&", "n", "NOT", "s", "$"],
-    &["&", "n", "o", "s", "$"],
-    &["&", "n", "o", "ALL|ANY", "("],
-    &["&", "n", "IN|NOT", "(", "s|1"],
-    &["&", "n", "BETWEEN|NOT", "s|1", "AND", "s|1", "$"],
-    &["&", "n", "IS", "NULL|TRUE|FALSE", "$"],
-    &["&", "n", "ISNULL|NOTNULL", "$"],
-    &["&", "(", "n", ")", "i", "(|s"],
-    &["&", "1", "RLIKE|REGEXP|XOR|SOUNDS", "1|n|s", "$"],
-    &["RLIKE|REGEXP|XOR", "1|n|s", "$"],
+    "& n LIKE|ILIKE|RLIKE|REGEXP|GLOB|SIMILAR|SOUNDS s $",
+    "& n NOT s $",
+    "& n o s $",
+    "& n o ALL|ANY (",
+    "& n IN|NOT ( s|1",
+    "& n BETWEEN|NOT s|1 AND s|1 $",
+    "& n IS NULL|TRUE|FALSE $",
+    "& n ISNULL|NOTNULL $",
+    "& ( n ) i (|s",
+    "& 1 RLIKE|REGEXP|XOR|SOUNDS 1|n|s $",
+    "RLIKE|REGEXP|XOR 1|n|s $",
     // True or false by themselves.
-    &["&", "TRUE|FALSE", "$"],
-    &["&", "NOT", "TRUE|FALSE|0", "$"],
-    &["&", "NOT", "(", "1|n", ")", "$"],
-    &["&", "NULL", "IS", "NULL", "$"],
-    &["&", "+", "!|~|-", "1|n", "$"],
-    &["&", "+", "(", "1|n", ")", "$"],
-    &["&", "(", "1|n", "=|LIKE", "1|n|s", "$"],
-    &["&", "+", "(", "1|n", "$"],
+    "& TRUE|FALSE $",
+    "& NOT TRUE|FALSE|0 $",
+    "& NOT ( 1|n ) $",
+    "& NULL IS NULL $",
+    "& + !|~|- 1|n $",
+    "& + ( 1|n ) $",
+    "& ( 1|n =|LIKE 1|n|s $",
+    "& + ( 1|n $",
     // Reckoning with a condition.
-    &[
-        "o|=",
-        "(",
-        "n",
-        "LIKE|ILIKE|RLIKE|REGEXP|GLOB|=|IN|BETWEEN",
-        "s|1|(",
-    ],
+    "o|= ( n LIKE|ILIKE|RLIKE|REGEXP|GLOB|=|IN|BETWEEN s|1|(",
     // Variables.
-    &["&", "@@"],
-    &["&", "v", ":="],
+    "& @@",
+    "& v :=",
     // Further items of a list or an order.
-    &[",", "(", "SELECT"],
-    &[",", "EXISTS", "("],
-    &[",", "CASE", "WHEN"],
-    &[",", "CASE", "n", "WHEN"],
-    &["B", "f", "("],
+    ", ( SELECT",
+    ", EXISTS (",
+    ", CASE WHEN",
+    ", CASE n WHEN",
+    "B f (",
     // Clauses behind the condition.
-    &["WHERE", "n|1", "=", "1|s|n", "$"],
-    &[",", "n", "=", "1|s|n", "WHERE"],
-    &["LIMIT", "1", "OFFSET|INTO|PROCEDURE"],
-    &["FOR", "UPDATE", "$"],
-    &["LOCK", "IN", "SHARE"],
-    &["INTO", "v"],
+    "WHERE n|1 = 1|s|n $",
+    ", n = 1|s|n WHERE",
+    "LIMIT 1 OFFSET|INTO|PROCEDURE",
+    "FOR UPDATE $",
+    "LOCK IN SHARE",
+    "INTO v",
     // Unions without a SELECT.
-    &["UNION|EXCEPT|INTERSECT", "TABLE", "n", "$"],
-    &["UNION|EXCEPT|INTERSECT", "ALL", "TABLE", "n", "$"],
-    &["UNION|EXCEPT|INTERSECT", "VALUES", "ROW|("],
+    "UNION|EXCEPT|INTERSECT TABLE n $",
+    "UNION|EXCEPT|INTERSECT ALL TABLE n $",
+    "UNION|EXCEPT|INTERSECT VALUES ROW|(",
     // Statements.
-    &[
-        ";",
-        "TRUNCATE|TABLE|DESCRIBE|DESC|LISTEN|NOTIFY|REINDEX|VACUUM|ANALYZE",
-        "n",
-        "$",
-    ],
-    &[
-        ";",
-        "VACUUM|BEGIN|COMMIT|ROLLBACK|REINDEX|ANALYZE|SHUTDOWN|CHECKPOINT",
-        "$",
-    ],
-    &[
-        ";",
-        "EXPLAIN|DESCRIBE|DESC",
-        "SELECT|ANALYZE|DELETE|UPDATE|INSERT",
-    ],
-    &[
-        ";",
-        "SHOW",
-        "TABLES|DATABASES|SCHEMAS|GRANTS|PROCESSLIST|VARIABLES|COLUMNS|ALL",
-        "$",
-    ],
-    &[";", "HANDLER", "n", "OPEN|READ|CLOSE"],
-    &[";", "PREPARE", "n", "FROM|AS"],
-    &[";", "CALL", "n", "("],
-    &[";", "USE|CALL", "MYSQL|MASTER|SYS|INFORMATION_SCHEMA", "$"],
-    &[";", "ATTACH", "s"],
-    &[";", "WITH", "n", "AS", "("],
-    &[";", "WITH", "RECURSIVE", "n"],
-    &[";", "MERGE", "INTO", "n", "USING"],
-    &[";", "COPY", "n|(", "TO|FROM", "s|PROGRAM"],
-    &[";", "COPY", "(", "SELECT"],
-    &[";", "SET", "ROLE|SESSION|GLOBAL|LOCAL|PASSWORD|NAMES"],
-    &[
-        ";",
-        "OPTIMIZE|CHECK|REPAIR|ANALYZE|LOCK",
-        "TABLE|TABLES",
-        "n",
-    ],
-    &[
-        ";",
-        "INSERT",
-        "OR",
-        "IGNORE|REPLACE|ABORT|FAIL|ROLLBACK",
-        "INTO",
-    ],
-    &[
-        ";",
-        "DROP",
-        "ROLE|DATABASE|EXTENSION|TYPE|SEQUENCE|POLICY|EVENT|LOGIN",
-        "n",
-        "$",
-    ],
-    &[";", "REFRESH", "MATERIALIZED"],
-    &[";", "DISCARD", "ALL|PLANS|TEMP|SEQUENCES"],
-    &[";", "DO", "s|f"],
-    &[";", "XA", "START|BEGIN|END|PREPARE|COMMIT"],
-    &[";", "FLUSH", "PRIVILEGES|TABLES|HOSTS|LOGS"],
-    &[";", "SIGNAL", "SQLSTATE"],
+    "; TRUNCATE|TABLE|DESCRIBE|DESC|LISTEN|NOTIFY|REINDEX|VACUUM|ANALYZE n $",
+    "; VACUUM|BEGIN|COMMIT|ROLLBACK|REINDEX|ANALYZE|SHUTDOWN|CHECKPOINT $",
+    "; EXPLAIN|DESCRIBE|DESC SELECT|ANALYZE|DELETE|UPDATE|INSERT",
+    "; SHOW TABLES|DATABASES|SCHEMAS|GRANTS|PROCESSLIST|VARIABLES|COLUMNS|ALL $",
+    "; HANDLER n OPEN|READ|CLOSE",
+    "; PREPARE n FROM|AS",
+    "; CALL n (",
+    "; USE|CALL MYSQL|MASTER|SYS|INFORMATION_SCHEMA $",
+    "; ATTACH s",
+    "; WITH n AS (",
+    "; WITH RECURSIVE n",
+    "; MERGE INTO n USING",
+    "; COPY n|( TO|FROM s|PROGRAM",
+    "; COPY ( SELECT",
+    "; SET ROLE|SESSION|GLOBAL|LOCAL|PASSWORD|NAMES",
+    "; OPTIMIZE|CHECK|REPAIR|ANALYZE|LOCK TABLE|TABLES n",
+    "; INSERT OR IGNORE|REPLACE|ABORT|FAIL|ROLLBACK INTO",
+    "; DROP ROLE|DATABASE|EXTENSION|TYPE|SEQUENCE|POLICY|EVENT|LOGIN n $",
+    "; REFRESH MATERIALIZED",
+    "; DISCARD ALL|PLANS|TEMP|SEQUENCES",
+    "; DO s|f",
+    "; XA START|BEGIN|END|PREPARE|COMMIT",
+    "; FLUSH PRIVILEGES|TABLES|HOSTS|LOGS",
+    "; SIGNAL SQLSTATE",
 ];
 
 /// What may stand behind the end of a string that the query began.
-const BEHIND_STRINGS: &[&[&str]] = &[
+const BEHIND_STRINGS: &[&str] = &[
     // A clause or a statement, and the rest is cut off.
-    &["k|h|i|B|A|U|LOCK|OFFSET|WINDOW|S", "*", "#"],
-    &[";", "k|h|S|E|T|n|t|B", "*", "#"],
-    &["COLLATE", "n", "=|i|o|&", "*", "$"],
-    &["IS", "NULL", "IS"],
+    "k|h|i|B|A|U|LOCK|OFFSET|WINDOW|S * #",
+    "; k|h|S|E|T|n|t|B * #",
+    "COLLATE n =|i|o|& * $",
+    "IS NULL IS",
     // Further assignments of an UPDATE.
-    &[",", "n", "=", "s", "$"],
-    &[",", "n", "=", "s", "*", "#"],
-    &[",", "n", "AS", "s", "$"],
-    &[",", "n", "=", "(", "SELECT"],
-    &[",", "n", "=", "f", "(", "*", "$"],
-    &[",", "n", "=", "n|1", "*", "#"],
+    ", n = s $",
+    ", n = s * #",
+    ", n AS s $",
+    ", n = ( SELECT",
+    ", n = f ( * $",
+    ", n = n|1 * #",
 ];
 
 /// Behind the end of a name in backquotes.
-const BEHIND_NAMES: &[&[&str]] = &[
-    &["*", "#"],
-    &[",", "n", "$"],
-    &["&|i|=", "n|s|1|f", "$"],
-    &[",", "("],
-];
+const BEHIND_NAMES: &[&str] = &["* #", ", n $", "&|i|= n|s|1|f $", ", ("];
 
 /// Whole values.
-const WHOLE: &[&[&str]] = &[
-    &["@@", "$"],
-    &["v", ":="],
-    &["v", "::", "INT|INTEGER|NUMERIC", "$"],
-    &["1", "o", "v", "::", "t"],
-    &["OVERLAY", "(", "n", "PLACING"],
-    &["DESC|ASC", ",", "(", "SELECT"],
-    &["DESC|ASC", ",", "CASE|IF|EXISTS|SLEEP"],
-    &["SELECT", "f", "+", "(", "1|s|f|E|v|o"],
-    &["SELECT", "1|n|*", "FROM", "(", "SELECT"],
-    &["SELECT", "s", "&|o"],
-    &["SELECT", "(", "CASE|SELECT"],
-    &["CASE", "WHEN", "(", "n|1|s", "=|i"],
-    &[
-        "CASE",
-        "WHEN",
-        "n",
-        "LIKE|RLIKE|REGEXP|IN|=",
-        "s|1|(",
-        "THEN",
-    ],
-    &["CASE", "n", "WHEN", "1|s", "THEN", "1|s|n", "ELSE|END|WHEN"],
+const WHOLE: &[&str] = &[
+    "@@ $",
+    "v :=",
+    "v :: INT|INTEGER|NUMERIC $",
+    "1 o v :: t",
+    "OVERLAY ( n PLACING",
+    "DESC|ASC , ( SELECT",
+    "DESC|ASC , CASE|IF|EXISTS|SLEEP",
+    "SELECT f + ( 1|s|f|E|v|o",
+    "SELECT 1|n|* FROM ( SELECT",
+    "SELECT s o|PIPES",
+    "SELECT ( CASE|SELECT",
+    "CASE WHEN ( n|1|s =|i",
+    "CASE WHEN n LIKE|RLIKE|REGEXP|IN|= s|1|( THEN",
+    "CASE n WHEN 1|s THEN 1|s|n ELSE|END|WHEN",
 ];
 
 struct Tokens<'a> {
@@ -193,15 +134,19 @@ pub(super) fn is_clause(mut lexer: Lexer<'_>, input: &[u8], context: Context) ->
     let Some(first) = lexer.next() else {
         return false;
     };
-    let tokens = Tokens::read(&mut lexer, first, tail(input));
+    if context == Context::Plain && has_idiom(input) {
+        return true;
+    }
+    let Some(tokens) = Tokens::read(&mut lexer, first, context, tail(input)) else {
+        return false;
+    };
     match context {
         Context::Quoted(b'`') => tokens.meet_from_second(BEHIND_NAMES),
         Context::Quoted(_) => {
             tokens.meet_from_second(PATTERNS) || tokens.meet_from_second(BEHIND_STRINGS)
         }
         Context::Plain => {
-            has_idiom(input)
-                || tokens.meet(WHOLE, 0)
+            tokens.meet(WHOLE, 0)
                 || (matches!(first.class, b')' | b'(' | b',') || is_number(&first))
                     && tokens.meet_from_second(PATTERNS)
         }
@@ -233,7 +178,16 @@ fn tail(input: &[u8]) -> Option<usize> {
 }
 
 impl<'a> Tokens<'a> {
-    fn read(lexer: &mut Lexer<'a>, first: Token<'a>, tail: Option<usize>) -> Tokens<'a> {
+    /// None where the first two tokens begin no pattern, as in most values.
+    fn read(
+        lexer: &mut Lexer<'a>,
+        first: Token<'a>,
+        context: Context,
+        tail: Option<usize>,
+    ) -> Option<Tokens<'a>> {
+        if context == Context::Plain && first.word.is_none() && is_name(&first) {
+            return None;
+        }
         let mut tokens = Tokens {
             tokens: [None; LENGTH],
             length: 0,
@@ -251,9 +205,13 @@ impl<'a> Tokens<'a> {
                 tokens.is_cut = true;
                 break;
             }
+            let is_second = tokens.length == 1 && matches!(context, Context::Quoted(_));
+            if is_second && is_operand(&token) {
+                return None;
+            }
             tokens.push(token);
         }
-        tokens
+        Some(tokens)
     }
 
     fn push(&mut self, token: Token<'a>) {
@@ -262,26 +220,27 @@ impl<'a> Tokens<'a> {
     }
 
     /// Behind the first token and the parentheses that close behind it.
-    fn meet_from_second(&self, patterns: &[&[&str]]) -> bool {
+    fn meet_from_second(&self, patterns: &[&str]) -> bool {
         let closing = self.tokens[1..self.length].iter().flatten();
         let closing = closing.take_while(|token| token.class == b')').count();
         self.meet(patterns, 1 + closing)
     }
 
-    fn meet(&self, patterns: &[&[&str]], from: usize) -> bool {
+    fn meet(&self, patterns: &[&str], from: usize) -> bool {
         patterns.iter().any(|pattern| self.fits(pattern, from))
     }
 
-    fn fits(&self, pattern: &[&str], mut at: usize) -> bool {
-        for (place, item) in pattern.iter().enumerate() {
+    fn fits(&self, pattern: &str, mut at: usize) -> bool {
+        let mut items = pattern.split(' ').peekable();
+        while let Some(item) = items.next() {
             let is_end = at == self.length && !self.is_cut;
-            match *item {
+            match item {
                 "$" => return is_end,
                 "#" => return is_end && self.is_tailed,
                 // The rest, up to a tail or to the end.
                 "*" => {
                     return self.is_tailed && !self.is_cut
-                        || pattern[place + 1] == "$" && at < self.length;
+                        || items.peek() == Some(&"$") && at < self.length;
                 }
                 "+" => {
                     let (Some(before), Some(token)) = (self.at(at.wrapping_sub(1)), self.at(at))
@@ -316,6 +275,18 @@ impl<'a> Tokens<'a> {
     }
 }
 
+fn is_name(token: &Token<'_>) -> bool {
+    matches!(token.class, b'n' | b's' | b'?')
+}
+
+/// Behind the end of a string a value is a word of a text, but for two that begin a clause.
+fn is_operand(token: &Token<'_>) -> bool {
+    let is_clause = [&b"lock"[..], b"window"]
+        .iter()
+        .any(|word| token.text.eq_ignore_ascii_case(word));
+    matches!(token.class, b'n' | b's' | b'1' | b'v' | b'?') && !is_clause
+}
+
 /// A number and not a word for a value: "true and false" is a text.
 fn is_number(token: &Token<'_>) -> bool {
     token.class == b'1' && !token.text.first().is_some_and(u8::is_ascii_alphabetic)
@@ -336,6 +307,7 @@ fn is_one(token: &Token<'_>, one: &str, is_called: bool) -> bool {
     match one {
         b"@@" => token.class == b'v' && token.text.starts_with(b"@@") && token.text.len() > 4,
         b"0" => token.text == b"0",
+        b"PIPES" => token.text == b"||",
         [class] if !class.is_ascii_uppercase() && !b"=!~-*".contains(class) => {
             let call = token.word.filter(|_| is_called).map(|word| word.call);
             call.unwrap_or(token.class) == *class
@@ -344,5 +316,50 @@ fn is_one(token: &Token<'_>, one: &str, is_called: bool) -> bool {
         b"=" => token.class == b'=',
         [class @ (b'U' | b'E' | b'B' | b'T' | b'S' | b'A')] => token.class == *class,
         word => token.text.eq_ignore_ascii_case(word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::waf::injection::sqli;
+
+    /// What differs from an injection by a word or a sign.
+    #[test]
+    fn texts_beside_the_patterns_are_none() {
+        for text in [
+            "true and false",
+            "1 or 2 is fine",
+            "2 and friends like it",
+            "select the date (optional)",
+            "the dogs' for sale",
+            "1; begin with the basics",
+            "see `x`, `y` and `z`",
+            "a -- b",
+            "x[1] and y[2]",
+            "case when it rains then stay",
+            "a `b` -- c",
+        ] {
+            assert_eq!(sqli(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_beginning_is_looked_at() {
+        for attack in [
+            "1 or pw like 's%'",
+            "1) or (id=1",
+            "x',pw='y",
+            "x' for update-- -",
+            "id` desc-- -",
+            "id`,`pw",
+            "1;vacuum",
+            "desc,(select 1)",
+            "@@version",
+            "\\' or 1=1-- -",
+            "'+(select pw from users)+'",
+            "1\u{3000}or\u{2003}1=1",
+        ] {
+            assert!(sqli(attack.as_bytes()).is_some(), "{attack}");
+        }
     }
 }

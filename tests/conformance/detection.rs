@@ -9,6 +9,7 @@ use std::path::Path;
 
 use portcullis::config::rules;
 use portcullis::proto::head::RequestHead;
+use portcullis::proto::target::{self, Path as Target};
 
 use crate::regression::{Run, cases, met};
 use crate::request::Sent;
@@ -82,7 +83,9 @@ fn is_refused(sent: &Sent) -> bool {
         head.extend([name, &b": "[..], value, b"\r\n"].concat());
     }
     head.extend(b"\r\n");
-    RequestHead::default().read(&head).is_err()
+    let path = target::split(&sent.target).map(|(path, _)| path);
+    let is_path = path.and_then(|path| Target::default().read(path)).is_ok();
+    !is_path || RequestHead::default().read(&head).is_err()
 }
 
 /// Found and missed of one file.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::authn::{Issuer, IssuerSettings, Keys};
 use portcullis::policy::contract::openapi::Document;
-use portcullis::policy::contract::schema::{Dialect, Schema, Scratch, Undeclared, Wanted};
+use portcullis::policy::contract::schema::{
+    Backtracking, Compiler, Dialect, Schema, Scratch, Undeclared, Wanted,
+};
 use portcullis::proto::body::{Chunked, Framing};
 use portcullis::proto::encode::{self, Forwarded};
 use portcullis::proto::head::{RequestHead, ResponseHead};
@@ -412,6 +414,37 @@ fn schemas() {
             "{:?}",
             String::from_utf8_lossy(bytes)
         );
+    });
+}
+
+/// A pattern in the first line and a text in the others: it is a pattern or is refused, and of it and
+/// its opposite exactly one holds, unless neither is known.
+#[test]
+fn patterns() {
+    let mut scratch = Scratch::default();
+    fuzz("pattern", |bytes| {
+        let input = String::from_utf8_lossy(bytes);
+        let (pattern, text) = input.split_once('\n').unwrap_or((&input, ""));
+        let allowed = Backtracking::new([pattern.to_owned()], 20_000);
+        let start = std::time::Instant::now();
+        let mut holds = |schema: serde_json::Value| {
+            let compiler = Compiler::new(&schema, Dialect::OpenApi31).backtracking(&allowed);
+            let schema = compiler.compile("").ok()?;
+            let body = serde_json::Value::from(text).to_string();
+            let outcome = schema.check(body.as_bytes(), &mut scratch);
+            let faults = schema.violations(body.as_bytes(), 1, &mut scratch);
+            assert_eq!(outcome.is_ok(), faults.is_empty(), "{input}");
+            Some(outcome.map_err(|violation| violation.keyword))
+        };
+        let own = holds(json!({ "pattern": pattern }));
+        let other = holds(json!({"not": {"pattern": pattern}}));
+        match (own, other) {
+            (None, None) => {}
+            (Some(Ok(())), Some(Err("not"))) | (Some(Err("pattern")), Some(Ok(()))) => {}
+            (Some(Err("pattern steps")), Some(Err("pattern steps"))) => {}
+            (own, other) => panic!("{input}: {own:?} {other:?}"),
+        }
+        assert!(start.elapsed().as_secs() < 5, "{input}");
     });
 }
 

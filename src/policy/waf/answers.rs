@@ -4,9 +4,12 @@
 //! Only rules behind the prefilter take part, since their first link asks nothing but the value.
 //! A rule that said no to a value says no again; a rule that said yes, or was not asked, is asked
 //! again. Two hashes of 64 bits with keys that nobody outside knows, so that a value that looks
-//! like a benign one cannot be made. Secrets are not kept, not even as hashes.
+//! like a benign one cannot be made. Secrets are not kept, not even as hashes, but for bearer
+//! tokens, which are too long for anybody to guess what their hash is of: every request of a client
+//! brings the same one, longer than all its other fields together.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::RangeInclusive;
 
 use ahash::{AHashMap, RandomState};
 
@@ -22,6 +25,9 @@ const ANSWERS: usize = 4096;
 
 /// Longer values hardly come again.
 const LONGEST: usize = 256;
+
+/// Bearer tokens that are known again, in bytes: long enough not to be guessed.
+const TOKEN: RangeInclusive<usize> = 64..=4096;
 
 /// What a value is known by: its bytes and the rules that look at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +67,13 @@ impl Answers {
         self.numbers.clear();
     }
 
-    /// What a value of this class is known by; nothing for secrets and for long values.
+    /// What a value of this class is known by; nothing for guessable secrets and for long values.
     pub fn key(&self, part: Collection, class: u32, name: &[u8], value: &[u8]) -> Option<Key> {
-        if value.len() > LONGEST || hit::is_secret(part, name) {
+        let is_kept = match hit::is_secret(part, name) {
+            true => is_token(name, value),
+            false => value.len() <= LONGEST,
+        };
+        if !is_kept {
             return None;
         }
         let one = |seed: &RandomState| {
@@ -107,6 +117,14 @@ impl Answers {
     }
 }
 
+/// RFC 6750 section 2.1.
+fn is_token(name: &[u8], value: &[u8]) -> bool {
+    let scheme = value.get(..7);
+    TOKEN.contains(&value.len())
+        && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+        && name.eq_ignore_ascii_case(b"authorization")
+}
+
 fn place(key: Key) -> usize {
     usize::try_from(key.0[0] >> 1).unwrap_or(0) % PLACES
 }
@@ -147,6 +165,23 @@ mod tests {
         assert_eq!(answers.key(ArgsGet, 1, b"a", &[b'x'; 300]), None);
         answers.forget();
         assert_eq!(answers.of(key(&answers, 1, b"x")), None);
+    }
+
+    #[test]
+    fn a_bearer_token_is_known_again_where_nobody_can_guess_it() {
+        let answers = Answers::default();
+        let kept = |name: &[u8], scheme: &str, length: usize| {
+            let value = format!("{scheme} {}", "x".repeat(length));
+            let value = &value.as_bytes()[..length];
+            answers.key(RequestHeaders, 1, name, value).is_some()
+        };
+        assert!(kept(b"authorization", "Bearer", 64));
+        assert!(kept(b"Authorization", "bearer", 4096));
+        assert!(!kept(b"Authorization", "Bearer", 63));
+        assert!(!kept(b"Authorization", "Bearer", 4097));
+        assert!(!kept(b"Authorization", "Basic", 64));
+        assert!(!kept(b"Proxy-Authorization", "Bearer", 64));
+        assert!(!kept(b"x-api-key", "Bearer", 64));
     }
 
     #[test]

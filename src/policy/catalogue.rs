@@ -9,7 +9,7 @@ use ahash::AHashMap;
 use crate::policy::authz::Requirement;
 use crate::policy::contract::body::is_announced;
 use crate::policy::contract::{Contract, ResponseContract};
-use crate::policy::identity::Principal;
+use crate::policy::identity::IdentityField;
 use crate::policy::inspector::Inspector;
 use crate::policy::leak::Watch;
 use crate::policy::ratelimit::Limits;
@@ -27,13 +27,6 @@ pub enum Authentication {
     None,
     /// A bearer token (RFC 6750) of the issuer with this index in the snapshot.
     Bearer(usize),
-}
-
-/// A header that the backend may trust, and the claim it is written from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityField {
-    pub name: Box<str>,
-    pub claim: Box<str>,
 }
 
 /// One operation of one API.
@@ -62,7 +55,8 @@ pub struct Operation {
     pub inspector: Option<Arc<Inspector>>,
     /// Longest body in bytes.
     pub max_body: usize,
-    pub identity: Box<[IdentityField]>,
+    /// The headers that say who a request is from: one list for all operations of an API.
+    pub identity: Arc<[IdentityField]>,
     pub timeouts: Timeouts,
     /// Whether a client may switch to WebSocket, and for how long both sides may then be silent.
     pub websocket: Option<Duration>,
@@ -104,23 +98,6 @@ impl Operation {
         let outbound = self.waf.as_ref().and_then(|waf| waf.outbound.as_ref());
         let collecting = outbound.filter(|outbound| outbound.reach == Reach::All);
         contract.or_else(|| collecting.map(|outbound| &*outbound.unwanted))
-    }
-
-    /// Whether every identity header that the token has a claim for can be written.
-    pub fn can_name(&self, principal: &Principal) -> bool {
-        let mut fields = self.identity.iter();
-        fields.all(|field| principal.field_value(&field.claim).is_ok())
-    }
-
-    /// Writes the identity headers, one line each; those of absent claims are left out.
-    pub fn write_identity(&self, principal: &Principal, out: &mut Vec<u8>) {
-        for IdentityField { name, claim } in &self.identity {
-            if let Ok(Some(value)) = principal.field_value(claim) {
-                for part in [name, ": ", &value, "\r\n"] {
-                    out.extend_from_slice(part.as_bytes());
-                }
-            }
-        }
     }
 }
 
@@ -243,7 +220,7 @@ mod tests {
                 leaks: None,
                 is_covered: false,
                 max_body: 0,
-                identity: Box::default(),
+                identity: Arc::default(),
                 timeouts: Timeouts::default(),
                 websocket: None,
                 reserved: Reserved::default(),

@@ -1,6 +1,7 @@
 //! Who: what authentication says about the sender of a request.
 
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -15,12 +16,58 @@ pub struct Principal {
     pub scopes: Box<[Box<str>]>,
     /// All claims, for ownership rules and identity headers.
     pub claims: Map<String, Value>,
+    pub written: Written,
+}
+
+/// A header that the backend may trust, and the claim it is written from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityField {
+    pub name: Box<str>,
+    pub claim: Box<str>,
+}
+
+/// The identity headers of an API as they stand in a head, for the list that was asked for first.
+/// A principal is looked up by its token with every request and hardly ever used for two lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written(OnceLock<Lines>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Lines {
+    of: Arc<[IdentityField]>,
+    text: Result<Box<[u8]>, Unsendable>,
 }
 
 impl Principal {
+    /// The identity headers, one line each; those of absent claims are left out.
+    ///
+    /// # Errors
+    /// One of the claims is there and cannot be written.
+    pub fn lines(&self, fields: &Arc<[IdentityField]>) -> Result<Cow<'_, [u8]>, Unsendable> {
+        let lines = self.written.0.get_or_init(|| Lines {
+            of: Arc::clone(fields),
+            text: self.write(fields),
+        });
+        match (Arc::ptr_eq(&lines.of, fields), &lines.text) {
+            (true, text) => text.as_deref().map(Cow::Borrowed).map_err(|&error| error),
+            (false, _) => self.write(fields).map(|text| Cow::Owned(text.into())),
+        }
+    }
+
+    fn write(&self, fields: &[IdentityField]) -> Result<Box<[u8]>, Unsendable> {
+        let mut lines = Vec::new();
+        for IdentityField { name, claim } in fields {
+            if let Some(value) = self.field_value(claim)? {
+                for part in [name, ": ", &value, "\r\n"] {
+                    lines.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+        Ok(lines.into())
+    }
+
     /// The text of a claim as a header carries it: a string or an integer. `None`: the token has
     /// no such claim. What a header cannot carry is an error (RFC 9110 section 5.5).
-    pub fn field_value(&self, claim: &str) -> Result<Option<Cow<'_, str>>, Unsendable> {
+    fn field_value(&self, claim: &str) -> Result<Option<Cow<'_, str>>, Unsendable> {
         let text = match self.claims.get(claim) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
@@ -74,6 +121,7 @@ mod tests {
             client: None,
             scopes: ["read:all".into()].into(),
             claims: claims.as_object().unwrap().clone(),
+            written: Written::default(),
         };
         let holds = |names: &[&str]| {
             let names: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
@@ -104,6 +152,7 @@ mod tests {
             client: None,
             scopes: Box::default(),
             claims: claims.as_object().unwrap().clone(),
+            written: Written::default(),
         };
         let value = |claim| {
             principal
@@ -118,5 +167,34 @@ mod tests {
         for claim in ["f", "crlf", "empty", "space", "latin", "list"] {
             assert_eq!(value(claim), Err(Unsendable), "{claim}");
         }
+    }
+
+    #[test]
+    fn lines_are_those_of_the_list_that_is_asked_for() {
+        let claims = json!({"s": "user-1", "n": 42, "crlf": "a\r\nX: b"});
+        let principal = Principal {
+            subject: "s".into(),
+            client: None,
+            scopes: Box::default(),
+            claims: claims.as_object().unwrap().clone(),
+            written: Written::default(),
+        };
+        let list = |claims: &[&str]| -> Arc<[IdentityField]> {
+            let field = |claim: &&str| IdentityField {
+                name: format!("X-{claim}").into(),
+                claim: (*claim).into(),
+            };
+            claims.iter().map(field).collect()
+        };
+        let (both, bad, none) = (list(&["s", "absent", "n"]), list(&["s", "crlf"]), list(&[]));
+        for _ in 0..2 {
+            let lines = principal.lines(&both).unwrap();
+            assert_eq!(&*lines, b"X-s: user-1\r\nX-n: 42\r\n");
+            assert_eq!(principal.lines(&bad), Err(Unsendable));
+            assert_eq!(&*principal.lines(&none).unwrap(), b"");
+        }
+        let other = principal.clone();
+        assert!(matches!(other.lines(&both), Ok(Cow::Borrowed(_))));
+        assert!(matches!(other.lines(&none), Ok(Cow::Owned(_))));
     }
 }

@@ -282,7 +282,7 @@ fn authenticate(
         let principal = signatures.authenticate(issuer, token, now, snapshot.generation);
         let principal = principal.map_err(Denial::InvalidToken)?;
         // Whoever cannot be named to the backend is not let through to it.
-        let is_sendable = operation.can_name(&principal);
+        let is_sendable = principal.lines(&operation.identity).is_ok();
         is_sendable
             .then_some(principal)
             .ok_or(Denial::InvalidToken(TokenError::Malformed))

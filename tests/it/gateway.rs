@@ -55,7 +55,7 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             leaks: None,
             is_covered: false,
             max_body: 1 << 20,
-            identity: Box::default(),
+            identity: std::sync::Arc::default(),
             timeouts: portcullis::policy::catalogue::Timeouts::default(),
             websocket: None,
             reserved: Reserved::default(),

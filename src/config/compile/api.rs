@@ -15,9 +15,7 @@ use crate::config::reader::{At, Reader, Warning, nearest};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
-use crate::policy::catalogue::{
-    Authentication, Catalogue, Declaration, IdentityField, Operation, Timeouts,
-};
+use crate::policy::catalogue::{Authentication, Catalogue, Declaration, Operation, Timeouts};
 use crate::policy::contract::lint::{Level, Levels, Lint};
 use crate::policy::contract::openapi::{self, DeclaredParameter, Document, Found, Security};
 use crate::policy::contract::page::Page;
@@ -25,6 +23,7 @@ use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::{Items, Responses};
 use crate::policy::contract::schema::MaskKey;
 use crate::policy::contract::{Contract, ResponseContract};
+use crate::policy::identity::IdentityField;
 use crate::policy::leak::{Leaks, Watch};
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
@@ -101,10 +100,15 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
     let mut placed = Vec::new();
     for (name, api) in &file.apis {
         sealed.extend(api.identity.iter().map(|(header, _)| header.value.as_str()));
+        let identity = api.identity.iter().map(|(name, claim)| IdentityField {
+            name: name.value.as_str().into(),
+            claim: claim.value.as_str().into(),
+        });
         let compiler = Compiler {
             reader,
             name,
             api,
+            identity: identity.collect(),
             names: &names,
             waf: &waf,
             lint: &file.lint,
@@ -184,6 +188,7 @@ struct Compiler<'c, 't> {
     reader: &'c Reader<'t>,
     name: &'c At<String>,
     api: &'c file::Api,
+    identity: Arc<[IdentityField]>,
     names: &'c Names<'c>,
     waf: &'c waf::Sets,
     lint: &'c file::Lints,
@@ -636,10 +641,6 @@ impl Compiler<'_, '_> {
         let max_body = extra
             .and_then(|extra| extra.max_body.as_ref())
             .or(api.max_body.as_ref());
-        let identity = api.identity.iter().map(|(name, claim)| IdentityField {
-            name: name.value.as_str().into(),
-            claim: claim.value.as_str().into(),
-        });
         let own = extra.map(|extra| &extra.inspected);
         let mut waf = self.waf.protection(self.reader, &api.inspected, own);
         if let Some(waf) = &mut waf {
@@ -668,7 +669,7 @@ impl Compiler<'_, '_> {
                 waf,
                 inspector: self.inspectors.of(self.reader, &api.inspected, own),
                 max_body: max_body.map_or(BODY, |at| at.value.0),
-                identity: identity.collect(),
+                identity: Arc::clone(&self.identity),
                 websocket: self.websocket(extra, outline.method),
                 reserved: extra.map_or_else(Reserved::default, |extra| self.reserved(extra)),
                 timeouts: Timeouts {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::authn::TokenError;
 use crate::policy::authn::jwk::{Key, Keys, algorithm};
-use crate::policy::identity::Principal;
+use crate::policy::identity::{Principal, Written};
 use crate::time::Now;
 
 /// Keys tried for a token that names none, at most.
@@ -142,6 +142,7 @@ impl Issuer {
                 client: client.map(Into::into),
                 scopes: scopes(&claims)?,
                 claims,
+                written: Written::default(),
             }),
             expires_at,
             not_before,

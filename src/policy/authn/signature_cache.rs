@@ -22,7 +22,6 @@ const WEIGHT_PER_BYTE: usize = 3;
 const WEIGHT: usize = 256;
 
 struct Entry {
-    hash: u64,
     token: Box<[u8]>,
     principal: Rc<Principal>,
     expires_at: i64,
@@ -40,10 +39,27 @@ impl Entry {
     }
 }
 
+/// Entries of one place, and their hashes side by side: one line of memory tells which to look at.
+#[derive(Default)]
+struct Set {
+    hashes: [u64; WAYS],
+    entries: [Option<Entry>; WAYS],
+}
+
+impl Set {
+    fn position(&self, hash: u64, token: &[u8]) -> Option<usize> {
+        let mut ways = 0..WAYS;
+        ways.find(|&way| {
+            let entry = self.entries[way].as_ref();
+            self.hashes[way] == hash && entry.is_some_and(|entry| *entry.token == *token)
+        })
+    }
+}
+
 /// The cache of one shard.
 pub struct SignatureCache {
     hasher: RandomState,
-    sets: Box<[[Option<Entry>; WAYS]]>,
+    sets: Box<[Set]>,
     /// Where the next eviction for memory begins to look.
     hand: usize,
     weight: usize,
@@ -109,9 +125,10 @@ impl SignatureCache {
     }
 
     fn find(&mut self, hash: u64, token: &[u8]) -> Option<&mut Entry> {
-        let set = self.set(hash);
-        let mut entries = self.sets[set].iter_mut().flatten();
-        entries.find(|entry| entry.hash == hash && *entry.token == *token)
+        let at = self.at(hash);
+        let set = &mut self.sets[at];
+        let way = set.position(hash, token)?;
+        set.entries[way].as_mut()
     }
 
     fn keep(
@@ -123,7 +140,6 @@ impl SignatureCache {
     ) -> Rc<Principal> {
         let principal = Rc::new(Arc::unwrap_or_clone(verified.principal));
         let entry = Entry {
-            hash,
             token: token.into(),
             principal: principal.clone(),
             expires_at: verified.expires_at,
@@ -136,26 +152,23 @@ impl SignatureCache {
         if entry.weight() > self.max_weight {
             return principal;
         }
-        let set = self.set(hash);
+        let set = self.at(hash);
         let way = self.victim(set, hash, token);
         self.remove(set, way);
         while self.weight + entry.weight() > self.max_weight {
             self.evict();
         }
         self.weight += entry.weight();
-        self.sets[set][way] = Some(entry);
+        self.sets[set].hashes[way] = hash;
+        self.sets[set].entries[way] = Some(entry);
         principal
     }
 
     /// Where a new entry goes: over its own older self, into a free place, or over one that was
     /// not used lately.
     fn victim(&mut self, set: usize, hash: u64, token: &[u8]) -> usize {
-        let ways = &mut self.sets[set];
-        let is_same = |entry: &Option<Entry>| {
-            let entry = entry.as_ref();
-            entry.is_some_and(|entry| entry.hash == hash && *entry.token == *token)
-        };
-        let place = ways.iter().position(is_same);
+        let place = self.sets[set].position(hash, token);
+        let ways = &mut self.sets[set].entries;
         let place = place.or_else(|| ways.iter().position(Option::is_none));
         let place = place.or_else(|| ways.iter().position(|entry| !is_fresh(entry)));
         place.unwrap_or_else(|| {
@@ -174,7 +187,7 @@ impl SignatureCache {
             self.hand = (self.hand + 1) % self.sets.len();
             let mut removed = false;
             for way in 0..WAYS {
-                match &mut self.sets[set][way] {
+                match &mut self.sets[set].entries[way] {
                     Some(entry) if entry.is_fresh => entry.is_fresh = false,
                     Some(_) => {
                         self.remove(set, way);
@@ -190,12 +203,12 @@ impl SignatureCache {
     }
 
     fn remove(&mut self, set: usize, way: usize) {
-        if let Some(entry) = self.sets[set][way].take() {
+        if let Some(entry) = self.sets[set].entries[way].take() {
             self.weight -= entry.weight();
         }
     }
 
-    fn set(&self, hash: u64) -> usize {
+    fn at(&self, hash: u64) -> usize {
         // The number of sets is a power of two.
         hash as usize & (self.sets.len() - 1)
     }

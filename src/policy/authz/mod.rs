@@ -40,6 +40,7 @@ impl Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::identity::Written;
 
     fn principal(scopes: &[&str]) -> Principal {
         Principal {
@@ -47,6 +48,7 @@ mod tests {
             client: None,
             scopes: scopes.iter().map(|&scope| scope.into()).collect(),
             claims: serde_json::Map::new(),
+            written: Written::default(),
         }
     }
 

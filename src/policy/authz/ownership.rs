@@ -94,6 +94,7 @@ fn only_value<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::identity::Written;
     use serde_json::json;
 
     fn principal(accounts: Value) -> Principal {
@@ -104,6 +105,7 @@ mod tests {
             client: None,
             scopes: Box::default(),
             claims,
+            written: Written::default(),
         }
     }
 

@@ -65,8 +65,10 @@ impl Outgoing<'_> {
         if unwanted.is_some() {
             out.extend_from_slice(b"Accept-Encoding: identity\r\n");
         }
-        if let Some(principal) = cleared.principal() {
-            operation.write_identity(principal, out);
+        if let Some(principal) = cleared.principal()
+            && let Ok(lines) = principal.lines(&operation.identity)
+        {
+            out.extend_from_slice(&lines);
         }
         for part in [
             b"X-Request-ID: ",

@@ -1,9 +1,10 @@
 //! Which rules could match which value of one message.
 
 use crate::policy::waf::answers::Key;
+use crate::policy::waf::collection::Collection;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::memory::Memory;
-use crate::policy::waf::prefilter::{Bits, Prefilter, Room, Wanted};
+use crate::policy::waf::prefilter::{Bits, Prefilter, ROOM, Room, Wanted};
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::transform::ByteSet;
 use crate::policy::waf::values::{Id, Values};
@@ -26,6 +27,10 @@ pub struct Candidates {
     exhaustive: bool,
     /// Of each value that was looked at.
     of_value: Vec<Bits>,
+    /// The values that each rule could match, in order: few of many.
+    likely: Vec<Likely>,
+    /// By the number of a rule, its first and its last place in `likely`, plus one.
+    ends: Vec<(u32, u32)>,
     /// The bytes of values that rules were asked about.
     seen: Vec<Option<ByteSet>>,
     /// Of all values of the request, of the response.
@@ -36,6 +41,16 @@ pub struct Candidates {
     /// A value that is looked at in parts.
     open: Option<Open>,
     room: Room,
+}
+
+/// A value that a rule could match.
+#[derive(Clone, Copy, Debug)]
+struct Likely {
+    part: Collection,
+    id: Id,
+    number: u16,
+    /// The next one of this rule, as its place plus one.
+    next: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +65,9 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
+        for likely in self.likely.drain(..) {
+            self.ends[usize::from(likely.number)] = (0, 0);
+        }
         self.seen.clear();
         self.fresh.clear();
         self.open = None;
@@ -104,9 +122,13 @@ impl Candidates {
             let Some(found) = self.look_at(id, filter, memory, values, fuel) else {
                 return false;
             };
-            match values.at(id).0.is_of_request() {
-                true => self.request |= found,
-                false => self.response |= found,
+            if found.any() {
+                let part = values.at(id).0;
+                match part.is_of_request() {
+                    true => self.request |= found,
+                    false => self.response |= found,
+                }
+                self.note(part, id, found);
             }
             self.of_value.push(found);
         }
@@ -184,15 +206,47 @@ impl Candidates {
         }
     }
 
-    /// False only if the first link of the rule does not match this value.
-    pub fn may_match(&self, rules: &RuleSet, rule: u16, id: Id) -> bool {
-        if self.exhaustive {
-            return true;
+    /// Whether only some values can match the first link of a rule: the [next](Self::next) ones.
+    pub fn narrows(&self, rules: &RuleSet, rule: u16) -> Option<usize> {
+        let number = rules.number(rule);
+        number.filter(|_| !self.exhaustive)
+    }
+
+    fn note(&mut self, part: Collection, id: Id, found: Bits) {
+        self.ends.resize(self.ends.len().max(ROOM), (0, 0));
+        for number in found.iter() {
+            self.likely.push(Likely {
+                part,
+                id,
+                number: u16::try_from(number).unwrap_or(u16::MAX),
+                next: 0,
+            });
+            let place = u32::try_from(self.likely.len()).unwrap_or(u32::MAX);
+            let (first, last) = &mut self.ends[number];
+            match *last {
+                0 => *first = place,
+                last => self.likely[last as usize - 1].next = place,
+            }
+            *last = place;
         }
-        let found = self.of_value.get(id as usize);
-        match (rules.number(rule), found) {
-            (Some(number), Some(found)) => found.contains(number),
-            _ => true,
+    }
+
+    /// The next value of a collection that a rule, by its number, may match, and where to go on
+    /// after that; 0 is where to begin.
+    pub fn next(&self, number: usize, part: Collection, from: usize) -> Option<(Id, usize)> {
+        let mut at = match from.checked_sub(1) {
+            None => self.ends.get(number)?.0,
+            Some(last) => self.likely[last].next,
+        };
+        while let Some(place) = at.checked_sub(1) {
+            let Likely {
+                part: of, id, next, ..
+            } = self.likely[place as usize];
+            if of == part && self.of_value[id as usize].contains(number) {
+                return Some((id, at as usize));
+            }
+            at = next;
         }
+        None
     }
 }

@@ -138,14 +138,13 @@ impl<'a> Evaluation<'a> {
     }
 
     fn stored(&mut self, step: &Step<'a, '_>, target: &Target, head_of: Option<u16>) -> bool {
-        let mut found = false;
         let rules = self.rules;
+        let number = head_of.and_then(|rule| self.candidates.narrows(rules, rule));
+        let mut found = false;
         for &part in target.collection.parts() {
-            for at in 0..self.state.values.of(part).len() {
-                let id = self.state.values.of(part)[at];
-                if head_of.is_some_and(|rule| !self.candidates.may_match(rules, rule, id)) {
-                    continue;
-                }
+            let mut from = 0;
+            while let Some((id, next)) = self.value(number, part, from) {
+                from = next;
                 if !self.is_selected(step.rule, step.link, target, id) {
                     continue;
                 }
@@ -157,6 +156,17 @@ impl<'a> Evaluation<'a> {
             }
         }
         found
+    }
+
+    /// The next value of a collection, of those that a rule behind the prefilter may match.
+    fn value(&self, number: Option<usize>, part: Collection, from: usize) -> Option<(Id, usize)> {
+        match number {
+            Some(number) => self.candidates.next(number, part, from),
+            None => {
+                let id = self.state.values.of(part).get(from);
+                id.map(|&id| (id, from + 1))
+            }
+        }
     }
 
     fn is_selected(&self, rule: &Rule, link: &Link, target: &Target, id: Id) -> bool {

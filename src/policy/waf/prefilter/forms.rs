@@ -2,7 +2,7 @@
 //! chains have in common is done once, and a step that would change nothing is not done at all.
 //!
 //! Searches after this do not regard case. Making letters small is therefore no step here, unless
-//! a step follows that tells capitals from small letters.
+//! a step follows that tells capitals from small letters and would change the value.
 
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::prefilter::bits::Bits;
@@ -17,6 +17,8 @@ struct Step {
     transformation: Transformation,
     /// Case may be left as it is here.
     in_any_case: bool,
+    /// What may follow here up to the last step that tells capitals from small letters.
+    later: Kinds,
     /// The rules whose chain ends here.
     rules: Bits,
     /// Those, and the rules whose chain comes past here.
@@ -39,6 +41,12 @@ impl Step {
 /// A bit for each transformation, with regard to case and without.
 type Kinds = u128;
 
+/// Both bits of each.
+fn kinds(transformations: &[Transformation]) -> Kinds {
+    let both = transformations.iter().map(|&each| 3 << (each as u32 * 2));
+    both.fold(0, |all, both: Kinds| all | both)
+}
+
 /// All chains; a step stands behind the one before it.
 #[derive(Debug, Default)]
 pub struct Forms {
@@ -50,9 +58,41 @@ pub struct Forms {
 /// The steps that some rules need.
 #[derive(Debug, Default)]
 pub struct Plan {
-    steps: Box<[u16]>,
+    steps: Box<[Planned]>,
     /// One step of each kind.
     kinds: Box<[u16]>,
+}
+
+/// What nearly every value needs to know of a step: that it changes nothing.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    /// The place of the step, and that of the one before it plus one.
+    at: u16,
+    before: u16,
+    kind: Kinds,
+    /// Of which kinds one has to change a form too. Letters need not become small for steps that
+    /// would change nothing: none of these changes more in small letters.
+    with: Kinds,
+}
+
+impl Planned {
+    fn of(at: u16, step: &Step) -> Planned {
+        let is_of_case = matches!(
+            step.transformation,
+            Transformation::Lowercase | Transformation::Uppercase
+        );
+        Planned {
+            at,
+            before: step.before,
+            kind: step.kind(),
+            with: if is_of_case { step.later } else { Kinds::MAX },
+        }
+    }
+
+    /// Whether the step may change a form, as the searches see it.
+    fn changes(self, form: &Form) -> bool {
+        form.changes & self.kind != 0 && form.changes & self.with != 0
+    }
 }
 
 /// A form of a value that is unlike the others.
@@ -74,6 +114,8 @@ pub struct Room {
     input: Vec<u8>,
     forms: Vec<Form>,
     form_of: Vec<u16>,
+    /// The rules that look at other forms than the value itself.
+    moved: Bits,
     /// Steps of the plan that are done.
     made: usize,
     shown: usize,
@@ -96,6 +138,7 @@ impl Forms {
                     before,
                     transformation,
                     in_any_case: true,
+                    later: 0,
                     rules: Bits::default(),
                     past: Bits::default(),
                 });
@@ -103,7 +146,11 @@ impl Forms {
             });
             let step = &mut self.steps[place];
             step.past.insert(rule);
-            step.in_any_case &= chain[at + 1..].iter().all(|&after| ignores_case(after));
+            let after = &chain[at + 1..];
+            if let Some(last) = after.iter().rposition(|&each| !ignores_case(each)) {
+                step.in_any_case = false;
+                step.later |= kinds(&after[..=last]);
+            }
             if each || at + 1 == chain.len() {
                 step.rules.insert(rule);
             }
@@ -118,16 +165,17 @@ impl Forms {
     /// The steps on the way of these rules.
     pub fn plan(&self, rules: Bits) -> Plan {
         let places = 0..u16::try_from(self.steps.len()).unwrap_or(u16::MAX);
-        let steps: Vec<u16> = places
-            .filter(|&at| self.steps[usize::from(at)].past.meets(&rules))
+        let steps: Vec<Planned> = places
+            .zip(&self.steps)
+            .filter(|(_, step)| step.past.meets(&rules))
+            .map(|(at, step)| Planned::of(at, step))
             .collect();
         let mut kinds: Vec<u16> = Vec::new();
         let mut known: Kinds = 0;
-        for &at in &steps {
-            let kind = self.steps[usize::from(at)].kind();
-            if known & kind == 0 {
-                known |= kind;
-                kinds.push(at);
+        for step in &steps {
+            if known & step.kind == 0 {
+                known |= step.kind;
+                kinds.push(step.at);
             }
         }
         Plan {
@@ -155,8 +203,9 @@ impl Forms {
             span: None,
             seen,
             changes,
-            rules: if is_one { wanted } else { self.plain & wanted },
+            rules: wanted,
         });
+        room.moved = Bits::default();
         room.made = if is_one { plan.steps.len() } else { 0 };
         if !is_one {
             room.form_of.resize(self.steps.len() + 1, 0);
@@ -174,21 +223,30 @@ impl Forms {
         (room, fuel): (&mut Room, &mut Fuel),
         mut look: impl FnMut(&[u8], &ByteSet, Bits),
     ) -> bool {
-        while let Some(&at) = plan.steps.get(room.made) {
+        while let Some(&planned) = plan.steps.get(room.made) {
             if fuel.is_spent() {
                 return false;
             }
             room.made += 1;
-            let step = &self.steps[usize::from(at)];
-            let before = room.form_of[usize::from(step.before)];
+            let at = usize::from(planned.at);
+            let before = room.form_of[usize::from(planned.before)];
             let mut form = before;
-            let changes = room.forms[usize::from(before)].changes & step.kind() != 0;
-            if changes && step.past.meets(&wanted) {
+            if planned.changes(&room.forms[usize::from(before)])
+                && self.steps[at].past.meets(&wanted)
+            {
+                let step = &self.steps[at];
                 form = room.after(step, before, value, |seen| self.changes(plan, seen));
                 fuel.spend(room.forms[usize::from(form)].length(value));
             }
-            room.forms[usize::from(form)].rules |= step.rules & wanted;
-            room.form_of[usize::from(at) + 1] = form;
+            if form > 0 {
+                let rules = self.steps[at].rules & wanted;
+                room.moved |= rules;
+                room.forms[usize::from(form)].rules |= rules;
+            }
+            room.form_of[at + 1] = form;
+        }
+        if let Some(first) = room.forms.first_mut() {
+            first.rules = wanted.without(&room.moved) | (self.plain & wanted);
         }
         while let Some(form) = room.forms.get(room.shown) {
             if fuel.is_spent() {
@@ -283,7 +341,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use Transformation::{Base64Decode, JsDecode, Lowercase, RemoveNulls, UrlDecodeUni};
+    use Transformation::{Base64Decode, CmdLine, JsDecode, Lowercase, RemoveNulls, UrlDecodeUni};
 
     const CHAINS: &[&[Transformation]] = &[
         &[],
@@ -291,6 +349,8 @@ mod tests {
         &[UrlDecodeUni, Lowercase],
         &[UrlDecodeUni, JsDecode, Lowercase, RemoveNulls],
         &[Lowercase, JsDecode],
+        &[Lowercase, RemoveNulls, JsDecode, RemoveNulls],
+        &[Lowercase, CmdLine, UrlDecodeUni],
         &[Base64Decode, UrlDecodeUni],
     ];
 

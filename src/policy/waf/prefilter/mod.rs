@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use ahash::AHashMap;
 
-pub use self::bits::Bits;
+pub use self::bits::{Bits, ROOM};
 pub use self::forms::Room;
 
 use crate::policy::waf::collection::{Collection, STORED};
@@ -23,7 +23,6 @@ use crate::policy::waf::operator::Operator;
 use crate::policy::waf::operator::bytes::ByteTest;
 use crate::policy::waf::operator::text::TextTest;
 use crate::policy::waf::pattern;
-use crate::policy::waf::prefilter::bits::ROOM;
 use crate::policy::waf::prefilter::forms::{Forms, Plan};
 use crate::policy::waf::prefilter::requirement::Requirement;
 use crate::policy::waf::prefilter::search::Search;

@@ -19,6 +19,9 @@ const MAP: u32 = 17;
 /// How much a text more behind an anchor counts against it.
 const CROWD: u32 = 24;
 
+/// From this length on a search has maps of its own.
+const LONG: usize = 4096;
+
 /// Of all bytes, the most frequent in plain text first.
 const FREQUENT: &[u8] = b" etaoinsrhldcumfpg-./wyb_,vk=:1203456789xjqz";
 
@@ -67,11 +70,6 @@ impl<const WORDS: usize> Map<WORDS> {
         })
     }
 
-    #[inline]
-    fn has(&self, place: usize) -> bool {
-        self.bits[place / 64] >> (place % 64) & 1 == 1
-    }
-
     fn number_of(&self, place: usize) -> usize {
         let before = self.bits[place / 64] & ((1 << (place % 64)) - 1);
         (self.before[place / 64] + before.count_ones()) as usize
@@ -99,6 +97,36 @@ struct Unplaced {
     before: usize,
     bytes: Vec<u8>,
     rules: u32,
+}
+
+/// The maps that a search goes by: those of all searches, which stay as they are, or its own.
+struct Maps<M, P>(M, P);
+
+trait Words {
+    fn has(&self, place: usize) -> bool;
+
+    fn clear(&mut self, place: usize);
+}
+
+impl<const WORDS: usize> Words for &[u64; WORDS] {
+    #[inline(always)]
+    fn has(&self, place: usize) -> bool {
+        self[place / 64] >> (place % 64) & 1 == 1
+    }
+
+    fn clear(&mut self, _: usize) {}
+}
+
+impl<const WORDS: usize> Words for &mut [u64; WORDS] {
+    #[inline(always)]
+    fn has(&self, place: usize) -> bool {
+        self[place / 64] >> (place % 64) & 1 == 1
+    }
+
+    #[inline(always)]
+    fn clear(&mut self, place: usize) {
+        self[place / 64] &= !(1 << (place % 64));
+    }
 }
 
 impl Search {
@@ -181,36 +209,68 @@ impl Search {
     /// Those of the wanted rules of which a text stands in the value.
     pub fn met(&self, value: &[u8], wanted: Bits) -> Bits {
         let mut open = wanted;
+        if value.len() < LONG {
+            self.look(
+                value,
+                &mut open,
+                &mut Maps(&*self.map.bits, &*self.pairs.bits),
+            );
+        } else {
+            self.look_long(value, &mut open);
+        }
+        wanted.without(&open)
+    }
+
+    /// An anchor behind which there is nothing left to find is taken out of a copy of the maps:
+    /// those that plain text is full of are soon among them.
+    #[inline(never)]
+    fn look_long(&self, value: &[u8], open: &mut Bits) {
+        let (mut map, mut pairs) = (*self.map.bits, *self.pairs.bits);
+        self.look(value, open, &mut Maps(&mut map, &mut pairs));
+    }
+
+    #[inline(always)]
+    fn look<M: Words, P: Words>(&self, value: &[u8], open: &mut Bits, maps: &mut Maps<M, P>) {
         for (at, four) in value.windows(4).enumerate() {
-            self.look(window(four), value, at, &mut open);
+            self.look_at(window(four), value, at, open, maps);
         }
         // The last windows are not full.
         for at in value.len().saturating_sub(3)..value.len().saturating_sub(1) {
             let mut four = [0; 4];
             let rest = &value[at..];
             four[..rest.len()].copy_from_slice(rest);
-            self.look(window(&four), value, at, &mut open);
+            self.look_at(window(&four), value, at, open, maps);
         }
-        wanted.without(&open)
     }
 
     #[inline(always)]
-    fn look(&self, window: u32, value: &[u8], at: usize, open: &mut Bits) {
+    fn look_at<M: Words, P: Words>(
+        &self,
+        window: u32,
+        value: &[u8],
+        at: usize,
+        open: &mut Bits,
+        maps: &mut Maps<M, P>,
+    ) {
         let place = hash(window);
-        if self.map.has(place) {
-            self.compare(self.map.number_of(place), value, at, open);
+        if maps.0.has(place) && !self.compare(self.map.number_of(place), value, at, open) {
+            maps.0.clear(place);
         }
         let place = (window & PAIR) as usize;
-        if self.has_pairs && self.pairs.has(place) {
-            self.compare(self.pairs.number_of(place), value, at, open);
+        if self.has_pairs
+            && maps.1.has(place)
+            && !self.compare(self.pairs.number_of(place), value, at, open)
+        {
+            maps.1.clear(place);
         }
     }
 
+    /// False if there was nothing left to find behind the anchor.
     #[inline(never)]
-    fn compare(&self, anchor: usize, value: &[u8], at: usize, open: &mut Bits) {
-        let anchor = &self.anchors[anchor];
+    fn compare(&self, number: usize, value: &[u8], at: usize, open: &mut Bits) -> bool {
+        let anchor = &self.anchors[number];
         if !anchor.rules.meets(open) {
-            return;
+            return false;
         }
         for text in &self.texts[anchor.texts.start as usize..anchor.texts.end as usize] {
             let rules = &self.rules[text.rules as usize];
@@ -221,6 +281,7 @@ impl Search {
                 *open = open.without(rules);
             }
         }
+        true
     }
 }
 
@@ -309,6 +370,20 @@ mod tests {
         assert_eq!(met("UNION SELECT"), [3]);
         assert_eq!(met("c\u{e9}D"), [4]);
         assert!(met("union  select").is_empty());
+    }
+
+    #[test]
+    fn long_values_are_searched_to_their_end() {
+        let texts = ["ab", "abc", "xyz", "xyzz", "q(r"];
+        let search = search(&texts);
+        let mut value = "ab xyz ".repeat(LONG);
+        let met = |value: &str| {
+            let met = search.met(value.as_bytes(), every(&texts));
+            met.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(met(&value), [0, 2]);
+        value += "xyzz q(r abc";
+        assert_eq!(met(&value), [0, 1, 2, 3, 4]);
     }
 
     #[test]

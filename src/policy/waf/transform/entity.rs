@@ -26,12 +26,6 @@ const FIRST: [u16; 129] = {
     first
 };
 
-/// Longest name that is read without its semicolon.
-const LONGEST_OPEN: usize = 6;
-
-/// Longest name at all; longer runs of letters need no look-up.
-const LONGEST: usize = 32;
-
 const fn count() -> usize {
     let bytes = NAMES.as_bytes();
     let (mut at, mut count) = (0, 0);
@@ -117,22 +111,13 @@ fn push(code: u32, output: &mut Vec<u8>) {
 /// The length of `&name;` at the start of `rest`, decoded; zero if the name is unknown. Old names
 /// are read without a semicolon too, the longest that fits.
 fn named(rest: &[u8], output: &mut Vec<u8>) -> usize {
-    let letters = rest[1..].iter().take(LONGEST);
-    let letters = letters
-        .take_while(|byte| byte.is_ascii_alphanumeric())
-        .count();
-    let closed = letters + usize::from(rest.get(1 + letters) == Some(&b';'));
-    if let Some(codes) = find(&rest[1..1 + closed]) {
-        push_all(codes, output);
-        return 1 + closed;
-    }
-    for length in (2..=letters.min(LONGEST_OPEN)).rev() {
-        if let Some(codes) = find(&rest[1..1 + length]) {
+    match longest(&rest[1..]) {
+        Some((length, codes)) => {
             push_all(codes, output);
-            return 1 + length;
+            1 + length
         }
+        None => 0,
     }
-    0
 }
 
 fn push_all(codes: &str, output: &mut Vec<u8>) {
@@ -141,22 +126,29 @@ fn push_all(codes: &str, output: &mut Vec<u8>) {
     }
 }
 
-/// The code points of a name, in hexadecimal digits.
-fn find(name: &[u8]) -> Option<&'static str> {
-    let first = usize::from(*name.first()?);
+/// The longest name that a text begins with: its length, and its code points in hexadecimal
+/// digits. Byte by byte fewer lines are left, soon none in a text that means something else.
+fn longest(text: &[u8]) -> Option<(usize, &'static str)> {
+    let first = usize::from(*text.first()?);
     let (start, end) = (*FIRST.get(first)?, *FIRST.get(first + 1)?);
-    let lines = &LINES[usize::from(start)..usize::from(end)];
-    let at = lines
-        .binary_search_by(|&line| name_at(line).cmp(name))
-        .ok()?;
-    let codes = usize::from(lines[at]) + name.len() + 1;
-    NAMES[codes..].lines().next()
-}
-
-fn name_at(line: u16) -> &'static [u8] {
-    let line = &NAMES.as_bytes()[usize::from(line)..];
-    let length = line.iter().position(|&byte| byte == b' ');
-    &line[..length.unwrap_or(0)]
+    let mut lines = &LINES[usize::from(start)..usize::from(end)];
+    let byte_at = |line: u16, at: usize| NAMES.as_bytes()[usize::from(line) + at];
+    let mut found = None;
+    for (at, &byte) in text.iter().enumerate() {
+        // Anything else would be looked for behind the end of names.
+        if !byte.is_ascii_alphanumeric() && byte != b';' {
+            break;
+        }
+        let from = lines.partition_point(|&line| byte_at(line, at) < byte);
+        let to = lines.partition_point(|&line| byte_at(line, at) <= byte);
+        lines = &lines[from..to];
+        let Some(&line) = lines.first() else { break };
+        if byte_at(line, at + 1) == b' ' {
+            let codes = &NAMES[usize::from(line) + at + 2..];
+            found = codes.lines().next().map(|codes| (at + 1, codes));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -164,18 +156,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_found_and_none_is_longer_than_thought() {
-        let mut longest_open = 0;
+    fn every_name_is_found_and_the_longest_one_counts() {
         for line in NAMES.lines() {
             let (name, codes) = line.split_once(' ').unwrap();
-            assert_eq!(find(name.as_bytes()), Some(codes), "{name}");
-            assert!(name.len() <= LONGEST);
-            if !name.ends_with(';') {
-                longest_open = longest_open.max(name.len());
+            for after in ["", " ", " 1", "\u{e9}"] {
+                let text = format!("{name}{after}");
+                assert_eq!(
+                    longest(text.as_bytes()),
+                    Some((name.len(), codes)),
+                    "{text}"
+                );
             }
         }
-        assert_eq!(longest_open, LONGEST_OPEN);
-        assert_eq!(find(b"nothing;"), None);
-        assert_eq!(find(b""), None);
+        let length = |text: &str| longest(text.as_bytes()).map(|(length, _)| length);
+        assert_eq!(length("ampx;"), Some(3));
+        assert_eq!(length("notit;"), Some(3));
+        assert_eq!(length("notin;"), Some(6));
+        assert_eq!(length("notin"), Some(3));
+        assert_eq!(length("nothing;"), Some(3));
+        for unknown in ["", "field1=a", "x", " ", ";", "AMp;", "\u{e9}", "lang"] {
+            assert_eq!(length(unknown), None, "{unknown}");
+        }
     }
 }

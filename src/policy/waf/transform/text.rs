@@ -42,9 +42,12 @@ pub(super) fn trim(input: &[u8], output: &mut Vec<u8>) {
 
 /// Every white space of Unicode, and the no-break space of Latin-1 where it is no part of UTF-8.
 pub(super) fn remove_whitespace(input: &[u8], output: &mut Vec<u8>) {
-    each_character(input, |character, bytes| {
-        if !character.map_or(bytes == b"\xA0", char::is_whitespace) {
-            output.extend_from_slice(bytes);
+    each_run(input, output, |run, output| match run {
+        Run::Ascii(bytes) => retain(bytes, output, |byte| !is_space(byte)),
+        Run::Other(character, bytes) => {
+            if !character.map_or(bytes == b"\xA0", char::is_whitespace) {
+                output.extend_from_slice(bytes);
+            }
         }
     });
 }
@@ -52,54 +55,99 @@ pub(super) fn remove_whitespace(input: &[u8], output: &mut Vec<u8>) {
 /// Runs of white space to one space; of those beyond ASCII only the ones of Latin-1.
 pub(super) fn compress_whitespace(input: &[u8], output: &mut Vec<u8>) {
     let mut was_space = false;
-    each_character(input, |character, bytes| {
-        let is_space = match character {
-            Some('\u{85}' | '\u{A0}') => true,
-            Some(character) => u8::try_from(character).is_ok_and(is_space),
-            None => bytes == b"\xA0",
-        };
-        if !is_space {
-            output.extend_from_slice(bytes);
-        } else if !was_space {
-            output.push(b' ');
+    each_run(input, output, |run, output| match run {
+        Run::Ascii(bytes) => {
+            let start = output.len();
+            retain(bytes, output, |byte| {
+                let is_first = !(is_space(byte) && was_space);
+                was_space = is_space(byte);
+                is_first
+            });
+            for byte in &mut output[start..] {
+                *byte = if is_space(*byte) { b' ' } else { *byte };
+            }
         }
-        was_space = is_space;
+        Run::Other(character, bytes) => {
+            let is_space = match character {
+                Some(character) => matches!(character, '\u{85}' | '\u{A0}'),
+                None => bytes == b"\xA0",
+            };
+            if !is_space {
+                output.extend_from_slice(bytes);
+            } else if !was_space {
+                output.push(b' ');
+            }
+            was_space = is_space;
+        }
     });
+}
+
+/// Appends the bytes that are to stay. Every byte is written, and the next one over it if it is
+/// not: nothing has to be foreseen, where words and spaces take turns.
+fn retain(bytes: &[u8], output: &mut Vec<u8>, mut stays: impl FnMut(u8) -> bool) {
+    let start = output.len();
+    output.resize(start + bytes.len(), 0);
+    let room = &mut output[start..];
+    let mut kept = 0;
+    for &byte in bytes {
+        room[kept] = byte;
+        kept += usize::from(stays(byte));
+    }
+    output.truncate(start + kept);
 }
 
 /// Code points of UTF-8 beyond ASCII as `%uxxxx`. A byte that is no UTF-8 is U+FFFD, as in Coraza.
 pub(super) fn utf8_to_unicode(input: &[u8], output: &mut Vec<u8>) {
-    each_character(input, |character, bytes| {
-        match character.map_or(0xFFFD, u32::from) {
-            0..0x80 => output.extend_from_slice(bytes),
-            code => {
-                output.extend_from_slice(b"%u");
-                let digits = if code > 0xF_FFFF {
-                    6
-                } else if code > 0xFFFF {
-                    5
-                } else {
-                    4
-                };
-                for digit in (0..digits).rev() {
-                    let value = code >> (4 * digit) & 15;
-                    output.extend(char::from_digit(value, 16).map(|digit| digit as u8));
-                }
-            }
+    each_run(input, output, |run, output| {
+        let code = match run {
+            Run::Ascii(bytes) => return output.extend_from_slice(bytes),
+            Run::Other(character, _) => character.map_or(0xFFFD, u32::from),
+        };
+        output.extend_from_slice(b"%u");
+        let digits = if code > 0xF_FFFF {
+            6
+        } else if code > 0xFFFF {
+            5
+        } else {
+            4
+        };
+        for digit in (0..digits).rev() {
+            let value = code >> (4 * digit) & 15;
+            output.extend(char::from_digit(value, 16).map(|digit| digit as u8));
         }
     });
 }
 
-/// Visits the characters of a value with their bytes; a byte that is no UTF-8 stands alone.
-fn each_character(input: &[u8], mut visit: impl FnMut(Option<char>, &[u8])) {
+/// A part of a value.
+enum Run<'v> {
+    Ascii(&'v [u8]),
+    /// A character beyond ASCII with its bytes, or a byte that is no UTF-8.
+    Other(Option<char>, &'v [u8]),
+}
+
+/// Visits a value in parts, as few as there are.
+fn each_run(input: &[u8], output: &mut Vec<u8>, mut visit: impl FnMut(Run<'_>, &mut Vec<u8>)) {
+    if input.is_ascii() {
+        return visit(Run::Ascii(input), output);
+    }
     for chunk in input.utf8_chunks() {
         let mut rest = chunk.valid();
         while let Some(character) = rest.chars().next() {
-            let (bytes, after) = rest.split_at(character.len_utf8());
-            visit(Some(character), bytes.as_bytes());
-            rest = after;
+            if character.is_ascii() {
+                let bytes = rest.as_bytes();
+                let end = bytes.iter().position(|byte| !byte.is_ascii());
+                let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+                visit(Run::Ascii(run.as_bytes()), output);
+                rest = after;
+            } else {
+                let (bytes, after) = rest.split_at(character.len_utf8());
+                visit(Run::Other(Some(character), bytes.as_bytes()), output);
+                rest = after;
+            }
         }
-        chunk.invalid().chunks(1).for_each(|byte| visit(None, byte));
+        for byte in chunk.invalid().chunks(1) {
+            visit(Run::Other(None, byte), output);
+        }
     }
 }
 

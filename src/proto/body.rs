@@ -34,6 +34,7 @@ pub enum Event {
 /// ```text
 ///          digit               ';' or BWS            LF
 /// Size ----------> Size ------------> Extension ------> Data ... DataCr -> DataLf -> Size
+///                                          '"' <-> Quoted <-> Escaped
 ///   size 0: LF -> TrailerStart -- name --> TrailerName -- ':' --> Trailer -- CR --> TrailerLf -> TrailerStart
 ///                      | CR
 ///                      +--> EndLf -- LF --> Done
@@ -51,6 +52,8 @@ pub struct Chunked {
 enum State {
     Size,
     Extension,
+    Quoted,
+    Escaped,
     SizeLf,
     Data,
     DataCr,
@@ -112,13 +115,13 @@ impl Chunked {
             (State::Size, b';') if self.digits > 0 => State::Extension,
             (State::Extension, b'\r') => State::SizeLf,
             // RFC 9112 section 7.1.1: extensions are ignored, but a control byte in them is where
-            // parsers disagree on the end of the line.
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.line += 1;
-                if self.line > limits::CHUNK_LINE {
-                    return Err(Error::ChunkTooLarge);
-                }
-                State::Extension
+            // parsers disagree on the end of the line, and so is one that a quoted text runs over.
+            (State::Extension, b'"') => self.extension(State::Quoted)?,
+            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.extension(State::Extension)?,
+            (State::Quoted, b'"') => self.extension(State::Extension)?,
+            (State::Quoted, b'\\') => self.extension(State::Escaped)?,
+            (State::Quoted | State::Escaped, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.extension(State::Quoted)?
             }
             (State::SizeLf, b'\n') => self.size_ended(),
             (State::DataCr, b'\r') => State::DataLf,
@@ -140,6 +143,14 @@ impl Chunked {
             _ => return Err(Error::MalformedChunk),
         };
         Ok(())
+    }
+
+    fn extension(&mut self, next: State) -> Result<State, Error> {
+        self.line += 1;
+        match self.line > limits::CHUNK_LINE {
+            true => Err(Error::ChunkTooLarge),
+            false => Ok(next),
+        }
     }
 
     fn trailer(&mut self, next: State) -> Result<State, Error> {
@@ -230,6 +241,20 @@ mod tests {
         let (content, rest) = decode(&[wire]).unwrap();
         assert_eq!(content, b"hello!");
         assert_eq!(rest.unwrap(), b"GET /");
+    }
+
+    #[test]
+    fn a_quoted_text_ends_with_its_line() {
+        let wire = b"2;a=\"b;\\\"c\" ;d\r\nhi\r\n0\r\n\r\n";
+        assert_eq!(decode(&[wire]).unwrap().0, b"hi");
+        for line in ["1;a=\"", "1;a=\"\\", "1;a=\"\\\"", "1;a=\"b\"\""] {
+            let wire = format!("{line}\r\nx\r\n0\r\n\r\n");
+            assert_eq!(
+                decode(&[wire.as_bytes()]),
+                Err(Error::MalformedChunk),
+                "{line}"
+            );
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use portcullis::shard::ring::Mode;
 
@@ -229,6 +230,14 @@ fn a_body_beyond_the_limit_is_refused_told_or_not() {
     client.send(&chunk);
     client.send(&chunk);
     client.send(b"1\r\na\r\n");
+    let answer = client.answer(false);
+    assert_eq!((answer.status, &*answer.problem()), (413, "body-too-large"));
+    // One chunk, of which most passes without being looked at.
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n");
+    let block = vec![b'a'; 0x80000];
+    // The last of it may meet a connection that has ended.
+    (0..3).for_each(|_| drop(client.stream.write_all(&block)));
     let answer = client.answer(false);
     assert_eq!((answer.status, &*answer.problem()), (413, "body-too-large"));
 }
@@ -574,4 +583,66 @@ fn what_comes_late_behind_an_answer_without_a_body_is_no_answer() {
         late.recv().unwrap();
         assert_eq!(victim.ask(GET).body, b"ok", "{head}");
     }
+}
+
+/// Bytes behind an answer, and a connection that the backend has called its last: nobody gets an
+/// answer from there.
+#[test]
+fn a_connection_that_is_not_clean_is_not_used_again() {
+    for first in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ] {
+        let gateway = Gateway::open(backend(move |index, mut client| {
+            let mut answer = match index {
+                0 => first,
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfresh",
+            };
+            while client.request_head().is_some() {
+                client.send(answer);
+                answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain";
+            }
+        }));
+        let mut client = gateway.connect();
+        assert_eq!(client.ask(GET).body, b"ok", "{first}");
+        assert_eq!(client.ask(GET).body, b"fresh", "{first}");
+    }
+}
+
+/// A body that ends with the connection, which the gateway itself has given up on, is not whole.
+#[test]
+fn an_end_by_force_is_no_end_of_a_body() {
+    let address = backend(|_, mut client| {
+        if client.request_head().is_some() {
+            client.send("HTTP/1.1 200 OK\r\n\r\nabc");
+            // Until the gateway ends it.
+            let _ = client.rest();
+        }
+    });
+    let mut operation = open_operation("GET", "/**");
+    operation.operation.timeouts.response = Some(Duration::from_millis(100));
+    let gateway = Gateway::start(snapshot(1, address, vec![operation]), Mode::DeferTaskrun);
+    let mut client = gateway.connect();
+    client.send(GET);
+    assert_eq!(client.answer_head().status, 200);
+    let rest = client.rest();
+    // One chunk, and not the one that ends a body.
+    assert!(rest.ends_with(b"3\r\nabc\r\n"), "{rest:?}");
+}
+
+#[test]
+fn the_id_of_a_request_is_the_gateways() {
+    let gateway = Gateway::open(backend(|_, mut client| {
+        while client.request_head().is_some() {
+            client.send("HTTP/1.1 200 OK\r\nX-Request-ID: theirs\r\nContent-Length: 0\r\n\r\n");
+        }
+    }));
+    let answer = gateway.connect().ask(GET);
+    let ids = answer
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id"));
+    let ids: Vec<_> = ids.map(|(_, id)| &**id).collect();
+    assert!(ids.len() == 1 && ids[0] != "theirs", "{ids:?}");
 }

@@ -334,6 +334,10 @@ fn no_request_that_can_be_read_in_two_ways_arrives() {
         ("chunk-wrap", chunked("10000000000000001\r\na\r\n0\r\n\r\n")),
         ("chunk-max", chunked("ffffffffffffffff\r\na\r\n0\r\n\r\n")),
         ("chunk-lf", chunked("1\na\r\n0\r\n\r\n")),
+        (
+            "chunk-extension-quoted",
+            chunked(&format!("1;a=\"\r\nX\r\n0\r\n\r\n{CANARY}")),
+        ),
         ("chunk-extension-lf", chunked("1;a\nb\r\na\r\n0\r\n\r\n")),
         ("chunk-extension-cr", chunked("1;a\rb\r\na\r\n0\r\n\r\n")),
         (

@@ -1,5 +1,5 @@
 //! The schemas of a description that are compiled already: one that many operations refer to is
-//! compiled once for each direction, and they share it.
+//! compiled once, for each direction where that makes a difference, and they share it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -52,7 +52,14 @@ impl Compiled {
             compiler = compiler.unknown(Unknown::Noted);
         }
         let outcome = compiler.compile(&key.0).map_err(Rc::from);
-        self.schemas.borrow_mut().insert(key, outcome.clone());
+        let mut schemas = self.schemas.borrow_mut();
+        if outcome.as_ref().is_ok_and(|schema| !schema.is_directed()) {
+            for direction in [Direction::Request, Direction::Response] {
+                schemas.insert((key.0.clone(), direction), outcome.clone());
+            }
+        } else {
+            schemas.insert(key, outcome.clone());
+        }
         outcome
     }
 }
@@ -86,6 +93,10 @@ components:
     Name: {type: string, pattern: "^(a|b)+$", maxLength: 9}
     Alias: {$ref: "#/components/schemas/Name"}
     Described: {$ref: "#/components/schemas/Name", description: beside it}
+    Secret: {type: object, properties: {a: {type: string, writeOnly: true}}}
+    Created: {required: [a], properties: {a: {$ref: "#/components/schemas/Own"}}}
+    Own: {type: string, readOnly: true}
+    Shown: {properties: {a: {x-mask: last4}}}
     Loop: {$ref: "#/components/schemas/Loop"}
     Lost: {$ref: "#/components/schemas/Absent"}
 "##;
@@ -101,10 +112,21 @@ components:
         for name in ["Name", "Alias", "Name"] {
             assert!(schema(name, Direction::Request).is_ok());
         }
-        assert_eq!(compiled.schemas.borrow().len(), 1);
+        // Known for both directions, as it says the same in both.
+        assert_eq!(compiled.schemas.borrow().len(), 2);
         assert!(schema("Name", Direction::Response).is_ok());
+        assert_eq!(compiled.schemas.borrow().len(), 2);
         assert!(schema("Described", Direction::Request).is_ok());
-        assert_eq!(compiled.schemas.borrow().len(), 3);
+        assert_eq!(compiled.schemas.borrow().len(), 4);
+        for name in ["Secret", "Shown", "Created"] {
+            let before = compiled.schemas.borrow().len();
+            assert!(schema(name, Direction::Request).is_ok());
+            assert!(schema(name, Direction::Response).is_ok());
+            assert_eq!(compiled.schemas.borrow().len(), before + 2, "{name}");
+        }
+        let request = schema("Secret", Direction::Request).unwrap();
+        let response = schema("Secret", Direction::Response).unwrap();
+        assert!(!request.has_views() && response.has_views());
         for (name, pointer) in [
             ("Loop", "/components/schemas/Loop"),
             ("Lost", "/components/schemas/Lost/$ref"),

@@ -223,6 +223,11 @@ impl Schema {
         Compiler::new(document, dialect).compile(pointer)
     }
 
+    /// Whether it would be another one in the other direction.
+    pub fn is_directed(&self) -> bool {
+        self.views.is_directed
+    }
+
     /// Whether it names scopes or roles that see a value, or a mask.
     pub fn hides(&self) -> bool {
         self.views.is_said()

@@ -1,4 +1,7 @@
-//! A schema as rules in one vector; they refer to each other by index.
+//! A schema as rules in one vector; they refer to each other by index. What the direct walk needs of
+//! them as it is they share with its plan.
+
+use std::sync::Arc;
 
 use super::format::Format;
 use super::literal::Literal;
@@ -40,8 +43,8 @@ pub struct Rule {
     /// The keyword to name when nothing is accepted; for the schema `false` and the like.
     pub never: Option<&'static str>,
     pub types: u8,
-    pub number: Option<Box<NumberRule>>,
-    pub string: Option<Box<StringRule>>,
+    pub number: Option<Arc<NumberRule>>,
+    pub string: Option<Arc<StringRule>>,
     pub array: Option<Box<ArrayRule>>,
     pub object: Option<Box<ObjectRule>>,
     /// `enum` and `const`.
@@ -93,7 +96,7 @@ impl Rule {
 #[derive(Debug)]
 pub struct Values {
     pub keyword: &'static str,
-    pub texts: Box<[Box<str>]>,
+    pub texts: Arc<[Box<str>]>,
     /// All that are no strings.
     pub others: Box<[Literal]>,
 }
@@ -250,9 +253,9 @@ pub const BITS: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Members {
     /// Sorted by the length of the name.
-    pub list: Box<[Member]>,
+    pub list: Arc<[Member]>,
     /// Where names of each length begin, one more at the end.
-    starts: Box<[u32]>,
+    starts: Arc<[u32]>,
     /// How many are required, and which of the first [`BITS`].
     pub required: usize,
     pub required_bits: u64,

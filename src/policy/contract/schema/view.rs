@@ -23,6 +23,8 @@ pub struct Views {
     formats: Vec<(RuleId, Box<str>)>,
     /// Whether there are members that never leave.
     pub bars: bool,
+    /// Whether a keyword came by that says another thing in the other direction.
+    pub is_directed: bool,
 }
 
 impl Views {

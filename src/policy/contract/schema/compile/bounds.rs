@@ -47,7 +47,7 @@ impl<'d> Compilation<'d> {
         };
         let is_exclusive = is_exclusive_key || schema.get(switch) == Some(&Value::Bool(true));
         let new = (self.exact(at, number), is_exclusive);
-        let number_rule = rule.number.get_or_insert_default();
+        let number_rule = rule.number();
         let bound = match is_minimum {
             true => &mut number_rule.minimum,
             false => &mut number_rule.maximum,
@@ -72,7 +72,7 @@ impl<'d> Compilation<'d> {
                 let message = "`multipleOf` has too many digits to divide by";
                 self.error(at, message, "write 19 digits at most");
             }
-            Some(number) => rule.number.get_or_insert_default().multiple_of = Some(number),
+            Some(number) => rule.number().multiple_of = Some(number),
             None => self.error(
                 at,
                 "`multipleOf` must be above zero",

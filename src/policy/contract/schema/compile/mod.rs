@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::direct::Plan;
 use super::program::{
-    ArrayRule, Branches, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
+    ArrayRule, Branches, NumberRule, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
 };
 use super::resource::{Place, Resources};
 use super::view::Views;
@@ -427,7 +427,11 @@ impl<'d> Compilation<'d> {
 
 impl Rule {
     fn string(&mut self) -> &mut StringRule {
-        self.string.get_or_insert_default()
+        Arc::make_mut(self.string.get_or_insert_default())
+    }
+
+    fn number(&mut self) -> &mut NumberRule {
+        Arc::make_mut(self.number.get_or_insert_default())
     }
 
     fn array(&mut self) -> &mut ArrayRule {

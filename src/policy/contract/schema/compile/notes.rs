@@ -46,6 +46,7 @@ impl<'d> Compilation<'d> {
                 }
             }
             "readOnly" | "writeOnly" => {
+                self.views.is_directed = true;
                 let is_barred = match self.direction {
                     Direction::Request => key == "readOnly",
                     Direction::Response => key == "writeOnly",

@@ -125,6 +125,7 @@ impl<'d> Compilation<'d> {
                 return false;
             };
             if schema.get(keyword) == Some(&Value::Bool(true)) {
+                self.views.is_directed = true;
                 return true;
             }
             let reference = schema.get("$ref").and_then(Value::as_str);

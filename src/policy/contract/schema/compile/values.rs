@@ -268,7 +268,7 @@ impl<'d> Compilation<'d> {
                     "write type: integer",
                 );
             }
-            rule.number.get_or_insert_default().format = range(name);
+            rule.number().format = range(name);
         } else if !matches!(name, "password" | "binary") {
             let hint = format!(
                 "enforced are {} and {}",

@@ -16,6 +16,7 @@ impl Compilation<'_> {
         value: &Value,
     ) -> bool {
         let leaves = self.direction == Direction::Response;
+        self.views.is_directed |= matches!(key, "x-visible-to" | "x-mask");
         match key {
             "x-visible-to" => match names(value) {
                 Some(names) if leaves => self.views.show(id, names),
@@ -35,7 +36,7 @@ impl Compilation<'_> {
             },
             // Also a keyword of values: it may be configured which formats are masked.
             "format" => {
-                if let Some(format) = value.as_str().filter(|_| leaves) {
+                if let Some(format) = value.as_str() {
                     self.views.note_format(id, format);
                 }
                 return false;

@@ -1,6 +1,7 @@
 //! Rules laid out for the direct walk: of each what most bodies need, ready to be compared.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use super::super::literal::Literal;
 use super::super::program::{
@@ -23,7 +24,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Node {
     pub types: u8,
-    pub text: Option<Box<StringRule>>,
+    pub text: Option<Arc<StringRule>>,
     pub number: Range,
     pub object: Option<Box<Object>>,
     pub array: Option<Box<Array>>,
@@ -40,14 +41,14 @@ pub struct Range {
     pub least: i64,
     pub most: i64,
     /// What the bounds above leave open, for all numbers.
-    pub exact: Option<Box<NumberRule>>,
+    pub exact: Option<Arc<NumberRule>>,
     /// For numbers with many digits.
-    pub long: Option<Box<NumberRule>>,
+    pub long: Option<Arc<NumberRule>>,
 }
 
 #[derive(Debug)]
 pub struct Allowed {
-    pub texts: Box<[Box<str>]>,
+    pub texts: Arc<[Box<str>]>,
     /// The literals, as bits of their types; booleans by their first letter.
     pub literals: Box<[u8]>,
     /// Twice the value, as in [`Range`].
@@ -180,7 +181,7 @@ fn node(rule: &Rule, any: RuleId) -> Node {
             (None, _) => rule.types & !(types::OBJECT | types::ARRAY),
         },
         text: rule.string.clone(),
-        number: range(rule.number.as_deref()),
+        number: range(rule.number.as_ref()),
         object: object.flatten().map(Box::new),
         array: array.flatten().map(Box::new),
         allowed: allowed.flatten().map(Box::new),
@@ -226,12 +227,12 @@ fn object(rule: &ObjectRule, any: RuleId) -> Option<Object> {
     })
 }
 
-fn range(rule: Option<&NumberRule>) -> Range {
+fn range(rule: Option<&Arc<NumberRule>>) -> Range {
     let mut range = Range {
         least: i64::MIN,
         most: i64::MAX,
         exact: None,
-        long: rule.cloned().map(Box::new),
+        long: rule.cloned(),
     };
     let Some(rule) = rule else {
         return range;
@@ -256,7 +257,7 @@ fn range(rule: Option<&NumberRule>) -> Range {
 }
 
 /// None: there are values that only the other walk compares.
-fn allowed(texts: &[Box<str>], others: &[Literal]) -> Option<Allowed> {
+fn allowed(texts: &Arc<[Box<str>]>, others: &[Literal]) -> Option<Allowed> {
     let (mut literals, mut whole) = (Vec::new(), Vec::new());
     for other in others {
         match other {
@@ -271,7 +272,7 @@ fn allowed(texts: &[Box<str>], others: &[Literal]) -> Option<Allowed> {
         }
     }
     Some(Allowed {
-        texts: texts.into(),
+        texts: Arc::clone(texts),
         literals: literals.into(),
         whole: whole.into(),
     })

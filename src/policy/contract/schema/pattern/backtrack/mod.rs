@@ -12,7 +12,7 @@ pub use run::Trail;
 
 use super::tree::{Set, Tree};
 
-/// Steps of one evaluation when nothing else is said: about a millisecond.
+/// Steps of one evaluation when nothing else is said: about a quarter of a millisecond.
 pub const STEPS: u32 = 100_000;
 
 /// Most steps that may be allowed to one evaluation.

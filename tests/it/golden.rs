@@ -179,8 +179,8 @@ fn every_case_is_decided_as_written() {
     let mut cases = 0;
     let mut wrong = Vec::new();
     for stage in std::fs::read_dir(root()).unwrap().flatten() {
-        // Those have a module of their own.
-        if stage.file_name() == "response" {
+        // Answers, and the table of ways around inspection, have modules of their own.
+        if stage.file_name() == "response" || stage.file_name() == "waf" {
             continue;
         }
         for file in std::fs::read_dir(stage.path()).unwrap().flatten() {

@@ -61,24 +61,49 @@ impl Chain {
     /// Writes the lines for a backend.
     pub fn write(&self, out: &mut Vec<u8>) {
         let scheme = if self.is_tls { "https" } else { "http" };
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "X-Forwarded-Proto: {scheme}\r\nX-Forwarded-For: ");
+        put(out, "X-Forwarded-Proto: ");
+        put(out, scheme);
+        put(out, "\r\nX-Forwarded-For: ");
         for (index, hop) in self.hops.iter().rev().enumerate() {
-            let _ = write!(out, "{}{hop}", if index > 0 { ", " } else { "" });
+            put(out, if index > 0 { ", " } else { "" });
+            write_address(hop, out);
         }
-        out.extend_from_slice(b"\r\nForwarded: ");
+        put(out, "\r\nForwarded: ");
         for (index, hop) in self.hops.iter().rev().enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            let _ = match hop {
-                IpAddr::V4(hop) => write!(out, "{comma}for={hop}"),
-                // RFC 7239 section 6: brackets, and so quotes.
-                IpAddr::V6(hop) => write!(out, "{comma}for=\"[{hop}]\""),
+            put(out, if index > 0 { ", for=" } else { "for=" });
+            // RFC 7239 section 6: brackets, and so quotes.
+            let (open, close) = match hop {
+                IpAddr::V4(_) => ("", ""),
+                IpAddr::V6(_) => ("\"[", "]\""),
             };
+            put(out, open);
+            write_address(hop, out);
+            put(out, close);
             if index == 0 {
-                let _ = write!(out, ";proto={scheme}");
+                put(out, ";proto=");
+                put(out, scheme);
             }
         }
-        out.extend_from_slice(b"\r\n");
+        put(out, "\r\n");
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Formatting by the standard library would take 2 % of the CPU of a request that is forwarded.
+fn write_address(address: &IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                put(out, if index > 0 { "." } else { "" });
+                put(out, digits.format(octet));
+            }
+        }
+        // Writing to a vector cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 

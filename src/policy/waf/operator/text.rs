@@ -27,12 +27,26 @@ impl TextTest {
     pub fn matches(self, value: &[u8], argument: &[u8]) -> bool {
         match self {
             TextTest::Equals => value == argument,
-            TextTest::Contains => memchr::memmem::find(value, argument).is_some(),
+            TextTest::Contains => contains(value, argument),
             TextTest::ContainsWord => contains_word(value, argument),
             TextTest::BeginsWith => value.starts_with(argument),
             TextTest::EndsWith => value.ends_with(argument),
-            TextTest::Within => memchr::memmem::find(argument, value).is_some(),
+            TextTest::Within => contains(argument, value),
         }
+    }
+}
+
+/// In shorter texts a search of two bytes at once takes longer to prepare than to do without.
+const SHORT: usize = 256;
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    match part.first() {
+        None => true,
+        Some(&first) if text.len() < SHORT => {
+            let mut places = memchr::memchr_iter(first, text);
+            places.any(|at| text[at..].starts_with(part))
+        }
+        Some(_) => memchr::memmem::find(text, part).is_some(),
     }
 }
 
@@ -48,6 +62,16 @@ fn contains_word(value: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_found_in_short_and_in_long_texts() {
+        for length in [0, 1, SHORT - 4, SHORT - 3, SHORT, 2 * SHORT] {
+            let text = [&vec![b'a'; length][..], b"abc"].concat();
+            assert!(contains(&text, b"abc") && contains(&text, b"c") && contains(&text, &text));
+            assert!(!contains(&text, b"abd") && !contains(&text, b"cc"));
+        }
+        assert!(contains(b"", b"") && !contains(b"", b"a"));
+    }
 
     #[test]
     fn texts_are_compared_byte_by_byte() {

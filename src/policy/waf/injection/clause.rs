@@ -86,7 +86,7 @@ const PATTERNS: &[&str] = &[
 /// What may stand behind the end of a string that the query began.
 const BEHIND_STRINGS: &[&str] = &[
     // A clause or a statement, and the rest is cut off.
-    "k|h|i|B|A|U|LOCK|OFFSET|WINDOW|S * #",
+    "k|h|i|B|A|U|OFFSET|S * #",
     "; k|h|S|E|T|n|t|B * #",
     "COLLATE n =|i|o|& * $",
     "IS NULL IS",
@@ -129,17 +129,24 @@ struct Tokens<'a> {
     is_tailed: bool,
 }
 
-/// Whether the value is one of those injections, read from its beginning.
-pub(super) fn is_clause(mut lexer: Lexer<'_>, input: &[u8], context: Context) -> bool {
-    let Some(first) = lexer.next() else {
-        return false;
-    };
+/// Whether the value is one of those injections, read from its beginning; `shape` is what it was
+/// folded to.
+pub(super) fn is_clause(
+    mut lexer: Lexer<'_>,
+    input: &[u8],
+    context: Context,
+    shape: &[u8; 5],
+) -> bool {
     if context == Context::Plain && has_idiom(input) {
         return true;
     }
-    let Some(tokens) = Tokens::read(&mut lexer, first, context, tail(input)) else {
+    if !is_beginning(context, shape) {
+        return false;
+    }
+    let Some(first) = lexer.next() else {
         return false;
     };
+    let tokens = Tokens::read(&mut lexer, first, has_tail(input));
     match context {
         Context::Quoted(b'`') => tokens.meet_from_second(BEHIND_NAMES),
         Context::Quoted(_) => {
@@ -150,6 +157,17 @@ pub(super) fn is_clause(mut lexer: Lexer<'_>, input: &[u8], context: Context) ->
                 || (matches!(first.class, b')' | b'(' | b',') || is_number(&first))
                     && tokens.meet_from_second(PATTERNS)
         }
+    }
+}
+
+/// Whether any pattern begins so: most values are done with here.
+fn is_beginning(context: Context, shape: &[u8; 5]) -> bool {
+    // A value behind a value is of a text.
+    let is_followed = !matches!(shape[1], 0 | b'n' | b's' | b'1' | b'v' | b'?');
+    match (context, shape[0]) {
+        (Context::Quoted(b'`'), _) | (_, b'v' | b'E' | b'k' | b'f') => true,
+        (Context::Quoted(_), _) | (_, b')' | b'(' | b',' | b'1') => is_followed,
+        _ => false,
     }
 }
 
@@ -167,51 +185,37 @@ fn has_idiom(input: &[u8]) -> bool {
     last.is_some_and(|last| last.is_ascii_alphanumeric() || b")'\";`".contains(last))
 }
 
-/// Where the comment begins that cuts off the rest of the query, at the very end of the value.
-fn tail(input: &[u8]) -> Option<usize> {
+/// Whether the value ends in a comment that cuts off the rest of the query and holds nothing.
+fn has_tail(input: &[u8]) -> bool {
     let input = input.trim_ascii_end();
     let tails: [&[u8]; 6] = [b"-- -", b"--+", b"-- +", b"--", b"#", b"/*"];
-    let tail = tails.into_iter().find(|tail| input.ends_with(tail))?;
-    let before = input[..input.len() - tail.len()].last()?;
+    let before = tails.into_iter().find_map(|tail| input.strip_suffix(tail));
     // Lines of dashes and closing marks of headings are none.
-    (!matches!(before, b'-' | b'#' | b'\n')).then(|| input.len() - tail.len())
+    let last = before.and_then(<[u8]>::last);
+    last.is_some_and(|last| !matches!(last, b'-' | b'#' | b'\n'))
 }
 
 impl<'a> Tokens<'a> {
-    /// None where the first two tokens begin no pattern, as in most values.
-    fn read(
-        lexer: &mut Lexer<'a>,
-        first: Token<'a>,
-        context: Context,
-        tail: Option<usize>,
-    ) -> Option<Tokens<'a>> {
-        if context == Context::Plain && first.word.is_none() && is_name(&first) {
-            return None;
-        }
+    fn read(lexer: &mut Lexer<'a>, first: Token<'a>, is_tailed: bool) -> Tokens<'a> {
         let mut tokens = Tokens {
             tokens: [None; LENGTH],
             length: 0,
             is_cut: false,
-            is_tailed: tail.is_some(),
+            is_tailed,
         };
         tokens.push(first);
-        while let Some(token) = lexer.next() {
+        for token in lexer {
             if token.class == b'c' {
                 // What a comment that is no tail hides is nobody's to judge.
-                tokens.is_cut |= token.is_open && tail.is_none();
-                continue;
-            }
-            if tokens.length == LENGTH {
+                tokens.is_cut |= token.is_open && !is_tailed;
+            } else if tokens.length == LENGTH {
                 tokens.is_cut = true;
                 break;
+            } else {
+                tokens.push(token);
             }
-            let is_second = tokens.length == 1 && matches!(context, Context::Quoted(_));
-            if is_second && is_operand(&token) {
-                return None;
-            }
-            tokens.push(token);
         }
-        Some(tokens)
+        tokens
     }
 
     fn push(&mut self, token: Token<'a>) {
@@ -275,18 +279,6 @@ impl<'a> Tokens<'a> {
     }
 }
 
-fn is_name(token: &Token<'_>) -> bool {
-    matches!(token.class, b'n' | b's' | b'?')
-}
-
-/// Behind the end of a string a value is a word of a text, but for two that begin a clause.
-fn is_operand(token: &Token<'_>) -> bool {
-    let is_clause = [&b"lock"[..], b"window"]
-        .iter()
-        .any(|word| token.text.eq_ignore_ascii_case(word));
-    matches!(token.class, b'n' | b's' | b'1' | b'v' | b'?') && !is_clause
-}
-
 /// A number and not a word for a value: "true and false" is a text.
 fn is_number(token: &Token<'_>) -> bool {
     token.class == b'1' && !token.text.first().is_some_and(u8::is_ascii_alphabetic)
@@ -294,9 +286,15 @@ fn is_number(token: &Token<'_>) -> bool {
 
 /// The second of two words that compare.
 fn is_second_word(token: &Token<'_>) -> bool {
-    let words: [&[u8]; 8] = [
-        b"not", b"in", b"like", b"ilike", b"rlike", b"regexp", b"between", b"to",
-    ];
+    is_any(
+        token,
+        &[
+            b"not", b"in", b"like", b"ilike", b"rlike", b"regexp", b"between", b"to",
+        ],
+    )
+}
+
+fn is_any(token: &Token<'_>, words: &[&[u8]]) -> bool {
     words
         .iter()
         .any(|word| token.text.eq_ignore_ascii_case(word))

@@ -77,11 +77,14 @@ fn wide_space(rest: &[u8]) -> usize {
 
 /// How far a word reaches.
 fn word_length(rest: &[u8]) -> usize {
-    let mut bytes = rest.iter().enumerate();
-    let end = bytes.find(|&(at, &byte)| {
-        !is_word(byte) || matches!(byte, 0xC2 | 0xE2 | 0xE3) && wide_space(&rest[at..]) > 0
-    });
-    end.map_or(rest.len(), |(at, _)| at)
+    let mut length = 0;
+    while let Some(&byte) = rest.get(length)
+        && is_word(byte)
+        && (byte < 0x80 || wide_space(&rest[length..]) == 0)
+    {
+        length += 1;
+    }
+    length
 }
 
 fn is_word(byte: u8) -> bool {
@@ -121,7 +124,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token, or none at the end.
-    pub(super) fn next(&mut self) -> Option<Token<'a>> {
+    fn read(&mut self) -> Option<Token<'a>> {
         if let Context::Quoted(quote) = std::mem::replace(&mut self.context, Context::Plain) {
             let string = self.string(0, quote);
             return Some(Token {
@@ -133,15 +136,14 @@ impl<'a> Lexer<'a> {
             let rest = &self.input[self.at..];
             let is_skipped = |byte| is_space(byte) || self.is_plus_space && byte == b'+';
             let spaces = rest.iter().take_while(|&&byte| is_skipped(byte)).count();
-            let wide = wide_space(&rest[spaces..]);
             self.at += spaces;
-            if wide > 0 {
-                self.at += wide;
-                continue;
-            }
             let rest = &rest[spaces..];
             let &first = rest.first()?;
             let token = match first {
+                0xC2 | 0xE2 | 0xE3 if wide_space(rest) > 0 => {
+                    self.at += wide_space(rest);
+                    continue;
+                }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => self.word(rest),
                 b'0'..=b'9' => self.number(rest),
                 b'.' if rest.get(1).is_some_and(u8::is_ascii_digit) => self.number(rest),
@@ -405,6 +407,14 @@ impl<'a> Lexer<'a> {
             ] => self.token(b'o', 1),
             _ => self.token(b'?', 1),
         }
+    }
+}
+
+impl<'a> Iterator for Lexer<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        self.read()
     }
 }
 

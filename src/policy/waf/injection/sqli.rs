@@ -24,7 +24,8 @@ pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
                 true => !is_closed(lexer),
                 false => is_injection(&folded, context) || goes_on(lexer, &folded),
             };
-            let is_found = is_found || is_clause(beginning, input, context);
+            let is_found =
+                is_found || is_clause(beginning, input, context, &folded.fingerprint.classes());
             is_found.then_some(folded.fingerprint)
         })
     })

@@ -76,8 +76,8 @@ fn made_for(link: &Link, random: &mut fastrand::Rng) -> Vec<u8> {
         // What no pattern and no range of bytes of the rule set is about.
         Operator::Pattern(_) if test.negated => value.extend_from_slice(b"\x01?"),
         Operator::Bytes(_) if test.negated => value.extend_from_slice(b"abc"),
-        // Overlong, if it is the encoding that is asked for.
-        Operator::Bytes(_) => value.extend_from_slice(b"\xc0\xaf\x01%zz"),
+        // Overlong, a NUL, and an escape that is none.
+        Operator::Bytes(_) => value.extend_from_slice(b"\xc0\xaf\x01\0%zz"),
         Operator::Addresses(_) => {
             let first = argument.split(',').next().unwrap_or_default();
             value.extend_from_slice(first.as_bytes());

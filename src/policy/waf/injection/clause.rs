@@ -140,7 +140,9 @@ pub(super) fn is_clause(
     if context == Context::Plain && has_idiom(input) {
         return true;
     }
-    if !is_beginning(context, shape) {
+    // A cast is folded away.
+    let is_cast = || context == Context::Plain && memchr::memmem::find(input, b"::").is_some();
+    if !is_beginning(context, shape) && !is_cast() {
         return false;
     }
     let Some(first) = lexer.next() else {

@@ -198,6 +198,36 @@ fn beyond_the_budget_nothing_passes_uninspected() {
     assert_eq!(fits.status, 200);
 }
 
+/// A pattern that counts, over a value of which no beginning is like another one.
+#[test]
+fn what_takes_too_long_to_match_is_more_than_the_budget() {
+    let directory = Directory::new("waf-counting");
+    let rule = "SecRule ARGS \"@rx a[^}]{0,400}getruntime\" \"id:70,phase:2,deny\"\n";
+    directory.write("rules.conf", &format!("{RULES}{rule}"));
+    let api = "waf = \"own\"\nmax_body = \"256KiB\"";
+    directory.write("gateway.toml", &config("mode = \"block\"", api, ""));
+    let process = Process::start(&directory.path("gateway.toml"));
+    let mut bits = 0x9e37_79b9_u32;
+    let hostile: String = (0..100_000)
+        .map(|_| {
+            bits ^= bits << 13;
+            bits ^= bits >> 17;
+            bits ^= bits << 5;
+            if bits & 1 == 0 { 'a' } else { 'c' }
+        })
+        .collect();
+    let ask = |value: &str| {
+        let body = format!("x=getruntime+{value}");
+        process.connect().ask(post("/a", FORM, &body))
+    };
+    let answer = ask(&hostile);
+    assert_eq!(answer.status, 413, "{answer:?}");
+    assert_eq!(answer.problem(), "too-much-to-inspect");
+    assert_eq!(ask(&"The+price+is+as+agreed.+".repeat(4000)).status, 200);
+    let found = format!("{}getruntime", "The+price+is+as+agreed.+".repeat(4000));
+    assert_eq!(ask(&found).status, 403);
+}
+
 #[test]
 fn rules_that_are_left_out_are_told_one_by_one() {
     let directory = Directory::new("waf-left-out");
@@ -219,11 +249,11 @@ fn rules_that_are_left_out_are_told_one_by_one() {
 /// is answered between the slices, before any of the four.
 #[test]
 fn a_large_body_does_not_stall_its_neighbours() {
-    let waf = "mode = \"block\"\nmax_bytes = \"4MiB\"\nmax_values = 9000";
+    let waf = "mode = \"block\"\nmax_bytes = \"1MiB\"\nmax_values = 9000";
     let api = "waf = \"own\"\nmax_body = \"4MiB\"";
     let (_directory, process) = start_on("[server]\nshards = 1", "waf-slices", waf, api);
     let value = "%25select+x%27%28".repeat(20);
-    let values: Vec<String> = (0..4000).map(|at| format!("a{at}={value}{at}")).collect();
+    let values: Vec<String> = (0..2800).map(|at| format!("a{at}={value}{at}")).collect();
     let request = post("/a", FORM, &values.join("&"));
     // Between two readings of the counter this program may have to wait for a processor itself, and
     // then it counts slices in which nobody asked for anything: it tries until it was quick enough
@@ -367,7 +397,7 @@ fn check_tells_what_is_wrong_with_rules() {
         "bad.conf",
         "SecRule ARGS \"@rx (a\" \"id:1,phase:2,deny\"\n\nSecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n",
     );
-    let waf = "mode = \"maybe\"\nparanoia_level = 7\n[waf.none]\n[waf.lost]\nrules = [\"lost/*.conf\"]\n\
+    let waf = "mode = \"maybe\"\nparanoia_level = 7\nmax_bytes = \"2MiB\"\n[waf.none]\n[waf.lost]\nrules = [\"lost/*.conf\"]\n\
                [waf.bad]\nrules = [\"bad.conf\"]";
     let operations = "[api.app.operation.\"GET /a\"]\nwaf = \"owm\"\n";
     directory.write("gateway.toml", &config(waf, "", operations));
@@ -381,6 +411,7 @@ fn check_tells_what_is_wrong_with_rules() {
         "bad.conf:3:1",
         "\"maybe\" is not known here",
         "there is no paranoia level 7",
+        "write at most \"1MiB\"",
         "[waf.none] names no rules",
         "lost/*.conf",
         "there is no rule set \"owm\"",

@@ -402,6 +402,12 @@ fn check_tells_what_is_not_looked_at_and_what_makes_no_sense() {
     assert!(!told.contains("rules for answers"), "{told}");
     for (rules, waf, api, words) in [
         ("", "responses = \"some\"", "", "\"some\" is not known here"),
+        (
+            "",
+            "max_response_bytes = \"513KiB\"",
+            "",
+            "write at most \"512KiB\"",
+        ),
         ("", "", "waf_responses = \"al\"", "\"al\" is not known here"),
         (
             "SecResponseBodyAccess Off\n",

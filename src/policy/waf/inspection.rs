@@ -378,6 +378,9 @@ impl Inspection {
         }
         if let Progress::Asking(phase, from) = self.progress {
             let next = self.ask(rules, memory, (phase, from), fuel);
+            if memory.take_gave_up() {
+                self.state.values.exceed();
+            }
             if let Some(next) = next {
                 self.progress = Progress::Asking(phase, next);
                 return None;

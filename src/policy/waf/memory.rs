@@ -1,12 +1,17 @@
 //! Memory that patterns need to run: one of these per shard, shared by all its requests.
 
+use regex_automata::hybrid;
 use regex_automata::meta::Cache;
 use regex_automata::util::captures::Captures;
 
 use crate::policy::waf::answers::Answers;
+use crate::policy::waf::bounded::GaveUp;
 use crate::policy::waf::operator::{Captured, Operator};
 use crate::policy::waf::rule::{RuleSet, Test};
 use crate::policy::waf::tx::Tx;
+
+/// Of a match in a long value, groups are looked for in so many bytes before its end.
+const CAPTURED: usize = 1024;
 
 /// Grows with the patterns that were run at least once.
 #[derive(Debug, Default)]
@@ -14,6 +19,8 @@ pub struct Memory {
     /// Of which rules; memory of one pattern must not be used for another.
     generation: u64,
     patterns: Vec<Option<Box<Slot>>>,
+    /// A search came to no end within its bounds.
+    gave_up: bool,
     pub(super) answers: Answers,
 }
 
@@ -21,6 +28,7 @@ pub struct Memory {
 struct Slot {
     cache: Cache,
     captures: Option<Captures>,
+    bounded: Option<hybrid::dfa::Cache>,
 }
 
 impl Memory {
@@ -33,6 +41,11 @@ impl Memory {
             self.patterns
                 .resize_with(usize::from(rules.patterns), || None);
         }
+    }
+
+    /// Whether a search came to no end since this was asked last.
+    pub fn take_gave_up(&mut self) -> bool {
+        std::mem::take(&mut self.gave_up)
     }
 
     /// Forgets what was said of values, so that all are looked at again.
@@ -68,13 +81,27 @@ impl Memory {
             Box::new(Slot {
                 cache: pattern.cache(),
                 captures: None,
+                bounded: None,
             })
         });
+        let (mut value, mut is_found) = (value, false);
+        if let Some(bounded) = pattern.bounded_for(value) {
+            let cache = slot.bounded.get_or_insert_with(|| bounded.cache());
+            match bounded.find(cache, value) {
+                Ok(None) => return false,
+                Ok(Some(end)) => value = &value[end.saturating_sub(CAPTURED)..end],
+                Err(GaveUp) => {
+                    self.gave_up = true;
+                    return false;
+                }
+            }
+            is_found = true;
+        }
         let Some(tx) = capture else {
-            return pattern.matches_with(&mut slot.cache, value);
+            return is_found || pattern.matches_with(&mut slot.cache, value);
         };
         // Captures take longer, and most values do not match.
-        if !pattern.matches_with(&mut slot.cache, value) {
+        if !is_found && !pattern.matches_with(&mut slot.cache, value) {
             return false;
         }
         let captures = slot

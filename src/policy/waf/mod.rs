@@ -8,6 +8,7 @@
 mod answers;
 pub mod body;
 mod body_values;
+mod bounded;
 mod candidates;
 mod carry;
 pub mod collection;

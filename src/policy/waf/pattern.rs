@@ -12,6 +12,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, nfa::thompson::WhichCaptures};
 use regex_syntax::hir::Hir;
 
+use crate::policy::waf::bounded::Bounded;
 use crate::policy::waf::look_around;
 
 /// A lazy automaton of one pattern may take so many bytes on one shard.
@@ -25,6 +26,8 @@ const NESTING: u32 = 100;
 pub struct Pattern {
     text: Box<str>,
     regex: Regex,
+    /// What long values are asked by; none: the engine needs no help.
+    bounded: Option<Box<Bounded>>,
 }
 
 impl Pattern {
@@ -48,14 +51,26 @@ impl Pattern {
             .dfa(false);
         let regex = Regex::builder().configure(config).build_from_hir(&hir);
         let regex = regex.map_err(|error| one_line(&error.to_string()))?;
+        let bounded = Bounded::of(&hir, CACHE_BYTES, PROGRAM_BYTES);
         Ok(Pattern {
             text: text.into(),
             regex,
+            bounded: bounded.map_err(|error| one_line(&error))?.map(Box::new),
         })
     }
 
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What has to be asked about a value in place of the engine.
+    pub fn bounded_for(&self, value: &[u8]) -> Option<&Bounded> {
+        let bounded = self.bounded.as_deref()?;
+        bounded.is_asked_about(value).then_some(bounded)
+    }
+
+    pub fn counts(&self) -> bool {
+        self.bounded.is_some()
     }
 
     /// Off the request's hot path: takes its memory from a pool.

@@ -37,6 +37,10 @@ impl Span {
     }
 }
 
+/// The longest value that is taken, in bytes: one pattern over one value is not split into slices,
+/// and takes up to 40 ns a byte.
+pub const LONGEST: usize = 512 * 1024;
+
 /// How much of a message is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -172,7 +176,7 @@ impl Values {
     }
 
     fn enter(&mut self, part: Collection, name: Span, value: Span, start: usize) {
-        let too_long = self.bytes.len() > self.budget.bytes;
+        let too_long = self.bytes.len() > self.budget.bytes || value.len() > LONGEST;
         if too_long || self.entries.len() >= self.budget.values {
             self.bytes.truncate(start);
             self.is_exceeded = true;
@@ -283,6 +287,21 @@ mod tests {
             assert!(values.of(Collection::ArgsPost).is_empty());
             assert_eq!(values.at(0).2, b"1");
         }
+    }
+
+    #[test]
+    fn a_value_that_would_take_too_long_is_not_taken() {
+        let mut values = Values::default();
+        let budget = Budget {
+            bytes: usize::MAX,
+            values: 9,
+        };
+        values.clear(budget);
+        values.push(Collection::ArgsGet, b"a", &vec![b'x'; LONGEST]);
+        assert!(!values.is_exceeded());
+        values.push(Collection::ArgsGet, b"b", &vec![b'x'; LONGEST + 1]);
+        assert!(values.is_exceeded());
+        assert_eq!(values.len(), 1);
     }
 
     #[test]

@@ -10,10 +10,8 @@ use crate::policy::waf::inspection::OverBudget;
 use crate::policy::waf::outbound::{Outbound, Reach};
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::seclang::bodies::Bodies;
+use crate::policy::waf::values::LONGEST;
 use crate::proto::header::SealedNames;
-
-/// So much of a body is looked at when nothing else is said, in bytes.
-const BYTES: usize = 512 * 1024;
 
 const WORDS: [(&str, Option<Reach>); 3] = [
     ("off", None),
@@ -43,7 +41,14 @@ impl Answers {
         (said, max_bytes): (Option<&At<String>>, Option<&At<Size>>),
         over_budget: OverBudget,
     ) -> Answers {
-        let longest = max_bytes.map(|at| at.value.0).or(files.limit);
+        if let Some(at) = max_bytes.filter(|at| at.value.0 > LONGEST) {
+            let message =
+                "one pattern over so many bytes would let all others wait longer than 20 ms";
+            reader.error(at.position, message, "write at most \"512KiB\"");
+        }
+        let longest = max_bytes.map(|at| at.value.0);
+        // Other engines have limits that are larger; beyond this one their action is taken.
+        let longest = longest.or(files.limit.map(|limit| limit.min(LONGEST)));
         let beyond = match files.partial {
             Some(true) => OverBudget::Report,
             Some(false) => OverBudget::Refuse,
@@ -58,7 +63,7 @@ impl Answers {
             outbound: Outbound {
                 reach: Reach::Collected,
                 types,
-                longest: longest.unwrap_or(BYTES),
+                longest: longest.unwrap_or(LONGEST),
                 beyond,
                 unwanted: Arc::new(SealedNames::new(UNWANTED)),
             },

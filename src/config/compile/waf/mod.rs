@@ -23,6 +23,9 @@ const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block",
 const BYTES: usize = 128 * 1024;
 const VALUES: usize = 4096;
 
+/// The most that may be said: a body is read in one step, which takes some 16 ms for so many bytes.
+const MOST_BYTES: usize = 1024 * 1024;
+
 /// The rule sets, and what each says for all operations that it inspects.
 pub struct Sets {
     pub named: Vec<Named>,
@@ -191,6 +194,11 @@ fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
         ("report", OverBudget::Report),
     ];
     let max_bytes = declared.max_bytes.as_ref();
+    if let Some(at) = max_bytes.filter(|at| at.value.0 > MOST_BYTES) {
+        let message = "so much would be read in one step that all others wait longer than 20 ms";
+        let hint = "write at most \"1MiB\"; a single value may take 512KiB of it";
+        reader.error(at.position, message, hint);
+    }
     let max_values = declared.max_values.as_ref();
     let threshold = declared.threshold.as_ref();
     Tuning {

@@ -295,7 +295,8 @@ impl Question {
             !matches!(each, CmdLine | Lowercase | Uppercase)
         };
         let is_worth_it = match test.operator {
-            Operator::Pattern(_) | Operator::Phrases(_) | Operator::Text(_) => test.negated,
+            Operator::Pattern(ref pattern) => test.negated && !pattern.counts(),
+            Operator::Phrases(_) | Operator::Text(_) => test.negated,
             Operator::Sql | Operator::Script | Operator::Bytes(_) | Operator::Addresses(_) => true,
             Operator::Number(_) => true,
             Operator::Always | Operator::Never => false,

@@ -65,9 +65,7 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
-        for likely in self.likely.drain(..) {
-            self.ends[usize::from(likely.number)] = (0, 0);
-        }
+        self.keep_likely(0);
         self.seen.clear();
         self.fresh.clear();
         self.open = None;
@@ -86,6 +84,8 @@ impl Candidates {
     /// Forgets the values that came since.
     pub fn rewind(&mut self, mark: Mark) {
         self.of_value.truncate(mark.values);
+        let is_kept = |likely: &Likely| (likely.id as usize) < mark.values;
+        self.keep_likely(self.likely.partition_point(is_kept));
         self.seen.truncate(mark.values);
         self.fresh.retain(|(id, _)| (*id as usize) < mark.values);
         self.open = None;
@@ -221,14 +221,29 @@ impl Candidates {
                 number: u16::try_from(number).unwrap_or(u16::MAX),
                 next: 0,
             });
-            let place = u32::try_from(self.likely.len()).unwrap_or(u32::MAX);
-            let (first, last) = &mut self.ends[number];
-            match *last {
-                0 => *first = place,
-                last => self.likely[last as usize - 1].next = place,
-            }
-            *last = place;
+            self.link(self.likely.len() - 1);
         }
+    }
+
+    /// Puts a likely value behind the last one of its rule.
+    fn link(&mut self, at: usize) {
+        let place = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        self.likely[at].next = 0;
+        let (first, last) = &mut self.ends[usize::from(self.likely[at].number)];
+        match *last {
+            0 => *first = place,
+            last => self.likely[last as usize - 1].next = place,
+        }
+        *last = place;
+    }
+
+    /// Forgets all likely values but the first ones.
+    fn keep_likely(&mut self, count: usize) {
+        for likely in &self.likely {
+            self.ends[usize::from(likely.number)] = (0, 0);
+        }
+        self.likely.truncate(count);
+        (0..count).for_each(|at| self.link(at));
     }
 
     /// The next value of a collection that a rule, by its number, may match, and where to go on

@@ -21,7 +21,7 @@ impl Value for Duration {
         )
         .ok_or_else(|| format!("\"{text}\" is not a time"))?;
         match milliseconds {
-            0 => Err("no time at all would refuse everything".to_owned()),
+            0 => Err("0 is no time limit here: write the longest time that you accept".to_owned()),
             86_400_001.. => Err(format!("\"{text}\" is longer than a day")),
             milliseconds => Ok(Duration::from_millis(milliseconds)),
         }
@@ -111,7 +111,7 @@ impl Value for Shards {
 }
 
 impl Value for Rate {
-    const EXAMPLE: &'static str = "a rate such as \"100/s\", \"600/m\" or \"1000/h\"";
+    const EXAMPLE: &'static str = "a rate such as \"100/s\", \"600/m\", \"1000/h\" or \"5000/d\"";
 
     fn read(value: &DeValue<'_>) -> Result<Rate, String> {
         Rate::parse(value.as_str().ok_or_else(|| unexpected(value))?)

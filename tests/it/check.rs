@@ -419,3 +419,43 @@ fn patterns_that_backtrack_are_refused_with_the_key_that_allows_them() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
 }
+
+#[test]
+fn tables_that_no_api_names_are_told() {
+    let body = with_body("{ type: string, maxLength: 5 }");
+    let more = "[waf.own]\nrules = [\"builtin\"]\nmode = \"block\"\n[upstream.old]\naddress = \"127.0.0.1:8\"\n\
+                [waf.builtin]\nmode = \"detect\"\n";
+    let (code, told) = json("check-unused", &body, more);
+    assert_eq!(code, Some(0), "{told:#}");
+    let lines: Vec<_> = told["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| (&each["kind"], &each["line"], &each["message"]))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            (
+                &"unused_table".into(),
+                &11.into(),
+                &"nothing uses [waf.own]".into()
+            ),
+            (
+                &"unused_table".into(),
+                &14.into(),
+                &"nothing uses [upstream.old]".into()
+            ),
+        ]
+    );
+    let strict = format!("{more}[lint]\nunused_table = \"error\"\n");
+    let (code, text) = check("check-unused-error", &body, &strict, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("write waf = \"own\" in [api.NAME], or remove it"),
+        "{text}"
+    );
+    let quiet = format!("{more}[lint]\nunused_table = \"off\"\n");
+    let (code, text) = check("check-unused-off", &body, &quiet, &[]);
+    assert!(code == Some(0) && !text.contains("nothing uses"), "{text}");
+}

@@ -8,7 +8,7 @@ use crate::config::compile::response::Described;
 use crate::config::compile::stream::Streaming;
 use crate::config::compile::{
     backtracking, collection, graphql, issuer, mask, one_of, read_text, request, response, stream,
-    upstream, waf,
+    unused, upstream, waf,
 };
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, Warning, nearest};
@@ -36,6 +36,13 @@ const BODY: usize = 64 * 1024;
 
 /// How long both sides of a WebSocket may be silent when nothing else is said.
 const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
+
+/// How findings are taken.
+pub(super) const LEVELS: [(&str, Level); 3] = [
+    ("off", Level::Off),
+    ("warn", Level::Warn),
+    ("error", Level::Error),
+];
 
 /// What stands for an owner until somebody writes one.
 const UNOWNED: &str = "FILL IN";
@@ -96,6 +103,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
         let hint = "add [api.NAME] with openapi, upstream, owner and issuer";
         reader.error(start, "there is no API: nothing would be let through", hint);
     }
+    unused::check(reader, file);
     let mut sealed = TOLD_BY_THE_GATEWAY.to_vec();
     let mut placed = Vec::new();
     for (name, api) in &file.apis {
@@ -383,11 +391,6 @@ impl Compiler<'_, '_> {
     /// Levels of the API, or else of the file.
     fn levels(&self) -> Levels {
         let mut levels = Levels::default();
-        const LEVELS: [(&str, Level); 3] = [
-            ("off", Level::Off),
-            ("warn", Level::Warn),
-            ("error", Level::Error),
-        ];
         for (lint, word) in self.lint.0.iter().chain(&self.api.lint.0) {
             let level = one_of(self.reader, Some(word), &LEVELS, levels.of(*lint));
             levels.set(*lint, level);

@@ -15,6 +15,7 @@ mod response;
 mod server;
 mod stream;
 mod tls;
+mod unused;
 mod upstream;
 mod upstream_tls;
 mod waf;

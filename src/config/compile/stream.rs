@@ -45,7 +45,7 @@ impl Streaming<'_> {
             }
         }
         if operation.asks_about_bodies() {
-            let hint = "write inspector = \"off\", or max_body = \"0\" in [inspector.NAME]";
+            let hint = "write inspector = \"off\", or max_body = \"0B\" in [inspector.NAME]";
             error(
                 "a service outside is asked about whole bodies".to_owned(),
                 hint,

@@ -29,6 +29,8 @@ pub enum Lint {
     UncheckedContent,
     /// What an operation answers is not declared.
     UndeclaredResponse,
+    /// A table of the configuration that no API names.
+    UnusedTable,
 }
 
 /// How serious a kind of finding is taken.
@@ -42,7 +44,7 @@ pub enum Level {
 }
 
 impl Lint {
-    pub const ALL: [Lint; 14] = [
+    pub const ALL: [Lint; 15] = [
         Lint::UnknownFormat,
         Lint::UnknownKeyword,
         Lint::IneffectiveKeyword,
@@ -57,6 +59,7 @@ impl Lint {
         Lint::UnboundedArray,
         Lint::UncheckedContent,
         Lint::UndeclaredResponse,
+        Lint::UnusedTable,
     ];
 
     /// As it stands in configurations and in what `check` prints.
@@ -76,6 +79,7 @@ impl Lint {
             Lint::UnboundedArray => "unbounded_array",
             Lint::UncheckedContent => "unchecked_content",
             Lint::UndeclaredResponse => "undeclared_response",
+            Lint::UnusedTable => "unused_table",
         }
     }
 
@@ -94,7 +98,8 @@ impl Lint {
             | Lint::UnboundedNumber
             | Lint::UnboundedArray
             | Lint::UncheckedContent
-            | Lint::UndeclaredResponse => Level::Warn,
+            | Lint::UndeclaredResponse
+            | Lint::UnusedTable => Level::Warn,
         }
     }
 }

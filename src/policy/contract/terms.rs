@@ -515,6 +515,11 @@ impl Scratch {
         })
     }
 
+    /// Steps that patterns which backtrack took in the last check.
+    pub fn pattern_steps(&self) -> usize {
+        self.schema.pattern_steps()
+    }
+
     pub(super) fn memory(&mut self) -> Memory<'_> {
         Memory {
             texts: &mut self.texts,

@@ -15,9 +15,9 @@ use regex_syntax::hir::{Hir, HirKind};
 /// Patterns that count from here on are bounded.
 const COUNT: u32 = 16;
 
-/// States of the program times bytes of the value: up to here a simulation takes some 10 ms at
-/// worst.
-const SIMULATED: usize = 1 << 21;
+/// States of the program times bytes of the values that one rule asks about: up to here a
+/// simulation takes some 10 ms at worst.
+pub const SIMULATED: usize = 1 << 21;
 
 /// The memory for states may be filled so often before each state has to be good for so many
 /// bytes, on average. A state takes some 4 us to make.
@@ -63,24 +63,24 @@ impl Bounded {
         Ok(Some(Bounded { automaton, states }))
     }
 
-    /// Whether the value is too long for the engine that falls back.
-    pub fn is_asked_about(&self, value: &[u8]) -> bool {
-        value.len().saturating_mul(self.states) > SIMULATED
+    /// What a value costs the engine that falls back, beside [`SIMULATED`].
+    pub fn cost(&self, value: &[u8]) -> usize {
+        value.len().saturating_mul(self.states)
     }
 
     pub fn cache(&self) -> Cache {
         self.automaton.create_cache()
     }
 
-    /// Where the first match ends that is found.
-    pub fn find(&self, cache: &mut Cache, value: &[u8]) -> Result<Option<usize>, GaveUp> {
-        // What others asked for counts for nobody else.
+    /// What others asked for counts for nobody else: before the values of a rule.
+    pub fn reset(&self, cache: &mut Cache) {
         cache.reset(&self.automaton);
+    }
+
+    pub fn is_match(&self, cache: &mut Cache, value: &[u8]) -> Result<bool, GaveUp> {
         let input = Input::new(value).earliest(true);
         let found = self.automaton.try_search_fwd(cache, &input);
-        found
-            .map(|found| found.map(|half| half.offset()))
-            .map_err(|_| GaveUp)
+        found.map(|found| found.is_some()).map_err(|_| GaveUp)
     }
 }
 
@@ -99,7 +99,15 @@ fn counts(hir: &Hir) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::waf::draft::Engine;
+    use crate::policy::waf::inspection::{Inspection, Reason, Tuning, Verdict};
+    use crate::policy::waf::load::{Settings, load};
+    use crate::policy::waf::memory::Memory;
+    use crate::policy::waf::message::{Headers, Request};
     use crate::policy::waf::pattern::{self, Pattern};
+    use crate::policy::waf::rule::RuleSet;
+    use crate::policy::waf::seclang::Files;
+    use crate::policy::waf::values::Budget;
 
     fn bounded(text: &str) -> Option<Bounded> {
         let hir = pattern::hir(text).unwrap();
@@ -112,7 +120,8 @@ mod tests {
             assert!(bounded(text).is_none(), "{text}");
         }
         let counting = bounded(r"x[^}]{0,400}y").unwrap();
-        assert!(!counting.is_asked_about(b"short") && counting.is_asked_about(&[b'a'; 65_536]));
+        assert!(counting.cost(b"short") < SIMULATED);
+        assert!(counting.cost(&[b'a'; 65_536]) > SIMULATED);
     }
 
     #[test]
@@ -135,19 +144,91 @@ mod tests {
         ];
         for _ in 0..300 {
             let value: String = (0..20).filter_map(|_| random.choice(parts)).collect();
-            let found = bounded.find(&mut cache, value.as_bytes());
-            let found = found.map(|end| end.is_some());
+            bounded.reset(&mut cache);
+            let found = bounded.is_match(&mut cache, value.as_bytes());
             assert_eq!(found, Ok(plain.matches(value.as_bytes())), "{value}");
         }
         let benign = "The price of ${item} is #{price}, as agreed. ".repeat(5000);
-        assert_eq!(bounded.find(&mut cache, benign.as_bytes()), Ok(None));
+        assert_eq!(bounded.is_match(&mut cache, benign.as_bytes()), Ok(false));
         // No beginning of it is like another one.
         let parts = ["${", "c"];
         let hostile: String = (0..100_000).filter_map(|_| random.choice(parts)).collect();
-        assert_eq!(bounded.find(&mut cache, hostile.as_bytes()), Err(GaveUp));
+        let found = bounded.is_match(&mut cache, hostile.as_bytes());
+        assert_eq!(found, Err(GaveUp));
+        // In small parts as well.
+        bounded.reset(&mut cache);
+        let mut parts = hostile.as_bytes().chunks(1024);
+        assert!(parts.any(|part| bounded.is_match(&mut cache, part).is_err()));
         // Who comes after that is looked at as ever.
-        assert_eq!(bounded.find(&mut cache, benign.as_bytes()), Ok(None));
-        let found = bounded.find(&mut cache, b"a ${getruntime");
-        assert_eq!(found, Ok(Some(14)));
+        bounded.reset(&mut cache);
+        assert_eq!(bounded.is_match(&mut cache, benign.as_bytes()), Ok(false));
+        let found = bounded.is_match(&mut cache, b"a ${getruntime");
+        assert_eq!(found, Ok(true));
+    }
+
+    const RULE: &str =
+        r#"SecRule ARGS "@rx [$%#*]\{[^}]{0,400}(?:getruntime|new x)" "id:1,phase:2,deny,t:none""#;
+
+    fn rules() -> RuleSet {
+        let files = Files {
+            read: &|_: &str| Ok(RULE.as_bytes().to_vec()),
+            list: &|_: &str| Ok(Vec::new()),
+        };
+        load(&["t.conf"], files, &Settings::default())
+            .unwrap()
+            .rules
+    }
+
+    fn verdict(rules: &RuleSet, memory: &mut Memory, body: &str) -> Verdict {
+        let fields = [(
+            &b"Content-Type"[..],
+            &b"application/x-www-form-urlencoded"[..],
+        )];
+        let request = Request {
+            method: b"POST",
+            target: b"/",
+            version: b"HTTP/1.1",
+            headers: Headers::Pairs(&fields),
+            peer: None,
+            local: None,
+            id: b"1",
+        };
+        let tuning = Tuning {
+            engine: Engine::On,
+            budget: Budget {
+                bytes: 1 << 20,
+                values: 1000,
+            },
+            ..Tuning::default()
+        };
+        let mut inspection = Inspection::default();
+        inspection.begin(rules, tuning);
+        assert_eq!(inspection.head(rules, memory, &request), Verdict::Pass);
+        inspection.body(rules, memory, body.as_bytes())
+    }
+
+    #[test]
+    fn what_a_search_that_gave_up_did_not_say_is_not_remembered() {
+        let (rules, mut memory) = (rules(), Memory::default());
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut hostile = |length: usize| -> String {
+            let parts = (0..length).filter_map(|_| random.choice(["${", "c"]));
+            format!("getruntime{}", parts.collect::<String>())
+        };
+        let attack = "b=${getruntime";
+        let refused = Verdict::Refuse(Reason::Rule { id: 1, status: 403 });
+        let over = Verdict::Refuse(Reason::Budget);
+        let long = format!("a={}&{attack}", hostile(100_000));
+        // The same in many values, of which each alone would do.
+        let many: Vec<String> = (0..200)
+            .map(|at| format!("a{at}={}", hostile(900)))
+            .collect();
+        let many = format!("{}&{attack}", many.join("&"));
+        for body in [&long, &many] {
+            assert_eq!(verdict(&rules, &mut memory, body), over);
+            assert_eq!(verdict(&rules, &mut memory, attack), refused);
+            assert_eq!(verdict(&rules, &mut memory, body), over);
+        }
+        assert_eq!(verdict(&rules, &mut memory, "b=c"), Verdict::Pass);
     }
 }

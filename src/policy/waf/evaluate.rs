@@ -74,6 +74,7 @@ impl<'a> Evaluation<'a> {
             return false;
         }
         self.state.matched.clear();
+        self.memory.begin_rule();
         let mut links = rule.links.iter();
         let first = links.next();
         first.is_some_and(|first| self.link(rule, first, Some(number)))
@@ -150,8 +151,11 @@ impl<'a> Evaluation<'a> {
                 }
                 match (self.ask(step, &Subject::Stored(id)), head_of) {
                     (true, _) => found = true,
-                    (false, Some(rule)) => self.candidates.refute(rules, rule, id),
-                    (false, None) => {}
+                    // A search that gave up has said nothing that could be remembered.
+                    (false, Some(rule)) if !self.memory.has_given_up() => {
+                        self.candidates.refute(rules, rule, id);
+                    }
+                    (false, _) => {}
                 }
             }
         }

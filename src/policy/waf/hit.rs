@@ -30,6 +30,24 @@ const SECRET: [&str; 4] = [
     "x-api-key",
 ];
 
+/// Parts of names of arguments whose values nobody should read in a log.
+const TELLING: [&str; 14] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "credential",
+    "authorization",
+    "apikey",
+    "api_key",
+    "api-key",
+    "private_key",
+    "session",
+    "signature",
+];
+
 /// Whether nobody should keep what a value of this name is.
 pub fn is_secret(part: Collection, name: &[u8]) -> bool {
     let mut known = SECRET.iter();
@@ -45,7 +63,9 @@ pub fn shown(variable: &[u8], value: &[u8]) -> String {
         is_last && variable[start..].eq_ignore_ascii_case(name.as_bytes())
     });
     let is_cookie = variable.starts_with(b"REQUEST_COOKIES:");
-    if is_secret || is_cookie {
+    let name = variable.to_ascii_lowercase();
+    let is_told = |part: &str| memchr::memmem::find(&name, part.as_bytes()).is_some();
+    if is_secret || is_cookie || TELLING.iter().any(|part| is_told(part)) {
         return format!("({} bytes)", value.len());
     }
     printable(&value[..value.len().min(KEPT)])
@@ -75,6 +95,8 @@ mod tests {
             "(8 bytes)"
         );
         assert_eq!(shown(b"REQUEST_COOKIES:sid", b"abc"), "(3 bytes)");
+        assert_eq!(shown(b"ARGS:newPassword", b"abc"), "(3 bytes)");
+        assert_eq!(shown(b"ARGS:json.user.api_key", b"abc"), "(3 bytes)");
         assert_eq!(shown(b"ARGS:cookie_name", b"a\n\\"), "a\\n\\\\");
         assert_eq!(shown(b"ARGS:a", &[b'x'; 999]).len(), KEPT);
     }

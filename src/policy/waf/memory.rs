@@ -5,13 +5,13 @@ use regex_automata::meta::Cache;
 use regex_automata::util::captures::Captures;
 
 use crate::policy::waf::answers::Answers;
-use crate::policy::waf::bounded::GaveUp;
+use crate::policy::waf::bounded::{GaveUp, SIMULATED};
 use crate::policy::waf::operator::{Captured, Operator};
 use crate::policy::waf::rule::{RuleSet, Test};
 use crate::policy::waf::tx::Tx;
 
-/// Of a match in a long value, groups are looked for in so many bytes before its end.
-const CAPTURED: usize = 1024;
+/// Groups that variables hold.
+const GROUPS: usize = 10;
 
 /// Grows with the patterns that were run at least once.
 #[derive(Debug, Default)]
@@ -21,6 +21,9 @@ pub struct Memory {
     patterns: Vec<Option<Box<Slot>>>,
     /// A search came to no end within its bounds.
     gave_up: bool,
+    /// Which evaluation of a rule is under way, and what its patterns that count have cost.
+    evaluation: u64,
+    cost: usize,
     pub(super) answers: Answers,
 }
 
@@ -28,7 +31,14 @@ pub struct Memory {
 struct Slot {
     cache: Cache,
     captures: Option<Captures>,
-    bounded: Option<hybrid::dfa::Cache>,
+    bounded: Option<Automaton>,
+}
+
+/// The memory of an automaton, and for which evaluation it was emptied.
+#[derive(Debug)]
+struct Automaton {
+    cache: hybrid::dfa::Cache,
+    evaluation: u64,
 }
 
 impl Memory {
@@ -41,6 +51,17 @@ impl Memory {
             self.patterns
                 .resize_with(usize::from(rules.patterns), || None);
         }
+    }
+
+    /// Begins with a rule: the bounds of patterns that count are for all values that it looks at.
+    pub fn begin_rule(&mut self) {
+        self.evaluation += 1;
+        self.cost = 0;
+    }
+
+    /// Whether a search came to no end since [`take_gave_up`](Memory::take_gave_up).
+    pub fn has_given_up(&self) -> bool {
+        self.gave_up
     }
 
     /// Whether a search came to no end since this was asked last.
@@ -84,31 +105,50 @@ impl Memory {
                 bounded: None,
             })
         });
-        let (mut value, mut is_found) = (value, false);
-        if let Some(bounded) = pattern.bounded_for(value) {
-            let cache = slot.bounded.get_or_insert_with(|| bounded.cache());
-            match bounded.find(cache, value) {
-                Ok(None) => return false,
-                Ok(Some(end)) => value = &value[end.saturating_sub(CAPTURED)..end],
-                Err(GaveUp) => {
-                    self.gave_up = true;
+        let mut is_simulated = true;
+        if let Some(bounded) = pattern.bounded() {
+            self.cost = self.cost.saturating_add(bounded.cost(value));
+            is_simulated = self.cost <= SIMULATED;
+            if !is_simulated {
+                if self.gave_up {
                     return false;
                 }
+                let automaton = slot.bounded.get_or_insert_with(|| Automaton {
+                    cache: bounded.cache(),
+                    evaluation: 0,
+                });
+                if automaton.evaluation != self.evaluation {
+                    automaton.evaluation = self.evaluation;
+                    bounded.reset(&mut automaton.cache);
+                }
+                match bounded.is_match(&mut automaton.cache, value) {
+                    Ok(false) => return false,
+                    Ok(true) => {}
+                    Err(GaveUp) => {
+                        self.gave_up = true;
+                        return false;
+                    }
+                }
             }
-            is_found = true;
+        }
+        // Captures take longer, and most values do not match.
+        if is_simulated && !pattern.matches_with(&mut slot.cache, value) {
+            return false;
         }
         let Some(tx) = capture else {
-            return is_found || pattern.matches_with(&mut slot.cache, value);
+            return true;
         };
-        // Captures take longer, and most values do not match.
-        if !is_found && !pattern.matches_with(&mut slot.cache, value) {
-            return false;
+        if !is_simulated {
+            // Groups would have to be looked for by the engine that takes too long.
+            (0..GROUPS).for_each(|number| tx.capture_nothing(number));
+            self.gave_up = true;
+            return true;
         }
         let captures = slot
             .captures
             .get_or_insert_with(|| pattern.empty_captures());
         if pattern.captures_with(&mut slot.cache, captures, value) {
-            for number in 0..captures.group_len().min(10) {
+            for number in 0..captures.group_len().min(GROUPS) {
                 match captures.get_group(number) {
                     Some(group) => tx.capture(number, &value[group.range()]),
                     None => tx.capture_nothing(number),

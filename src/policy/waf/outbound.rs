@@ -61,7 +61,8 @@ impl Outbound {
             .iter()
             .filter(|field| field.kind == Kind::ContentType);
         let media_type = of_type.next().map(|field| field.value.of(bytes));
-        if !self.looks_at(media_type) {
+        // Of several nobody knows which one the client believes.
+        if of_type.next().is_none() && !self.looks_at(media_type) {
             return Content::Nothing;
         }
         let fields = head.fields.iter();

@@ -16,6 +16,9 @@ use crate::shard::upstream::outbound::{Around, Found};
 /// What a record costs beside its bytes: rules that run whatever it holds.
 const RECORD: usize = 512;
 
+/// Steps of patterns that backtrack, for the time of a byte that rules look at.
+const STEPS: usize = 8;
+
 /// How a body passes.
 pub enum Passage<'a> {
     /// Looked at by nobody, with so many bytes of content at most.
@@ -134,6 +137,9 @@ impl<'a> Screen<'a> {
                 return Ok(false);
             }
             self.passed = self.good.len();
+            if fuel.is_spent() {
+                return Ok(false);
+            }
             let piece = &self.content[self.sifted..];
             let piece = match piece.is_empty() {
                 false => Some(piece),
@@ -155,10 +161,12 @@ impl<'a> Screen<'a> {
                 self.left.detail = detail.map_or_else(String::new, Detail::to_string);
             })?;
             self.sifted += cut.used;
-            if let (Some(rules), Some(record)) = (&mut self.rules, cut.record) {
+            if let Some(record) = cut.record {
                 let text = &self.good[record.place];
-                fuel.spend(RECORD + text.len());
-                rules.enter(&mut state.waf, (text, record.index));
+                fuel.spend(RECORD + text.len() + state.scratch.pattern_steps() / STEPS);
+                if let Some(rules) = &mut self.rules {
+                    rules.enter(&mut state.waf, (text, record.index));
+                }
             }
         }
     }

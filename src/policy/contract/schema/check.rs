@@ -89,6 +89,10 @@ impl Scratch {
         &mut self.memory
     }
 
+    pub fn pattern_steps(&self) -> usize {
+        self.memory.trail.spent()
+    }
+
     /// The body that an edit changed last.
     pub fn rewritten(&self) -> &str {
         &self.rewritten

@@ -270,6 +270,31 @@ fn the_last_step_that_is_allowed_suffices_and_one_less_does_not() {
 }
 
 #[test]
+fn whichever_step_is_the_last_there_is_the_answer_or_none() {
+    for (pattern, text) in [
+        ("^(?!(?:a+)+b)[a-z]{8,}$", "aaaaaaab"),
+        ("^(?!(?:a+)+b)[a-z]{8,}$", "aaaaaaac"),
+        ("(?<![a-z]{3,})x(?=y{2,4}?z)", "abxyyyyz xyyz"),
+        ("^(a{2,})(b)?\\2\\1$", "aaaaaaaa"),
+    ] {
+        let tree = parse::parse(pattern).unwrap();
+        let mut trail = Trail::default();
+        let mut answer = |steps| {
+            trail.begin();
+            Program::new(&tree, steps)
+                .unwrap()
+                .is_match(text, &mut trail)
+        };
+        let expected = answer(STEPS);
+        assert!(expected.is_ok(), "{pattern}");
+        for steps in 1..1000 {
+            let found = answer(steps);
+            assert!(found == expected || found == Err(Over), "{pattern} {steps}");
+        }
+    }
+}
+
+#[test]
 fn the_evaluations_of_one_check_share_its_steps() {
     let pattern = Pattern::backtracking("^(a+)+\\1$", MOST_STEPS).unwrap();
     let long = format!("{}b", "a".repeat(12));

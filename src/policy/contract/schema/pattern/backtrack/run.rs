@@ -16,8 +16,9 @@ const NOWHERE: u32 = u32::MAX;
 pub struct Trail {
     entries: Vec<Entry>,
     slots: Vec<u32>,
-    /// What is left to the check that is under way.
+    /// What is left to the check that is under way, and what it has taken.
     steps: u32,
+    spent: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,12 @@ impl Trail {
     /// Begins a check, with all its steps.
     pub fn begin(&mut self) {
         self.steps = TOTAL;
+        self.spent = 0;
+    }
+
+    /// What the check that began last took so far.
+    pub fn spent(&self) -> usize {
+        self.spent as usize
     }
 }
 
@@ -59,6 +66,7 @@ impl Program {
         let found = run.anywhere();
         let left = run.steps;
         trail.steps -= steps - left;
+        trail.spent += steps - left;
         found
     }
 }
@@ -248,7 +256,8 @@ impl Run<'_> {
         }
         self.spend(count as usize)?;
         if count < bounds.least {
-            return Ok(None);
+            // It was the steps that ended, not the text: nothing can be said.
+            return if count == wanted { Err(Over) } else { Ok(None) };
         }
         let left = match bounds.is_greedy {
             true => count - bounds.least,

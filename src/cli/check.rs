@@ -88,7 +88,7 @@ fn errors(count: usize) -> String {
     counted(count, "error")
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
@@ -237,8 +237,8 @@ fn describe(snapshot: &Snapshot) -> String {
     let mut out = table(heading, &rows);
     let uncovered: Vec<&Operation> = operations.iter().filter(|each| !each.is_covered).collect();
     out.push_str(&format!(
-        "\n{} operations; nothing else exists.\n",
-        operations.len()
+        "\n{}; nothing else exists.\n",
+        counted(operations.len(), "operation")
     ));
     if !uncovered.is_empty() {
         out.push_str(&format!(

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::diagnose;
+use crate::cli::{check, diagnose};
 use crate::diagnostic::Diagnostic;
 use crate::policy::contract::lint::{Level, Levels, Lint};
 use crate::policy::contract::openapi::{Document, Found, Operation, Security};
@@ -64,8 +64,8 @@ pub fn import(options: &Options) -> Result<(), String> {
     std::io::Write::write_all(&mut file, config.as_bytes())
         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     println!(
-        "{} operations in {}. Fill in `owner`, then: portcullis check -c {}",
-        outline.operations.len(),
+        "{} in {}. Fill in `owner`, then: portcullis check -c {}",
+        check::counted(outline.operations.len(), "operation"),
         path.display(),
         path.display()
     );

@@ -459,3 +459,22 @@ fn tables_that_no_api_names_are_told() {
     let (code, text) = check("check-unused-off", &body, &quiet, &[]);
     assert!(code == Some(0) && !text.contains("nothing uses"), "{text}");
 }
+
+#[test]
+fn what_is_written_as_elsewhere_is_told_how_it_is_written_here() {
+    let body = with_body("{ type: string, maxLength: 5 }");
+    let more = "[upstream.web]\naddress = \"http://127.0.0.1:9\"\n[upstream.bare]\naddress = \"localhost\"\n\
+                [issuer.main]\nissuer = \"https://i.example\"\naudiences = [\"a\"]\nalgorithms = [\"ES256\"]\n\
+                keys = \"https://i.example/keys\"\n";
+    let (code, text) = check("check-elsewhere", &body, more, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    for told in [
+        "\"http://127.0.0.1:9\" has a scheme",
+        "write host and port alone",
+        "\"localhost\" is no address with a port",
+        "write \"127.0.0.1:9000\"",
+        "nothing is fetched: download it and name the file",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}

@@ -91,7 +91,10 @@ fn read_text(reader: &Reader<'_>, path: &At<String>) -> Option<String> {
     std::fs::read_to_string(&file)
         .map_err(|error| {
             let message = format!("{} cannot be read: {error}", file.display());
-            let hint = "paths are relative to the directory of the configuration";
+            let hint = match path.value.contains("://") {
+                true => "nothing is fetched: download it and name the file",
+                false => "paths are relative to the directory of the configuration",
+            };
             reader.error(path.position, message, hint);
         })
         .ok()

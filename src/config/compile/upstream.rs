@@ -113,12 +113,21 @@ fn place(reader: &Reader<'_>, written: &At<String>) -> Option<(Place, Vec<Addres
         (!found.is_empty()).then_some((Place::Name { host, port }, found))
     });
     if resolved.is_none() {
-        let message = match named {
-            Some((host, _)) => format!("\"{host}\" cannot be resolved"),
-            None => format!("\"{}\" is no address with a port", written.value),
+        let (message, hint) = match named {
+            _ if written.value.contains("://") => (
+                format!("\"{}\" has a scheme", written.value),
+                "write host and port alone; TLS to a backend is [upstream.NAME.tls]",
+            ),
+            Some((host, _)) => (
+                format!("\"{host}\" cannot be resolved"),
+                "names have to resolve whenever the configuration loads: look at the spelling and at \
+                 the name servers of this machine",
+            ),
+            None => (
+                format!("\"{}\" is no address with a port", written.value),
+                "write \"127.0.0.1:9000\", \"backend.example:9000\" or \"unix:/run/backend.sock\"",
+            ),
         };
-        let hint =
-            "write \"127.0.0.1:9000\", \"backend.example:9000\" or \"unix:/run/backend.sock\"";
         reader.error(written.position, message, hint);
     }
     resolved

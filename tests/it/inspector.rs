@@ -102,12 +102,9 @@ fn service(say: Arc<Mutex<String>>) -> (SocketAddr, mpsc::Receiver<Value>, Arc<A
     (address, asked, connections)
 }
 
-fn logged(directory: &Directory, mut process: Process) -> Vec<Value> {
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    process.ended();
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
-    let found = lines.filter_map(|line: Value| line["waf"].as_array().cloned());
+fn logged(directory: &Directory, process: Process) -> Vec<Value> {
+    let lines = process.lines(directory).into_iter();
+    let found = lines.filter_map(|line| line["waf"].as_array().cloned());
     found.flatten().collect()
 }
 

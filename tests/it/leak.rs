@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use portcullis::policy::leak::Leaks;
-use serde_json::Value;
 
 use crate::gateway::backend;
 use crate::process::{Directory, Process, run};
@@ -123,7 +122,7 @@ leaks = "off"
     let directory = Directory::new("leak");
     directory.write("api.yaml", API);
     directory.write("gateway.toml", &config);
-    let mut process = Process::start(&directory.path("gateway.toml"));
+    let process = Process::start(&directory.path("gateway.toml"));
     let mut client = process.connect();
     let mut ask = |target: &str| {
         let answer = client.ask(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -143,13 +142,7 @@ leaks = "off"
     for target in ["/b", "/c"] {
         assert_eq!(ask(target).status, 200, "{target}");
     }
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    process.ended();
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    let lines: Vec<Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = process.lines(&directory);
     let of = |path: &str| {
         lines
             .iter()

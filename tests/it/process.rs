@@ -25,6 +25,12 @@ pub fn run(arguments: &[&str]) -> Output {
     portcullis(arguments).output().unwrap()
 }
 
+/// The rules of the WAF that a line of the log names.
+pub fn rules(line: &Value) -> Vec<u64> {
+    let hits = line["waf"].as_array().into_iter().flatten();
+    hits.map(|hit| hit["rule"].as_u64().unwrap()).collect()
+}
+
 /// A directory that is removed with the value.
 pub struct Directory(pub PathBuf);
 
@@ -167,6 +173,15 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// Ends it, and reads what it logged of the requests, in order.
+    pub fn lines(mut self, directory: &Directory) -> Vec<Value> {
+        self.signal(Signal::SIGTERM);
+        self.ended();
+        let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
     }
 
     /// The exit code, once it has ended by itself.

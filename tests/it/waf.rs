@@ -84,13 +84,8 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The log lines of the requests with this path.
-fn lines(directory: &Directory, mut process: Process, path: &str) -> Vec<Value> {
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    process.ended();
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+fn lines(directory: &Directory, process: Process, path: &str) -> Vec<Value> {
+    let lines = process.lines(directory).into_iter();
     lines.filter(|line| line["path"] == path).collect()
 }
 

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::gateway::{Answer, backend};
-use crate::process::{Directory, Process, run};
+use crate::process::{Directory, Process, rules, run};
 
 /// Scores as the Core Rule Set has them: summed by rules, judged by one behind them.
 const RULES: &str = r#"
@@ -173,21 +173,9 @@ impl Setting {
     }
 
     /// The log line of each path that was asked for, in order.
-    fn lines(mut self) -> Vec<Value> {
-        self.process.signal(nix::sys::signal::Signal::SIGTERM);
-        self.process.ended();
-        let log = std::fs::read_to_string(self.directory.path("access.log")).unwrap();
-        log.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+    fn lines(self) -> Vec<Value> {
+        self.process.lines(&self.directory)
     }
-}
-
-fn rules(line: &Value) -> Vec<u64> {
-    let hits = line["waf"].as_array().cloned().unwrap_or_default();
-    hits.iter()
-        .map(|hit| hit["rule"].as_u64().unwrap())
-        .collect()
 }
 
 fn of<'l>(lines: &'l [Value], path: &str) -> &'l Value {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::Value;
 
 use crate::gateway::{Answer, PATIENCE, backend};
-use crate::process::{Directory, Process, run};
+use crate::process::{Directory, Process, rules, run};
 
 const DOCUMENT: &str = r"
 openapi: 3.1.0
@@ -190,21 +190,9 @@ impl Setting {
         self.seen.recv_timeout(PATIENCE).unwrap()
     }
 
-    fn lines(mut self) -> Vec<Value> {
-        self.process.signal(nix::sys::signal::Signal::SIGTERM);
-        self.process.ended();
-        let log = std::fs::read_to_string(self.directory.path("access.log")).unwrap();
-        log.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+    fn lines(self) -> Vec<Value> {
+        self.process.lines(&self.directory)
     }
-}
-
-fn rules(line: &Value) -> Vec<u64> {
-    let hits = line["waf"].as_array().cloned().unwrap_or_default();
-    hits.iter()
-        .map(|hit| hit["rule"].as_u64().unwrap())
-        .collect()
 }
 
 /// `count` records, of which some have a note of their own.

@@ -7,8 +7,13 @@ fn linear(pattern: &str, text: &str) -> bool {
 
 /// As the engine that backtracks says, also of patterns that need not.
 fn backtracking(pattern: &str, text: &str) -> Result<bool, Over> {
+    within(STEPS, pattern, text)
+}
+
+/// The same, with so many steps.
+fn within(steps: u32, pattern: &str, text: &str) -> Result<bool, Over> {
     let tree = parse::parse(pattern).unwrap();
-    let program = Program::new(&tree, STEPS).unwrap();
+    let program = Program::new(&tree, steps).unwrap();
     let mut trail = Trail::default();
     trail.begin();
     program.is_match(text, &mut trail)
@@ -254,15 +259,7 @@ fn what_takes_too_many_steps_has_no_answer() {
 
 #[test]
 fn the_last_step_that_is_allowed_suffices_and_one_less_does_not() {
-    let tree = parse::parse("^(?=(a+))b|(a|aa)+\\2$").unwrap();
-    let text = "aaaaaaaaab";
-    let mut trail = Trail::default();
-    let mut answer = |steps| {
-        trail.begin();
-        Program::new(&tree, steps)
-            .unwrap()
-            .is_match(text, &mut trail)
-    };
+    let answer = |steps| within(steps, "^(?=(a+))b|(a|aa)+\\2$", "aaaaaaaaab");
     let needed = (1..STEPS).find(|&steps| answer(steps).is_ok()).unwrap();
     assert_eq!(answer(needed), Ok(false));
     assert_eq!(answer(needed - 1), Err(Over));
@@ -277,18 +274,10 @@ fn whichever_step_is_the_last_there_is_the_answer_or_none() {
         ("(?<![a-z]{3,})x(?=y{2,4}?z)", "abxyyyyz xyyz"),
         ("^(a{2,})(b)?\\2\\1$", "aaaaaaaa"),
     ] {
-        let tree = parse::parse(pattern).unwrap();
-        let mut trail = Trail::default();
-        let mut answer = |steps| {
-            trail.begin();
-            Program::new(&tree, steps)
-                .unwrap()
-                .is_match(text, &mut trail)
-        };
-        let expected = answer(STEPS);
+        let expected = within(STEPS, pattern, text);
         assert!(expected.is_ok(), "{pattern}");
         for steps in 1..1000 {
-            let found = answer(steps);
+            let found = within(steps, pattern, text);
             assert!(found == expected || found == Err(Over), "{pattern} {steps}");
         }
     }

@@ -5,11 +5,10 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
-use portcullis::policy::authn::sign::SigningKey;
 use serde_json::json;
 
 use crate::gateway::{Answer, Client, backend};
-use crate::process::{Directory, claims, run};
+use crate::process::claims;
 use crate::setup::{Running, Setup};
 
 const DOCUMENT: &str = r##"
@@ -72,9 +71,8 @@ max_response_body = "1KiB"
 responses = "reject"
 "#;
 
-fn config() -> String {
-    let setup = Setup::new("shop", "").with_issuer().api(API);
-    setup.config(([127, 0, 0, 1], 9).into())
+fn setup(document: &str) -> Setup<'static> {
+    Setup::new("shop", document).with_issuer().api(API)
 }
 
 impl Shop {
@@ -90,9 +88,8 @@ impl Shop {
             }
         });
         let document = document();
-        let setup = Setup::new("shop", &document).with_issuer().api(API);
         Shop {
-            running: setup.start(name, backend),
+            running: setup(&document).start(name, backend),
             answer,
         }
     }
@@ -289,20 +286,8 @@ fn no_shared_cache_keeps_what_one_reader_sees() {
 
 #[test]
 fn what_would_not_be_enforced_of_answers_does_not_load() {
-    let directory = Directory::new("answers-load");
-    directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
-    let config = config();
-    let told = |document: &str, config: &str| {
-        directory.write("api.yaml", document);
-        directory.write("gateway.toml", config);
-        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )
-    };
-    let (loads, said) = told(&document(), &config);
-    assert!(loads, "{said}");
+    let (code, said) = setup(&document()).check("answers-load");
+    assert_eq!(code, Some(0), "{said}");
     let text = "{ type: string, maxLength: 5, pattern: \"^[a-z]*$\" }";
     for (from, to, message) in [
         (
@@ -342,25 +327,22 @@ fn what_would_not_be_enforced_of_answers_does_not_load() {
             "`encoding` is for forms of requests",
         ),
     ] {
-        let (loads, said) = told(&document().replacen(from, to, 2), &config);
-        assert!(!loads && said.contains(message), "{to}: {said}");
+        let setup = setup(&document().replacen(from, to, 2));
+        let (code, said) = setup.check("answers-load");
+        assert!(code == Some(1) && said.contains(message), "{to}: {said}");
     }
     let masked = document().replacen(text, "{ type: string, format: email }", 2);
-    let config = config.replace(
-        "max_response_body",
-        "mask = [{ format = \"email\", how = \"fixed\" }]\nmax_response_body",
-    );
-    let (loads, said) = told(&masked, &config);
+    let mask = "mask = [{ format = \"email\", how = \"fixed\" }]\nmax_response_body";
+    let setup = setup(&masked).replacing("max_response_body", mask);
+    let (code, said) = setup.check("answers-load");
     assert!(
-        !loads && said.contains("a format of `text/plain` is to be masked"),
+        code == Some(1) && said.contains("a format of `text/plain` is to be masked"),
         "{said}"
     );
 }
 
 #[test]
 fn what_is_never_a_claim_as_it_stands_cannot_be_owned() {
-    let directory = Directory::new("answers-owned");
-    directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
     let text = "schema: { type: string }";
     let object = "schema: { type: object, properties: { a: { type: string } } }";
     let list = "schema: { type: array, items: { type: string } }";
@@ -391,17 +373,10 @@ fn what_is_never_a_claim_as_it_stands_cannot_be_owned() {
         let rule = format!(
             "[api.shop.operation.own]\nownership = [{{ value = \"{value}\", claim = \"ids\" }}]\n"
         );
-        let config = config();
-        let (config, _) = config.split_once("[api.shop.operation.strict]").unwrap();
-        directory.write("api.yaml", &api);
-        directory.write("gateway.toml", &format!("{config}{rule}"));
-        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            output.status.success(),
-            loads,
-            "{value} {path} {query}: {said}"
-        );
+        let strict = "[api.shop.operation.strict]\nresponses = \"reject\"";
+        let setup = setup(&api).replacing(strict, &rule);
+        let (code, said) = setup.check("answers-owned");
+        assert_eq!(code == Some(0), loads, "{value} {path} {query}: {said}");
         let message = format!("\"{value}\" is never a claim as it stands");
         assert_eq!(said.contains(&message), !loads, "{said}");
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Answer, backend, echo};
-use crate::process::{Directory, Process, run};
+use crate::process::{Directory, Process};
 use crate::setup::Setup;
 
 const DOCUMENT: &str = r"
@@ -403,8 +403,6 @@ fn a_client_that_accepts_no_answer_is_told_where_that_is_asked() {
 
 #[test]
 fn keys_of_requests_are_checked() {
-    let directory = Directory::new("request-keys");
-    directory.write("api.yaml", DOCUMENT);
     for (from, to, message) in [
         (
             "\"gzip\", \"deflate\"",
@@ -427,12 +425,8 @@ fn keys_of_requests_are_checked() {
             "the operation takes no JSON whose members could be undeclared",
         ),
     ] {
-        let text = setup().config(([127, 0, 0, 1], 9).into());
-        let text = text.replace(from, to);
-        directory.write("gateway.toml", &text);
-        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && told.contains(message), "{told}");
+        let (code, told) = setup().replacing(from, to).check("request-keys");
+        assert!(code == Some(1) && told.contains(message), "{told}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::process::{Directory, run};
+use crate::process::Directory;
 
 const CONFIG: &str = r#"
 [[listener]]
@@ -23,18 +23,7 @@ fn check(name: &str, api: &str, more: &str, arguments: &[&str]) -> (Option<i32>,
     let directory = Directory::new(name);
     directory.write("api.yaml", api);
     directory.write("gateway.toml", &format!("{CONFIG}{more}"));
-    let config = directory.path("gateway.toml");
-    let mut all = vec!["check", "--config", &config];
-    all.extend(arguments);
-    let output = run(&all);
-    let text = match arguments.contains(&"json") {
-        true => output.stdout,
-        false => [output.stdout, output.stderr].concat(),
-    };
-    let text = String::from_utf8(text)
-        .unwrap()
-        .replace(&directory.path(""), "");
-    (output.status.code(), text)
+    directory.check(arguments)
 }
 
 fn json(name: &str, api: &str, more: &str) -> (Option<i32>, Value) {

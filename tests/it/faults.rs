@@ -14,6 +14,7 @@ use portcullis::policy::upstream::{Address, Balance, Endpoints, Settings, Upstre
 
 use crate::gateway::{Client, Gateway, PATIENCE, backend, upstream};
 use crate::process::{Directory, Process};
+use crate::setup::Setup;
 
 const GET: &str = "GET /index HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -279,22 +280,16 @@ fn an_answer_that_is_cut_off_is_never_passed_off_as_whole() {
 /// when there are some again everybody is.
 #[test]
 fn descriptors_that_run_out_pause_accepting_and_no_more() {
-    let directory = Directory::new("descriptors");
     let served = backend(|_, mut client| {
         while client.request().is_some() {
             client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved");
         }
     });
-    directory.write(
-        "gateway.toml",
-        &format!(
-            "[server]\nshards = 1\nmax_connections = 1000\nmax_connections_per_source = 1000\n\
-             [admin]\naddress = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n\
-             [[listener]]\naddress = \"127.0.0.1:0\"\n[upstream.u]\naddress = \"{served}\"\n\
-             [api.a]\npaths = [\"/**\"]\nmethods = [\"GET\"]\ncontract = \"none\"\n\
-             authentication = \"none\"\nupstream = \"u\"\nowner = \"tests\"\n"
-        ),
-    );
+    let server = "shards = 1\nmax_connections = 1000\nmax_connections_per_source = 1000";
+    let (directory, _) = Setup::paths("a", &["/**"], &["GET"])
+        .server(server)
+        .replacing("\"access.log\"", "\"off\"")
+        .write("descriptors", served);
     let mut command = Command::new("prlimit");
     command.args(["--nofile=64", "--", env!("CARGO_BIN_EXE_portcullis")]);
     command.args(["run", "--config", &directory.path("gateway.toml")]);

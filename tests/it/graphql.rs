@@ -4,28 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::gateway::echo;
-use crate::process::{Directory, Process, run};
-
-fn config(api: &str) -> String {
-    format!(
-        r#"
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.shop]
-address = "{}"
-[api.shop]
-authentication = "none"
-upstream = "shop"
-owner = "team-shop"
-{api}
-"#,
-        echo()
-    )
-}
+use crate::setup::Setup;
 
 /// A document that says nothing of the form of a body.
 const API: &str = r"
@@ -48,28 +27,22 @@ fn post(body: &Value) -> String {
     )
 }
 
+/// An API that says by these keys what it declares, by the document or without it.
+fn setup(api: &str) -> Setup<'static> {
+    Setup::bare("shop").file("api.yaml", API).api(api)
+}
+
 fn checked(name: &str, api: &str, files: &[(&str, &str)]) -> String {
-    let directory = Directory::new(name);
-    directory.write("api.yaml", API);
-    for (file, text) in files {
-        directory.write(file, text);
-    }
-    directory.write("gateway.toml", &config(api));
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let told = [output.stdout, output.stderr].concat();
-    String::from_utf8(told)
-        .unwrap()
-        .replace(&directory.path(""), "")
+    let files = files.iter();
+    let setup = files.fold(setup(api), |setup, (file, text)| setup.file(file, text));
+    setup.check(name).1
 }
 
 #[test]
 fn what_passes_is_forwarded_as_it_came_and_the_rest_is_told() {
-    let directory = Directory::new("graphql");
-    directory.write("api.yaml", API);
-    let api = "openapi = \"api.yaml\"\n[api.shop.operation.graphql]\ngraphql = { max_depth = 2 }\n";
-    directory.write("gateway.toml", &config(api));
-    let mut process = Process::start(&directory.path("gateway.toml"));
-    let mut client = process.connect();
+    let api = "[api.shop.operation.graphql]\ngraphql = { max_depth = 2 }";
+    let gateway = Setup::new("shop", API).api(api).start("graphql", echo());
+    let mut client = gateway.connect();
 
     let good = json!({"query": "query Q { a { b } }", "operationName": "Q"});
     let answer = client.ask(post(&good));
@@ -123,15 +96,10 @@ fn what_passes_is_forwarded_as_it_came_and_the_rest_is_told() {
     }
     assert_eq!(client.answer(false).status, 200);
     drop(client);
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    assert_eq!(process.ended(), Some(0));
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    let told: Vec<String> = log
+    let told: Vec<String> = gateway
         .lines()
-        .filter_map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            Some(line["detail"].as_str()?.to_owned())
-        })
+        .iter()
+        .filter_map(|line| Some(line["detail"].as_str()?.to_owned()))
         .filter(|detail| !detail.is_empty())
         .collect();
     assert_eq!(told, details);
@@ -139,16 +107,11 @@ fn what_passes_is_forwarded_as_it_came_and_the_rest_is_told() {
 
 #[test]
 fn a_query_is_inspected_by_its_strings() {
-    let directory = Directory::new("graphql-waf");
-    directory.write(
-        "rules.conf",
-        "SecRule ARGS \"@rx (?i)union\\s+select|first\" \"id:1,phase:2,deny,status:403\"\n",
-    );
-    let api = "paths = [\"/graphql\"]\nmethods = [\"POST\"]\ncontract = \"graphql\"\nwaf = \"own\"\n\
-               [waf.own]\nrules = [\"rules.conf\"]\nmode = \"block\"\n";
-    directory.write("gateway.toml", &config(api));
-    let process = Process::start(&directory.path("gateway.toml"));
-    let mut client = process.connect();
+    let rule = "SecRule ARGS \"@rx (?i)union\\s+select|first\" \"id:1,phase:2,deny,status:403\"\n";
+    let api = "paths = [\"/graphql\"]\nmethods = [\"POST\"]\ncontract = \"graphql\"\nwaf = \"own\"";
+    let setup = setup(api).rules(rule, "mode = \"block\"");
+    let gateway = setup.start("graphql-waf", echo());
+    let mut client = gateway.connect();
     // A name of the document is the schema's.
     let good = post(&json!({"query": "query($first: Int) { a(first: $first) }"}));
     assert_eq!(client.ask(good).status, 200);
@@ -181,37 +144,37 @@ fn what_a_table_cannot_mean_is_told_with_its_place() {
         (
             "max_depth = 51",
             &[][..],
-            "gateway.toml:18:13",
+            "gateway.toml:22:13",
             "51 is out of bounds",
         ),
         (
             "max_batch = 0",
             &[],
-            "gateway.toml:18:13",
+            "gateway.toml:22:13",
             "0 is out of bounds",
         ),
         (
             "weights = { \"a.b.c\" = 1 }",
             &[],
-            "gateway.toml:18:13",
+            "gateway.toml:22:13",
             "names no field",
         ),
         (
             "size_arguments = [\"first \"]",
             &[],
-            "gateway.toml:18:19",
+            "gateway.toml:22:19",
             "no name of GraphQL",
         ),
         (
             "persisted_only = true",
             &[],
-            "gateway.toml:18:18",
+            "gateway.toml:22:18",
             "allows no query",
         ),
         (
             "persisted = \"no.json\"",
             &[],
-            "gateway.toml:18:13",
+            "gateway.toml:22:13",
             "cannot be read",
         ),
         (
@@ -253,7 +216,7 @@ fn what_a_table_cannot_mean_is_told_with_its_place() {
         (
             "max_deph = 3",
             &[],
-            "gateway.toml:18:1",
+            "gateway.toml:22:1",
             "did you mean `max_depth`",
         ),
     ] {

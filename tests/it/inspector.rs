@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::gateway::{Client, backend, echo};
-use crate::process::{Directory, Process, run};
+use crate::setup::{Running, Setup};
 
 const RULES: &str = r#"
 SecAction "id:1,phase:1,pass,nolog,setvar:tx.score=0"
@@ -18,49 +18,30 @@ SecRule ARGS "@contains weak" "id:12,phase:2,pass,log,msg:'Weak',setvar:tx.score
 SecRule TX:SCORE "@ge 5" "id:20,phase:2,deny,status:403,log,msg:'Sum of scores'"
 "#;
 
-fn config(inspector: SocketAddr, keys: &str) -> String {
-    format!(
-        r#"
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{}"
-[upstream.scanner]
-address = "{inspector}"
-[waf.own]
-rules = ["rules.conf"]
-mode = "block"
-[inspector.scanner]
-upstream = "scanner"
-path = "/inspect"
-{keys}
-[api.app]
-paths = ["/a", "/b"]
-methods = ["GET", "POST"]
-contract = "none"
-authentication = "none"
-upstream = "app"
-owner = "team"
+fn setup(inspector: SocketAddr, keys: &str) -> Setup<'static> {
+    setup_of(RULES, inspector, keys)
+}
+
+fn setup_of(rules: &str, inspector: SocketAddr, keys: &str) -> Setup<'static> {
+    let api = r#"
 inspector = "scanner"
 [api.app.operation."GET /a"]
 waf = "own"
 [api.app.operation."GET /b"]
 inspector = "off"
-"#,
-        echo()
-    )
+"#;
+    let service = format!(
+        "[upstream.scanner]\naddress = \"{inspector}\"\n\
+         [inspector.scanner]\nupstream = \"scanner\"\npath = \"/inspect\"\n{keys}"
+    );
+    Setup::paths("app", &["/a", "/b"], &["GET", "POST"])
+        .api(api)
+        .rules(rules, "mode = \"block\"")
+        .tables(&service)
 }
 
-fn start(name: &str, inspector: SocketAddr, keys: &str) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", RULES);
-    directory.write("gateway.toml", &config(inspector, keys));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
+fn start(name: &str, inspector: SocketAddr, keys: &str) -> Running {
+    setup(inspector, keys).start(name, echo())
 }
 
 fn get(target: &str) -> String {
@@ -102,8 +83,9 @@ fn service(say: Arc<Mutex<String>>) -> (SocketAddr, mpsc::Receiver<Value>, Arc<A
     (address, asked, connections)
 }
 
-fn logged(directory: &Directory, process: Process) -> Vec<Value> {
-    let lines = process.lines(directory).into_iter();
+/// What was found, in the order of the requests.
+fn logged(gateway: Running) -> Vec<Value> {
+    let lines = gateway.lines().into_iter();
     let found = lines.filter_map(|line| line["waf"].as_array().cloned());
     found.flatten().collect()
 }
@@ -129,13 +111,11 @@ fn its_score_is_added_to_that_of_native_rules() {
         ("inspector-native", "[\"native.toml\"]"),
         ("inspector-mixed", "[\"rules.conf\", \"native.toml\"]"),
     ] {
-        let directory = Directory::new(name);
         // The rules beside them find something else, and have a sum of their own.
-        directory.write("rules.conf", &RULES.replace("weak", "odd"));
-        directory.write("native.toml", NATIVE);
-        let config = config(address, keys).replace("[\"rules.conf\"]", rules);
-        directory.write("gateway.toml", &config);
-        let mut process = Process::start(&directory.path("gateway.toml"));
+        let setup = setup_of(&RULES.replace("weak", "odd"), address, keys)
+            .file("native.toml", NATIVE)
+            .replacing("[\"rules.conf\"]", rules);
+        let gateway = setup.start(name, echo());
         for (target, score, status) in [
             ("/a?x=weak", 0, 200),
             ("/a?x=weak", 2, 200),
@@ -144,18 +124,13 @@ fn its_score_is_added_to_that_of_native_rules() {
             ("/a?x=fine", 4, 200),
         ] {
             *say.lock().unwrap() = reply(&format!("{{\"verdict\":\"score\",\"score\":{score}}}"));
-            let answer = process.connect().ask(get(target));
+            let answer = gateway.ask(get(target));
             assert_eq!(answer.status, status, "{name}: {target} and {score}");
         }
-        process.signal(nix::sys::signal::Signal::SIGTERM);
-        process.ended();
-        let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
-        let mut totals: Vec<u64> = lines
-            .filter_map(|line: Value| line["waf_scores"]["total"].as_u64())
+        let lines = gateway.lines().into_iter();
+        let totals: Vec<u64> = lines
+            .filter_map(|line| line["waf_scores"]["total"].as_u64())
             .collect();
-        // Connections are on different shards, whose lines come in any order.
-        totals.sort_unstable();
         assert_eq!(totals, [2, 4, 5], "{name}");
     }
 }
@@ -165,8 +140,8 @@ fn what_it_says_counts() {
     let say = Arc::new(Mutex::new(String::new()));
     let (address, asked, connections) = service(say.clone());
     let keys = "on_failure = \"closed\"\nmax_body = \"8B\"\ntimeout = \"10s\"";
-    let (directory, process) = start("inspector-says", address, keys);
-    let mut client = process.connect();
+    let gateway = start("inspector-says", address, keys);
+    let mut client = gateway.connect();
     let mut ask = |request: &str, said: &str, status: u16, kind: &str| {
         *say.lock().unwrap() = reply(said);
         let answer = client.ask(request);
@@ -175,7 +150,7 @@ fn what_it_says_counts() {
             assert_eq!(answer.problem(), kind, "{said}");
         }
         if answer.field("connection") == Some("close") {
-            client = process.connect();
+            client = gateway.connect();
         }
         asked.try_recv().ok()
     };
@@ -229,7 +204,7 @@ fn what_it_says_counts() {
         1,
         "one connection, kept"
     );
-    let hits = logged(&directory, process);
+    let hits = logged(gateway);
     let told = |value: &str, message: &str| {
         hits.iter().any(|hit| {
             hit["field"] == "inspector:scanner"
@@ -264,29 +239,23 @@ fn what_it_does_not_say_is_for_the_operator_to_choose() {
         let say = Arc::new(Mutex::new(String::new()));
         let (address, _asked, _) = service(say.clone());
         let keys = format!("on_failure = \"{choice}\"\ntimeout = \"100ms\"");
-        let ejection = "[upstream.scanner.ejection]\nfailures = 1000\nfailure_percent = 100\n";
-        let directory = Directory::new(&format!("inspector-fails-{choice}"));
-        directory.write("rules.conf", RULES);
-        directory.write("gateway.toml", &(config(address, &keys) + ejection));
-        let process = Process::start(&directory.path("gateway.toml"));
+        let ejection = "[upstream.scanner.ejection]\nfailures = 1000\nfailure_percent = 100";
+        let setup = setup(address, &keys).tables(ejection);
+        let gateway = setup.start(&format!("inspector-fails-{choice}"), echo());
         for (request, said) in bad
             .iter()
             .flat_map(|said| [(get("/a"), said), (post("x"), said)])
         {
             say.lock().unwrap().clone_from(said);
-            let answer = process.connect().ask(&request);
+            let answer = gateway.ask(&request);
             assert_eq!(answer.status, status, "{choice} {said:.80}");
             if status == 503 {
                 assert_eq!(answer.problem(), "inspection-unavailable");
             }
         }
         *say.lock().unwrap() = reply("{\"verdict\":\"allow\"}");
-        assert_eq!(
-            process.connect().ask(get("/a")).status,
-            200,
-            "it is well again"
-        );
-        let hits = logged(&directory, process);
+        assert_eq!(gateway.ask(get("/a")).status, 200, "it is well again");
+        let hits = logged(gateway);
         let failed = hits.iter().filter(|hit| hit["value"] == "failure").count();
         assert_eq!(failed, 2 * bad.len(), "{hits:?}");
     }
@@ -299,9 +268,9 @@ fn one_that_is_down_or_was_restarted_is_told_apart() {
     drop(listener);
     for (choice, status) in [("closed", 503), ("open", 200)] {
         let keys = format!("on_failure = \"{choice}\"");
-        let (_directory, process) = start(&format!("inspector-down-{choice}"), nobody, &keys);
-        assert_eq!(process.connect().ask(get("/a")).status, status);
-        assert_eq!(process.connect().ask(get("/b")).status, 200);
+        let gateway = start(&format!("inspector-down-{choice}"), nobody, &keys);
+        assert_eq!(gateway.ask(get("/a")).status, status);
+        assert_eq!(gateway.ask(get("/b")).status, 200);
     }
     // It closes after each answer without a word: that costs no request.
     let address = backend(|_, mut client: Client| {
@@ -310,8 +279,8 @@ fn one_that_is_down_or_was_restarted_is_told_apart() {
         }
     });
     let keys = "on_failure = \"closed\"\ntimeout = \"10s\"";
-    let (_directory, process) = start("inspector-restarts", address, keys);
-    let mut client = process.connect();
+    let gateway = start("inspector-restarts", address, keys);
+    let mut client = gateway.connect();
     for _ in 0..20 {
         assert_eq!(client.ask(get("/a")).status, 200);
     }
@@ -322,22 +291,20 @@ fn detection_refuses_nothing_and_check_insists_on_a_choice() {
     let say = Arc::new(Mutex::new(reply("{\"verdict\":\"deny\",\"reason\":\"r\"}")));
     let (address, _asked, _) = service(say.clone());
     let keys = "on_failure = \"closed\"\nmode = \"detect\"\ntimeout = \"10s\"";
-    let (directory, process) = start("inspector-detects", address, keys);
-    // One connection, so one shard, whose lines stand in their order.
-    let mut client = process.connect();
+    let gateway = start("inspector-detects", address, keys);
+    let mut client = gateway.connect();
     assert_eq!(client.ask(get("/a?x=weak")).status, 200);
     *say.lock().unwrap() = reply("{\"verdict\":\"score\",\"score\":99}");
     assert_eq!(client.ask(get("/a?x=weak")).status, 200);
     *say.lock().unwrap() = reply("no");
     assert_eq!(client.ask(get("/a")).status, 200);
-    let values: Vec<Value> = logged(&directory, process)
+    let values: Vec<Value> = logged(gateway)
         .iter()
         .filter(|hit| hit["field"] == "inspector:scanner")
         .map(|hit| hit["value"].clone())
         .collect();
     assert_eq!(values, ["deny", "score 99", "failure"]);
 
-    let path = directory.path("gateway.toml");
     for (from, to, told) in [
         ("on_failure = \"closed\"\n", "", "on_failure"),
         ("\"closed\"", "\"perhaps\"", "\"perhaps\""),
@@ -354,10 +321,9 @@ fn detection_refuses_nothing_and_check_insists_on_a_choice() {
         ),
         ("timeout = \"10s\"", "timeout = \"0s\"", "timeout"),
     ] {
-        directory.write("gateway.toml", &config(address, keys).replacen(from, to, 1));
-        let output = run(&["check", "--config", &path]);
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{to}: {text}");
+        let setup = setup(address, keys).replacing(from, to);
+        let (code, text) = setup.check("inspector-check");
+        assert_eq!(code, Some(1), "{to}: {text}");
         assert!(text.contains(told), "{told} in {text}");
     }
 }

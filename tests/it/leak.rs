@@ -6,7 +6,7 @@ use std::path::Path;
 use portcullis::policy::leak::Leaks;
 
 use crate::gateway::backend;
-use crate::process::{Directory, Process, run};
+use crate::setup::Setup;
 
 /// `\n`, `\t` and `\\` stand for themselves; other backslashes are kept.
 fn unescaped(text: &str) -> String {
@@ -98,36 +98,20 @@ fn an_answer_that_leaks_is_withheld_or_told() {
             ));
         }
     });
-    let config = format!(
+    let setup = Setup::new("app", API).api(
         r#"
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{upstream}"
-[api.app]
-openapi = "api.yaml"
-authentication = "none"
-upstream = "app"
-owner = "team"
 [api.app.operation.getA]
 leaks = "block"
 [api.app.operation.getC]
 leaks = "off"
-"#
+"#,
     );
-    let directory = Directory::new("leak");
-    directory.write("api.yaml", API);
-    directory.write("gateway.toml", &config);
-    let process = Process::start(&directory.path("gateway.toml"));
-    let mut client = process.connect();
+    let gateway = setup.start("leak", upstream);
+    let mut client = gateway.connect();
     let mut ask = |target: &str| {
         let answer = client.ask(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
         if answer.field("connection") == Some("close") {
-            client = process.connect();
+            client = gateway.connect();
         }
         answer
     };
@@ -142,7 +126,7 @@ leaks = "off"
     for target in ["/b", "/c"] {
         assert_eq!(ask(target).status, 200, "{target}");
     }
-    let lines = process.lines(&directory);
+    let lines = gateway.lines();
     let of = |path: &str| {
         lines
             .iter()
@@ -159,8 +143,6 @@ leaks = "off"
     }
     assert!(!of("/c").contains("stack-trace"), "{}", of("/c"));
 
-    directory.write("gateway.toml", &config.replace("\"block\"", "\"stop\""));
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let (_, told) = setup.replacing("\"block\"", "\"stop\"").check("leak-check");
     assert!(told.contains("\"stop\" is not known here"), "{told}");
 }

@@ -10,10 +10,9 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use portcullis::policy::authn::sign::SigningKey;
 
 use crate::gateway::{Client, PATIENCE, echo};
-use crate::process::{API, Directory, Process, claims, config, get, portcullis};
+use crate::process::{Directory, Process, bank_setup, claims, get, portcullis};
 
 /// Free when it was looked for, and not one that the system gives to others meanwhile: below the
 /// range that it gives from, and another one each time.
@@ -31,14 +30,11 @@ fn free() -> SocketAddr {
 
 /// A configuration with addresses that another process can be started on.
 fn bank(name: &str) -> (Directory, String) {
-    let directory = Directory::new(name);
-    let key = SigningKey::generate().unwrap();
-    directory.write("keys.json", &key.jwks());
-    directory.write("api.yaml", API);
-    let text = config(echo(), 2, "")
-        .replacen("127.0.0.1:0", &free().to_string(), 1)
-        .replacen("127.0.0.1:0", &free().to_string(), 1);
-    directory.write("gateway.toml", &text);
+    let any = "127.0.0.1:0";
+    let (directory, key) = bank_setup(2, "")
+        .replacing(any, &free().to_string())
+        .replacing(any, &free().to_string())
+        .write(name, echo());
     let token = key.sign(&claims()).unwrap();
     (directory, token)
 }

@@ -50,6 +50,19 @@ impl Directory {
     pub fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
+
+    /// The exit code of `check` for the `gateway.toml` in it, and what it says, without the path of
+    /// the directory: one document where JSON was asked for, and all of it otherwise.
+    pub fn check(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let config = self.path("gateway.toml");
+        let output = run(&[&["check", "--config", &config], arguments].concat());
+        let told = match arguments.contains(&"json") {
+            true => output.stdout,
+            false => [output.stdout, output.stderr].concat(),
+        };
+        let told = String::from_utf8(told).unwrap();
+        (output.status.code(), told.replace(&self.path(""), ""))
+    }
 }
 
 impl Drop for Directory {
@@ -236,7 +249,7 @@ components:
 "##;
 
 /// The gateway of a bank, with these limits of its API.
-fn setup(shards: usize, limits: &str) -> Setup<'static> {
+pub fn bank_setup(shards: usize, limits: &str) -> Setup<'static> {
     let server = format!("shards = {shards}\ndrain_timeout = \"10s\"");
     let api = format!(
         r#"
@@ -252,10 +265,6 @@ ownership = [{{ value = "body./from", claim = "accounts" }}]
         .with_issuer()
         .server(server)
         .api(api)
-}
-
-pub fn config(backend: SocketAddr, shards: usize, limits: &str) -> String {
-    setup(shards, limits).config(backend)
 }
 
 pub fn claims() -> Value {
@@ -275,7 +284,7 @@ fn with(name: &str, value: Value) -> Value {
 
 /// A gateway with a bank behind it, and the key that signs its tokens.
 fn bank(name: &str, shards: usize, limits: &str) -> (Directory, SigningKey, Process) {
-    let running = setup(shards, limits).start(name, echo());
+    let running = bank_setup(shards, limits).start(name, echo());
     (running.directory, running.key, running.process)
 }
 
@@ -548,19 +557,12 @@ fn the_admin_plane_answers_and_nothing_else() {
 #[test]
 fn addresses_in_use_are_told_before_anything_is_served() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let directory = Directory::new("taken");
-    directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
-    directory.write("api.yaml", API);
-    let text = config(taken.local_addr().unwrap(), 1, "");
     let address = taken.local_addr().unwrap();
-    directory.write(
-        "gateway.toml",
-        &text.replacen(
-            "[[listener]]\naddress = \"127.0.0.1:0\"",
-            &format!("[[listener]]\naddress = \"{address}\""),
-            1,
-        ),
+    let setup = bank_setup(1, "").replacing(
+        "[[listener]]\naddress = \"127.0.0.1:0\"",
+        &format!("[[listener]]\naddress = \"{address}\""),
     );
+    let (directory, _) = setup.write("taken", address);
     let output = run(&["run", "--config", &directory.path("gateway.toml")]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -681,9 +683,8 @@ fn what_has_no_contract_is_listed_as_uncovered() {
          [\"/old/**\"]\nmethods = [\"GET\"]\ncontract = \"none\"\nauthentication = \"none\"\nupstream = \
          \"old\"\nowner = \"me\"\n",
     );
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    let (code, text) = directory.check(&[]);
+    assert_eq!(code, Some(0));
     assert!(
         text.contains("1 uncovered") && text.contains("  old GET /old/**"),
         "{text}"
@@ -699,7 +700,7 @@ fn tokens_from_the_command_line_open_the_door() {
     let again = run(&["token", "--new-key", &directory.path("key.pem")]);
     assert_eq!(again.status.code(), Some(1), "a key is never overwritten");
     directory.write("api.yaml", API);
-    directory.write("gateway.toml", &config(echo(), 1, ""));
+    directory.write("gateway.toml", &bank_setup(1, "").config(echo()));
     let process = Process::start(&directory.path("gateway.toml"));
     let key = directory.path("key.pem");
     let token = |scope: &str| {

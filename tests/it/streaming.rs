@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Answer, Client, backend, echo};
-use crate::process::{Directory, Process, run};
+use crate::process::{Directory, Process};
 use crate::setup::Setup;
 
 const DOCUMENT: &str = r"
@@ -46,8 +46,8 @@ components:
       properties: { id: { type: integer }, note: { type: string } }
 ";
 
-fn setup() -> Setup<'static> {
-    Setup::new("app", DOCUMENT).api(
+fn setup(document: &str) -> Setup<'static> {
+    Setup::new("app", document).api(
         r#"
 responses = "off"
 waf_bodies = false
@@ -61,7 +61,7 @@ stream_body = "1KiB"
 }
 
 fn start(name: &str, backend: SocketAddr) -> (Directory, Process) {
-    let running = setup().start(name, backend);
+    let running = setup(DOCUMENT).start(name, backend);
     (running.directory, running.process)
 }
 
@@ -440,84 +440,61 @@ fn a_slow_backend_holds_the_client_back_and_a_slow_client_is_waited_for() {
 
 #[test]
 fn what_cannot_be_streamed_is_refused_at_load() {
-    let checked = |name: &str, document: &str, change: &dyn Fn(String) -> String| {
-        let directory = Directory::new(name);
-        directory.write("api.yaml", document);
-        let address = "127.0.0.1:9".parse().unwrap();
-        directory.write("gateway.toml", &change(setup().config(address)));
-        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
-    };
-    let (holds, text) = checked("stream-load", DOCUMENT, &|config| config);
-    assert!(holds, "{text}");
-    let own = |more: &str| {
-        let more = more.to_owned();
-        move |config: String| format!("{config}{more}")
-    };
+    let (code, text) = setup(DOCUMENT).check("stream-load");
+    assert_eq!(code, Some(0), "{text}");
     let whole = "[api.app.operation.whole]\nstream_body = \"1MiB\"\n";
     let array = |more: &str| format!("[api.app.operation.array]\n{more}\n");
     let cases = [
-        (own(whole), "uniqueItems"),
+        (whole.to_owned(), "uniqueItems"),
         (
-            own(&array("stream_body = \"64B\"")),
+            array("stream_body = \"64B\""),
             "`max_body` is not smaller",
         ),
         (
-            own(&array(
-                "stream_body = \"1MiB\"\nrequest_encodings = [\"gzip\"]",
-            )),
+            array("stream_body = \"1MiB\"\nrequest_encodings = [\"gzip\"]"),
             "request_encodings",
         ),
         (
-            own(&array("stream_body = \"1MiB\"\nunknown_fields = \"strip\"")),
+            array("stream_body = \"1MiB\"\nunknown_fields = \"strip\""),
             "unknown_fields",
         ),
         (
-            own(&array(
-                "stream_body = \"1MiB\"\nunknown_fields = \"report\"",
-            )),
+            array("stream_body = \"1MiB\"\nunknown_fields = \"report\""),
             "unknown_fields",
         ),
         (
-            own(&array("max_record = \"0B\"")),
+            array("max_record = \"0B\""),
             "no record is that short",
         ),
         (
-            own(&array(
-                "stream_body = \"1MiB\"\n[api.app.operation.array.graphql]\nmax_depth = 3",
-            )),
+            array("stream_body = \"1MiB\"\n[api.app.operation.array.graphql]\nmax_depth = 3"),
             "a GraphQL request is checked as a whole",
         ),
         (
-            own(
-                "[inspector.scan]\nupstream = \"app\"\npath = \"/\"\non_failure = \"closed\"\n[api.app.operation.array]\ninspector = \"scan\"\n",
-            ),
+            "[inspector.scan]\nupstream = \"app\"\npath = \"/\"\non_failure = \"closed\"\n[api.app.operation.array]\ninspector = \"scan\"\n"
+                .to_owned(),
             "a service outside is asked about whole bodies",
         ),
     ];
-    for (index, (change, reason)) in cases.iter().enumerate() {
-        let (holds, text) = checked(&format!("stream-load-{index}"), DOCUMENT, change);
-        assert!(!holds && text.contains(reason), "{reason}: {text}");
+    for (more, reason) in cases {
+        let (code, text) = setup(DOCUMENT).tables(&more).check("stream-load");
+        assert!(code == Some(1) && text.contains(reason), "{reason}: {text}");
         assert!(text.contains("gateway.toml:"), "{text}");
     }
-    let alone = |config: String| {
-        config
-            .replace("stream_body = \"200MiB\"\n", "")
-            .replace("[api.app.operation.lines]\nstream_body = \"1KiB\"\n", "")
-    };
-    let (holds, text) = checked("stream-load-alone", DOCUMENT, &alone);
+    let lines = "[api.app.operation.lines]\nstream_body = \"1KiB\"\n";
+    let (code, text) = setup(DOCUMENT)
+        .replacing("stream_body = \"200MiB\"\n", "")
+        .replacing(lines, "")
+        .check("stream-load");
     assert!(
-        !holds && text.contains("`max_record` is not used"),
+        code == Some(1) && text.contains("`max_record` is not used"),
         "{text}"
     );
     let objects = DOCUMENT.replace("type: array, ", "type: [array, \"null\"], ");
-    let nowhere =
-        |config: String| config.replace("[api.app.operation.lines]\nstream_body = \"1KiB\"\n", "");
     let only = objects.replace("application/x-ndjson: { schema: { $ref: '#/components/schemas/Record' } }\n          application/json-seq: { schema: { $ref: '#/components/schemas/Record' } }", "text/plain: {}");
-    let (holds, text) = checked("stream-load-nowhere", &only, &nowhere);
+    let (code, text) = setup(&only).replacing(lines, "").check("stream-load");
     assert!(
-        !holds && text.contains("no operation of the API has bodies"),
+        code == Some(1) && text.contains("no operation of the API has bodies"),
         "{text}"
     );
 }

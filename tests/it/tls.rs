@@ -8,7 +8,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use portcullis::policy::authn::sign::SigningKey;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -17,7 +16,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, version};
 
 use crate::gateway::{PATIENCE, echo};
-use crate::process::{API, Directory, Process, config, run};
+use crate::process::{Directory, Process, bank_setup};
 
 /// A certificate authority and what it has signed.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -80,35 +79,21 @@ fn write(directory: &Directory, authority: &Authority, tls: &str) {
         directory.write(&format!("{name}.key"), &key);
     }
     directory.write("ca.pem", &authority.0.pem());
-    directory.write("keys.json", &SigningKey::generate().unwrap().jwks());
-    directory.write("api.yaml", API);
     let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
-    let mut text = config(echo(), 2, "").replacen(
-        listener,
-        &format!(
-            "{listener}[listener.tls]\ncertificates = [{{ chain = \"api.example.pem\", key = \
-             \"file:api.example.key\" }}, {{ chain = \"other.example.pem\", key = \
-             \"file:other.example.key\" }}]\n{tls}\n"
-        ),
-        1,
+    let table = format!(
+        "{listener}[listener.tls]\ncertificates = [{{ chain = \"api.example.pem\", key = \
+         \"file:api.example.key\" }}, {{ chain = \"other.example.pem\", key = \
+         \"file:other.example.key\" }}]\n{tls}\n"
     );
-    text.push_str(
-        "[api.open]\npaths = [\"/open/**\"]\nmethods = [\"GET\", \"POST\"]\ncontract = \"none\"\n\
-         authentication = \"none\"\nupstream = \"bank\"\nowner = \"tests\"\nmax_body = \"8MiB\"\n",
-    );
-    directory.write("gateway.toml", &text);
+    let open = "[api.open]\npaths = [\"/open/**\"]\nmethods = [\"GET\", \"POST\"]\ncontract = \"none\"\n\
+                authentication = \"none\"\nupstream = \"bank\"\nowner = \"tests\"\nmax_body = \"8MiB\"";
+    let setup = bank_setup(2, "").replacing(listener, &table).tables(open);
+    setup.write_into(directory, echo());
 }
 
 fn start(directory: &Directory, authority: &Authority, tls: &str) -> Process {
     write(directory, authority, tls);
     Process::start(&directory.path("gateway.toml"))
-}
-
-/// What `check` says of it.
-fn check(directory: &Directory) -> (bool, String) {
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let told = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(told).unwrap())
 }
 
 fn client(
@@ -329,8 +314,8 @@ fn what_is_wrong_with_tls_is_told_where_it_stands() {
         directory.write("junk.pem", &junk("CERTIFICATE"));
         directory.write("junk.crl", &junk("X509 CRL"));
         directory.write("good.crl", &authority.revoke(&[], 2100));
-        let (is_sound, text) = check(&directory);
-        assert!(!is_sound && text.contains(told), "{tls}\n{text}");
+        let (code, text) = directory.check(&[]);
+        assert!(code == Some(1) && text.contains(told), "{tls}\n{text}");
     }
 }
 

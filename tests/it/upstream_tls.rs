@@ -4,13 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use portcullis::policy::authn::sign::SigningKey;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-use crate::process::{API, Directory, Process, claims, config, get};
+use crate::process::{Directory, Process, bank_setup, claims, get};
 use crate::tls::Authority;
 
 const ANSWER: &[u8] =
@@ -63,23 +62,18 @@ fn gateway(
     authority: &Authority,
     tls: &str,
 ) -> (Directory, Process, String) {
-    let directory = Directory::new(name);
-    let key = SigningKey::generate().unwrap();
-    directory.write("keys.json", &key.jwks());
-    directory.write("api.yaml", API);
-    directory.write("backends.pem", &authority.pem());
     let (chain, secret) = authority.issue("gateway.example");
-    directory.write("gateway.pem", &chain);
-    directory.write("gateway.key", &secret);
     let upstream = format!("[upstream.bank]\naddress = \"{backend}\"\n");
-    let text = config(backend, 1, "").replace(
-        &upstream,
-        &format!("{upstream}[upstream.bank.tls]\nca = \"backends.pem\"\n{tls}\n"),
-    );
-    directory.write("gateway.toml", &text);
-    let process = Process::start(&directory.path("gateway.toml"));
-    let token = key.sign(&claims()).unwrap();
-    (directory, process, get("/accounts/a1/balances", &token))
+    let table = format!("{upstream}[upstream.bank.tls]\nca = \"backends.pem\"\n{tls}\n");
+    let running = bank_setup(1, "")
+        .replacing(&upstream, &table)
+        .file("backends.pem", &authority.pem())
+        .file("gateway.pem", &chain)
+        .file("gateway.key", &secret)
+        .start(name, backend);
+    let token = running.key.sign(&claims()).unwrap();
+    let request = get("/accounts/a1/balances", &token);
+    (running.directory, running.process, request)
 }
 
 #[test]

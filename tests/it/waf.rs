@@ -5,7 +5,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::gateway::{Client, PATIENCE, echo};
-use crate::process::{Directory, Process, run};
+use crate::process::{Process, rules};
+use crate::setup::{Running, Setup};
 
 /// Rules of our own, in the language of the rule sets that people have.
 const RULES: &str = r#"
@@ -19,55 +20,24 @@ SecRule TX:SCORE "@ge %{tx.inbound_anomaly_score_threshold}" "id:20,phase:2,deny
   msg:'Sum of scores'"
 "#;
 
-fn config(waf: &str, api: &str, operations: &str) -> String {
-    config_on("", waf, api, operations)
+/// Rules of our own with these keys of their table, before an API that says so.
+fn setup(waf: &str, api: &str) -> Setup<'static> {
+    setup_of(RULES, waf, api)
 }
 
-fn config_on(server: &str, waf: &str, api: &str, operations: &str) -> String {
-    format!(
-        r#"
-{server}
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{}"
-[waf.own]
-rules = ["rules.conf"]
-variables = {{ inbound_anomaly_score_threshold = "5" }}
-{waf}
-[api.app]
-paths = ["/a", "/b", "/c/**"]
-methods = ["GET", "POST"]
-contract = "none"
-authentication = "none"
-upstream = "app"
-owner = "team"
-{api}
-{operations}
-"#,
-        echo()
-    )
+fn setup_of(rules: &str, waf: &str, api: &str) -> Setup<'static> {
+    let keys = format!("variables = {{ inbound_anomaly_score_threshold = \"5\" }}\n{waf}");
+    Setup::paths("app", &["/a", "/b", "/c/**"], &["GET", "POST"])
+        .api(api)
+        .rules(rules, &keys)
 }
 
-fn start(name: &str, waf: &str, api: &str, operations: &str) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", RULES);
-    directory.write("gateway.toml", &config(waf, api, operations));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
+/// Every operation is inspected by them.
+fn start(name: &str, waf: &str) -> Running {
+    setup(waf, OWN).start(name, echo())
 }
 
-fn start_on(server: &str, name: &str, waf: &str, api: &str) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", RULES);
-    directory.write("gateway.toml", &config_on(server, waf, api, ""));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
-}
+const OWN: &str = "waf = \"own\"";
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -84,22 +54,15 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The log lines of the requests with this path.
-fn lines(directory: &Directory, process: Process, path: &str) -> Vec<Value> {
-    let lines = process.lines(directory).into_iter();
+fn lines(gateway: Running, path: &str) -> Vec<Value> {
+    let lines = gateway.lines().into_iter();
     lines.filter(|line| line["path"] == path).collect()
-}
-
-/// The findings in them.
-fn logged(directory: &Directory, process: Process, path: &str) -> Vec<Value> {
-    let found = lines(directory, process, path).into_iter();
-    let hits = found.flat_map(|line| line["waf"].as_array().cloned().unwrap_or_default());
-    hits.collect()
 }
 
 #[test]
 fn attacks_are_refused_wherever_they_stand_and_the_connection_lives() {
-    let (_directory, process) = start("waf-block", "mode = \"block\"", "waf = \"own\"", "");
-    let mut client = process.connect();
+    let gateway = start("waf-block", "mode = \"block\"");
+    let mut client = gateway.connect();
     let injection = "1' or '1'='1' union select password from users --";
     let escaped = injection.replace(' ', "%20").replace('\'', "%27");
     let json = format!("{{\"a\":{{\"b\":[\"{injection}\"]}}}}");
@@ -126,7 +89,7 @@ fn attacks_are_refused_wherever_they_stand_and_the_connection_lives() {
         assert_eq!(answer.status, 403, "{attack}\n{answer:?}");
         assert!(answer.problem().contains("attack-detected"), "{answer:?}");
         if answer.field("connection") == Some("close") {
-            client = process.connect();
+            client = gateway.connect();
         }
         let benign = client.ask(get("/a?x=O%27Brien&y=1"));
         assert_eq!(benign.status, 200, "after {attack}");
@@ -144,13 +107,13 @@ fn attacks_are_refused_wherever_they_stand_and_the_connection_lives() {
         let answer = client.ask(&benign);
         assert_eq!(answer.status, 200, "{benign}\n{answer:?}");
     }
-    process.counts("portcullis_waf_attacks_total", 9);
+    gateway.process.counts("portcullis_waf_attacks_total", 9);
 }
 
 #[test]
 fn what_could_be_read_in_two_ways_is_refused_where_attacks_are() {
-    let (_directory, process) = start("waf-body", "mode = \"block\"", "waf = \"own\"", "");
-    let mut client = process.connect();
+    let gateway = start("waf-body", "mode = \"block\"");
+    let mut client = gateway.connect();
     for (content_type, body) in [
         (JSON, "{\"a\":1"),
         (JSON, "\u{feff}{\"a\":1}"),
@@ -178,8 +141,8 @@ fn what_could_be_read_in_two_ways_is_refused_where_attacks_are() {
 #[test]
 fn beyond_the_budget_nothing_passes_uninspected() {
     let waf = "mode = \"block\"\nmax_bytes = \"4KiB\"\nmax_values = 32";
-    let (_directory, process) = start("waf-budget", waf, "waf = \"own\"", "");
-    let mut client = process.connect();
+    let gateway = start("waf-budget", waf);
+    let mut client = gateway.connect();
     let many: Vec<String> = (0..40).map(|at| format!("a{at}=1")).collect();
     for body in [format!("a={}", "x".repeat(5000)), many.join("&")] {
         let answer = client.ask(post("/a", FORM, &body));
@@ -196,12 +159,10 @@ fn beyond_the_budget_nothing_passes_uninspected() {
 /// A pattern that counts, over a value of which no beginning is like another one.
 #[test]
 fn what_takes_too_long_to_match_is_more_than_the_budget() {
-    let directory = Directory::new("waf-counting");
     let rule = "SecRule ARGS \"@rx a[^}]{0,400}getruntime\" \"id:70,phase:2,deny\"\n";
-    directory.write("rules.conf", &format!("{RULES}{rule}"));
     let api = "waf = \"own\"\nmax_body = \"256KiB\"";
-    directory.write("gateway.toml", &config("mode = \"block\"", api, ""));
-    let process = Process::start(&directory.path("gateway.toml"));
+    let setup = setup_of(&format!("{RULES}{rule}"), "mode = \"block\"", api);
+    let gateway = setup.start("waf-counting", echo());
     let mut bits = 0x9e37_79b9_u32;
     let hostile: String = (0..100_000)
         .map(|_| {
@@ -213,7 +174,7 @@ fn what_takes_too_long_to_match_is_more_than_the_budget() {
         .collect();
     let ask = |value: &str| {
         let body = format!("x=getruntime+{value}");
-        process.connect().ask(post("/a", FORM, &body))
+        gateway.ask(post("/a", FORM, &body))
     };
     let answer = ask(&hostile);
     assert_eq!(answer.status, 413, "{answer:?}");
@@ -225,19 +186,17 @@ fn what_takes_too_long_to_match_is_more_than_the_budget() {
 
 #[test]
 fn rules_that_are_left_out_are_told_one_by_one() {
-    let directory = Directory::new("waf-left-out");
     let bad = "SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n";
-    directory.write("rules.conf", &format!("{RULES}{bad}"));
     let waf = "mode = \"block\"\non_unsupported = \"skip\"";
-    directory.write("gateway.toml", &config(waf, "waf = \"own\"", ""));
-    let process = Process::start(&directory.path("gateway.toml"));
-    let told = process.wait_for("[waf.own] leaves out");
+    let gateway = setup_of(&format!("{RULES}{bad}"), waf, OWN).start("waf-left-out", echo());
+    let told = gateway.process.wait_for("[waf.own] leaves out");
     assert!(
         told.contains("rule 77") && told.contains("rules.conf:"),
         "{told}"
     );
-    process.counts("portcullis_waf_rule_left_out{set=\"own\",rule=\"77\"}", 1);
-    assert_eq!(process.connect().ask(get("/a?x=%3Cscript")).status, 403);
+    let left_out = "portcullis_waf_rule_left_out{set=\"own\",rule=\"77\"}";
+    gateway.process.counts(left_out, 1);
+    assert_eq!(gateway.ask(get("/a?x=%3Cscript")).status, 403);
 }
 
 /// Four bodies that take many slices each are under way on the only shard; whoever asks for little
@@ -246,7 +205,7 @@ fn rules_that_are_left_out_are_told_one_by_one() {
 fn a_large_body_does_not_stall_its_neighbours() {
     let waf = "mode = \"block\"\nmax_bytes = \"1MiB\"\nmax_values = 9000";
     let api = "waf = \"own\"\nmax_body = \"4MiB\"";
-    let (_directory, process) = start_on("[server]\nshards = 1", "waf-slices", waf, api);
+    let gateway = setup(waf, api).start("waf-slices", echo());
     let value = "%25select+x%27%28".repeat(20);
     let values: Vec<String> = (0..2800).map(|at| format!("a{at}={value}{at}")).collect();
     let request = post("/a", FORM, &values.join("&"));
@@ -254,7 +213,7 @@ fn a_large_body_does_not_stall_its_neighbours() {
     // then it counts slices in which nobody asked for anything: it tries until it was quick enough
     // once. If the shard starved its neighbours, it never would be.
     let until = Instant::now() + 3 * PATIENCE;
-    while slices_beside(&process, &request).is_none_or(|(beside, all)| beside * 4 >= all) {
+    while slices_beside(&gateway.process, &request).is_none_or(|(beside, all)| beside * 4 >= all) {
         assert!(Instant::now() < until, "the neighbours wait");
     }
 }
@@ -282,18 +241,15 @@ fn slices_beside(process: &Process, heavy: &str) -> Option<(u64, u64)> {
 
 #[test]
 fn detection_tells_and_lets_pass() {
-    let (directory, process) = start("waf-detect", "", "waf = \"own\"", "");
-    let mut client = process.connect();
+    let gateway = start("waf-detect", "");
     let request = "GET /a?x=%3Cscript HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer <script\r\nReferer: 1' or '1'='1\r\n\r\n";
-    assert_eq!(client.ask(request).status, 200);
-    process.counts("portcullis_waf_attacks_total", 1);
-    process.counts("portcullis_waf_flagged_total", 1);
-    let hits = logged(&directory, process, "/a");
-    let rules: Vec<u64> = hits
-        .iter()
-        .map(|hit| hit["rule"].as_u64().unwrap())
-        .collect();
-    assert_eq!(rules, [10, 11, 20], "{hits:?}");
+    assert_eq!(gateway.ask(request).status, 200);
+    gateway.process.counts("portcullis_waf_attacks_total", 1);
+    gateway.process.counts("portcullis_waf_flagged_total", 1);
+    let lines = lines(gateway, "/a");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(rules(&lines[0]), [10, 11, 20], "{lines:?}");
+    let hits = &lines[0]["waf"];
     assert_eq!(hits[0]["field"], "REQUEST_HEADERS:Referer");
     assert_eq!(hits[1]["field"], "ARGS:x");
     assert_eq!(hits[1]["value"], "<script");
@@ -303,7 +259,8 @@ fn detection_tells_and_lets_pass() {
 
 #[test]
 fn operations_are_tuned_one_by_one() {
-    let operations = r#"
+    let api = r#"
+waf = "own"
 [api.app.operation."GET /a"]
 waf_threshold = 20
 [api.app.operation."POST /a"]
@@ -314,8 +271,8 @@ waf = "off"
 waf_mode = "detect"
 "#;
     let waf = "mode = \"block\"\nexclusions = [{ rules = [\"10-10\"], target = \"ARGS:query\" }]";
-    let (_directory, process) = start("waf-tuned", waf, "waf = \"own\"", operations);
-    let mut client = process.connect();
+    let gateway = setup(waf, api).start("waf-tuned", echo());
+    let mut client = gateway.connect();
     let mut ask = |request: String, status: u16| {
         let answer = client.ask(&request);
         assert_eq!(answer.status, status, "{request}\n{answer:?}");
@@ -351,8 +308,8 @@ waf_exclusions = [{ rules = ["1100-1199"] }]
 waf_mode = "detect"
 "#;
     let waf = "[waf.builtin]\nmode = \"block\"\nexclusions = [{ rules = [\"1101\"], target = \"ARGS:query\" }]";
-    let (directory, process) = start("waf-tuned-builtin", waf, "", operations);
-    let mut client = process.connect();
+    let gateway = setup(waf, operations).start("waf-tuned-builtin", echo());
+    let mut client = gateway.connect();
     let mut ask = |request: String, status: u16| {
         let answer = client.ask(&request);
         assert_eq!(answer.status, status, "{request}\n{answer:?}");
@@ -373,7 +330,7 @@ waf_mode = "detect"
     ask(post("/b", FORM, &format!("x={SCRIPT}")), 200);
     ask(get(&format!("/c/d?query={SQL}")), 200);
     ask(get(&format!("/c/d?other={SQL}")), 403);
-    let lines = lines(&directory, process, "/a");
+    let lines = lines(gateway, "/a");
     let scores: Vec<&Value> = lines.iter().map(|line| &line["waf_scores"]).collect();
     let one = json!({ "sql": 5, "total": 5 });
     let both = json!({ "sql": 5, "xss": 5, "total": 10 });
@@ -383,22 +340,16 @@ waf_mode = "detect"
 
 #[test]
 fn check_tells_what_is_wrong_with_rules() {
-    let directory = Directory::new("waf-check");
-    directory.write(
-        "rules.conf",
-        "SecRule NOTHING \"@rx a\" \"id:3,phase:2,deny\"\nSecRule ARGS \"@rx a\" \"id:4,phase:2,explode\"\n",
-    );
-    directory.write(
-        "bad.conf",
-        "SecRule ARGS \"@rx (a\" \"id:1,phase:2,deny\"\n\nSecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n",
-    );
+    let rules = "SecRule NOTHING \"@rx a\" \"id:3,phase:2,deny\"\n\
+                 SecRule ARGS \"@rx a\" \"id:4,phase:2,explode\"\n";
+    let bad = "SecRule ARGS \"@rx (a\" \"id:1,phase:2,deny\"\n\n\
+               SecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n";
     let waf = "mode = \"maybe\"\nparanoia_level = 7\nmax_bytes = \"2MiB\"\n[waf.none]\n[waf.lost]\nrules = [\"lost/*.conf\"]\n\
                [waf.bad]\nrules = [\"bad.conf\"]";
     let operations = "[api.app.operation.\"GET /a\"]\nwaf = \"owm\"\n";
-    directory.write("gateway.toml", &config(waf, "", operations));
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let setup = setup_of(rules, waf, operations).file("bad.conf", bad);
+    let (code, told) = setup.check("waf-check");
+    assert_eq!(code, Some(1), "{told}");
     for words in [
         "rules.conf:1:1",
         "rules.conf:2:1",

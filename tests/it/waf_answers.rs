@@ -10,7 +10,8 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::gateway::{Answer, backend};
-use crate::process::{Directory, Process, rules, run};
+use crate::process::rules;
+use crate::setup::{Running, Setup};
 
 /// Scores as the Core Rule Set has them: summed by rules, judged by one behind them.
 const RULES: &str = r#"
@@ -122,62 +123,28 @@ fn upstream() -> SocketAddr {
     })
 }
 
-fn config(waf: &str, api: &str) -> String {
-    format!(
-        r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{}"
-[waf.own]
-rules = ["rules.conf"]
-{waf}
-[api.app]
-paths = ["/**"]
-methods = ["GET", "HEAD"]
-contract = "none"
-authentication = "none"
-upstream = "app"
-owner = "team"
-waf = "own"
-{api}
-"#,
-        upstream()
-    )
+fn setup(rules: &str, (waf, api): (&str, &str)) -> Setup<'static> {
+    Setup::paths("app", &["/**"], &["GET", "HEAD"])
+        .api(format!("waf = \"own\"\n{api}"))
+        .rules(rules, waf)
 }
 
-struct Setting {
-    directory: Directory,
-    process: Process,
+/// With more rules.
+fn start(name: &str, rules: &str, keys: (&str, &str)) -> Running {
+    setup(&format!("{RULES}{rules}"), keys).start(name, upstream())
 }
 
-fn start(name: &str, rules: &str, (waf, api): (&str, &str)) -> Setting {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", &format!("{RULES}{rules}"));
-    directory.write("gateway.toml", &config(waf, api));
-    let process = Process::start(&directory.path("gateway.toml"));
-    Setting { directory, process }
+fn checked(name: &str, rules: &str, keys: (&str, &str)) -> String {
+    setup(&format!("{RULES}{rules}"), keys).check(name).1
 }
 
-impl Setting {
-    fn ask(&self, target: &str) -> Answer {
-        self.process.connect().ask(format!(
-            "GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, br\r\nRange: bytes=0-1\r\n\r\n"
-        ))
-    }
-
-    /// The log line of each path that was asked for, in order.
-    fn lines(self) -> Vec<Value> {
-        self.process.lines(&self.directory)
-    }
+fn ask(gateway: &Running, target: &str) -> Answer {
+    gateway.ask(format!(
+        "GET {target} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, br\r\nRange: bytes=0-1\r\n\r\n"
+    ))
 }
 
+/// The log line of this path.
 fn of<'l>(lines: &'l [Value], path: &str) -> &'l Value {
     lines.iter().find(|line| line["path"] == path).unwrap()
 }
@@ -186,7 +153,7 @@ const BLOCK: &str = "mode = \"block\"\nresponses = \"all\"\nmax_response_bytes =
 
 #[test]
 fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
-    let setting = start("answers-block", "", (BLOCK, ""));
+    let gateway = start("answers-block", "", (BLOCK, ""));
     for (path, problem) in [
         ("/leak?x=marked", "refused-response"),
         ("/chunked", "refused-response"),
@@ -200,7 +167,7 @@ fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
         ("/cut", "encoded-response"),
         ("/brotli", "encoded-response"),
     ] {
-        let answer = setting.ask(path);
+        let answer = ask(&gateway, path);
         assert_eq!(
             (answer.status, &*answer.problem()),
             (502, problem),
@@ -210,7 +177,7 @@ fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
         assert!(!body.contains("ORA") && !body.contains("Index"), "{body}");
     }
     // The connection lives on, as that to the backend does.
-    let mut client = setting.process.connect();
+    let mut client = gateway.process.connect();
     for path in ["/leak", "/a", "/page", "/text", "/seven", "/none", "/a"] {
         let answer = client.ask(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
         let expected = match path {
@@ -226,14 +193,14 @@ fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
         (head.status, head.field("content-length")),
         (200, Some("51"))
     );
-    assert_eq!(setting.ask("/failure").status, 500);
-    assert_eq!(setting.ask("/gone").status, 502);
+    assert_eq!(ask(&gateway, "/failure").status, 500);
+    assert_eq!(ask(&gateway, "/gone").status, 502);
     // What takes the place of an answer that broke off is looked at like the first.
-    let flaky = setting.ask("/flaky");
+    let flaky = ask(&gateway, "/flaky");
     assert_eq!(flaky.problem(), "refused-response");
-    let asked = setting.ask("/asked").body;
+    let asked = ask(&gateway, "/asked").body;
     assert_eq!(String::from_utf8(asked).unwrap(), "Some(\"identity\") None");
-    let lines = setting.lines();
+    let lines = gateway.lines();
     let leak = of(&lines, "/leak");
     assert_eq!(rules(leak), [20, 30, 40]);
     assert_eq!(leak["waf"][1]["message"], "Outbound 4, request 2");
@@ -256,7 +223,7 @@ fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
 #[test]
 fn detection_tells_and_lets_answers_pass() {
     let waf = "responses = \"all\"\nmax_response_bytes = \"2KiB\"";
-    let setting = start("answers-detect", "", (waf, ""));
+    let gateway = start("answers-detect", "", (waf, ""));
     for path in [
         "/leak",
         "/chunked",
@@ -270,7 +237,7 @@ fn detection_tells_and_lets_answers_pass() {
         "/brotli",
         "/a",
     ] {
-        let told = setting.ask(path);
+        let told = ask(&gateway, path);
         assert_eq!(told.status, 200, "{path}");
         // What was collected whole leaves with its length.
         let body = String::from_utf8_lossy(&told.body);
@@ -280,10 +247,10 @@ fn detection_tells_and_lets_answers_pass() {
         };
         assert!(answer(path).ends_with(&left) && !left.is_empty(), "{path}");
     }
-    let flagged = setting
+    let flagged = gateway
         .process
         .metric("portcullis_waf_attacks_total{shard=\"0\"}");
-    let lines = setting.lines();
+    let lines = gateway.lines();
     for (path, expected, reported) in [
         ("/leak", &[20, 30][..], ""),
         ("/chunked", &[20, 30], ""),
@@ -314,10 +281,10 @@ fn a_long_answer_is_inspected_in_slices() {
             format!("SecRule RESPONSE_BODY \"@rx ^x+.{{{id}}}x*\" \"id:{id},phase:4,pass,nolog\"\n")
         })
         .collect();
-    let setting = start("answers-slices", &many, (waf, ""));
-    assert_eq!(setting.ask("/calm").status, 200);
+    let gateway = start("answers-slices", &many, (waf, ""));
+    assert_eq!(ask(&gateway, "/calm").status, 200);
     assert!(
-        setting
+        gateway
             .process
             .metric("portcullis_waf_pauses_total{shard=\"0\"}")
             > 0
@@ -329,7 +296,7 @@ fn rule_files_say_which_bodies_are_looked_at() {
     let types = "SecResponseBodyMimeType text/plain text/html\nSecResponseBodyLimit 2048\n\
                  SecResponseBodyLimitAction ProcessPartial\n";
     let waf = "mode = \"block\"\nresponses = \"all\"";
-    let setting = start("answers-types", types, (waf, ""));
+    let gateway = start("answers-types", types, (waf, ""));
     for (path, status) in [
         ("/leak", 200),
         ("/chunked", 502),
@@ -338,7 +305,7 @@ fn rule_files_say_which_bodies_are_looked_at() {
         ("/early", 502),
         ("/brotli", 200),
     ] {
-        assert_eq!(setting.ask(path).status, status, "{path}");
+        assert_eq!(ask(&gateway, path).status, status, "{path}");
     }
     let told = checked("answers-types-check", types, (waf, ""));
     assert!(
@@ -352,19 +319,11 @@ fn rule_files_say_which_bodies_are_looked_at() {
 
     let off = "SecResponseBodyAccess Off\n";
     let waf = "mode = \"block\"\nresponses = \"collected\"";
-    let setting = start("answers-heads", off, (waf, ""));
-    assert_eq!(setting.ask("/leak").status, 200);
-    assert_eq!(setting.ask("/debug").status, 502);
+    let gateway = start("answers-heads", off, (waf, ""));
+    assert_eq!(ask(&gateway, "/leak").status, 200);
+    assert_eq!(ask(&gateway, "/debug").status, 502);
     let told = checked("answers-heads-check", off, (waf, ""));
     assert!(told.contains("bodies, which nobody collects"), "{told}");
-}
-
-fn checked(name: &str, rules: &str, (waf, api): (&str, &str)) -> String {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", &format!("{RULES}{rules}"));
-    directory.write("gateway.toml", &config(waf, api));
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }
 
 #[test]
@@ -442,25 +401,19 @@ fn the_core_rule_set_refuses_answers() {
         );
         return;
     }
-    let directory = Directory::new("answers-crs");
     let root = root.display();
-    let more = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
-    directory.write("rules.conf", &more);
-    directory.write(
-        "gateway.toml",
-        &config("mode = \"block\"\nresponses = \"all\"", ""),
-    );
-    let process = Process::start(&directory.path("gateway.toml"));
-    let setting = Setting { directory, process };
+    let included = format!("Include {root}/crs-setup.conf.example\nInclude {root}/rules/*.conf\n");
+    let setup = setup(&included, ("mode = \"block\"\nresponses = \"all\"", ""));
+    let gateway = setup.start("answers-crs", upstream());
     for (path, status) in [
         ("/leak", 502),
         ("/gzip", 502),
         ("/seven", 200),
         ("/text", 200),
     ] {
-        assert_eq!(setting.ask(path).status, status, "{path}");
+        assert_eq!(ask(&gateway, path).status, status, "{path}");
     }
-    let lines = setting.lines();
+    let lines = gateway.lines();
     assert_eq!(rules(of(&lines, "/leak")), [951_120, 959_100, 980_170]);
     let scores = &of(&lines, "/leak")["waf_scores"];
     assert_eq!(scores["outbound"], 5);

@@ -11,7 +11,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::gateway::echo;
-use crate::process::{Directory, Process};
+use crate::process::rules;
+use crate::setup::Setup;
 
 struct Row {
     name: &'static str,
@@ -492,29 +493,9 @@ fn rows() -> Vec<Row> {
     all.into_iter().flatten().collect()
 }
 
-fn config(waf: &str) -> String {
-    format!(
-        r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{}"
-{waf}
-[api.app]
-paths = ["/**"]
-methods = ["GET", "POST"]
-contract = "none"
-authentication = "none"
-upstream = "app"
-owner = "team"
-max_body = "2MiB"
-waf_headers = ["X-Filter", "Authorization"]
+/// An API and one that takes codings off, inspected by what `waf` names.
+fn setup(waf: &str) -> Setup<'static> {
+    let coded = r#"
 [api.coded]
 paths = ["/coded/**"]
 methods = ["POST"]
@@ -524,20 +505,19 @@ upstream = "app"
 owner = "team"
 max_body = "2MiB"
 request_encodings = ["gzip"]
-waf_headers = []
-"#,
-        echo()
-    )
+waf_headers = []"#;
+    Setup::paths("app", &["/**"], &["GET", "POST"])
+        .api("max_body = \"2MiB\"\nwaf_headers = [\"X-Filter\", \"Authorization\"]")
+        .tables(coded)
+        .tables(waf)
 }
 
 /// What became of each row: status, problem, and the rules that found something.
-fn outcomes(name: &str, config: &str) -> BTreeMap<&'static str, String> {
-    let directory = Directory::new(name);
-    directory.write("gateway.toml", config);
-    let mut process = Process::start(&directory.path("gateway.toml"));
+fn outcomes(name: &str, setup: &Setup<'_>) -> BTreeMap<&'static str, String> {
+    let gateway = setup.start(name, echo());
     let mut outcomes = Vec::new();
     for row in rows() {
-        let answer = process.connect().ask(&row.request);
+        let answer = gateway.ask(&row.request);
         let text = String::from_utf8_lossy(&answer.body);
         // Fields behind a body are not passed on, so that nothing in them has to be looked at.
         if row.name == "trailer-payload" {
@@ -549,20 +529,17 @@ fn outcomes(name: &str, config: &str) -> BTreeMap<&'static str, String> {
         let outcome = format!("{} {kind}", answer.status);
         outcomes.push((row.name, outcome.trim_end().to_owned()));
     }
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    process.ended();
     // One shard tells of one request after the other.
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    assert_eq!(log.lines().count(), outcomes.len(), "{log}");
-    for (line, (name, outcome)) in log.lines().zip(&mut outcomes) {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let lines = gateway.lines();
+    assert_eq!(lines.len(), outcomes.len(), "{lines:?}");
+    for (line, (name, outcome)) in lines.iter().zip(&mut outcomes) {
         let status = line["status"].to_string();
         assert!(
             outcome.starts_with(&status),
             "{name}: {outcome}, but {line}"
         );
-        for hit in line["waf"].as_array().into_iter().flatten() {
-            write!(outcome, " {}", hit["rule"]).unwrap();
+        for rule in rules(line) {
+            write!(outcome, " {rule}").unwrap();
         }
     }
     let count = outcomes.len();
@@ -616,8 +593,7 @@ const HEADING: &str = "\
 
 #[test]
 fn nothing_gets_around_the_built_in_rules() {
-    let config = config("[waf.builtin]\nmode = \"block\"");
-    let found = outcomes("waf-bypass", &config);
+    let found = outcomes("waf-bypass", &setup("[waf.builtin]\nmode = \"block\""));
     check(0, &found);
     let benign = found.iter().filter(|(name, _)| name.starts_with("benign"));
     for (name, outcome) in benign {
@@ -642,17 +618,19 @@ fn nothing_gets_around_the_core_rule_set() {
          |application/x-www-form-urlencoded| |multipart/form-data| |text/xml| |text/plain| \
          |application/vnd.a+json| |application/x-ndjson|\" }}"
     );
-    let config = config(&waf).replace("waf_headers", "waf = \"crs\"\nwaf_headers");
-    check(1, &outcomes("waf-bypass-crs", &config));
+    // Both APIs say so.
+    let of_api = "[\"X-Filter\", \"Authorization\"]";
+    let setup = setup(&waf)
+        .replacing(of_api, &format!("{of_api}\nwaf = \"crs\""))
+        .replacing("waf_headers = []", "waf_headers = []\nwaf = \"crs\"");
+    check(1, &outcomes("waf-bypass-crs", &setup));
 }
 
 /// By default nothing is refused, and a long upload is not held up to be looked at.
 #[test]
 fn by_default_attacks_are_told_and_long_uploads_stream_past() {
-    let directory = Directory::new("waf-default");
-    directory.write("gateway.toml", &config(""));
-    let mut process = Process::start(&directory.path("gateway.toml"));
-    let mut client = process.connect();
+    let gateway = setup("").start("waf-default", echo());
+    let mut client = gateway.connect();
     let attack = client.ask(get("/v1/items?a=1%27%20or%20%271%27=%271", ""));
     assert_eq!(attack.status, 200);
     let long = vec![b'x'; 900 * 1024];
@@ -660,23 +638,11 @@ fn by_default_attacks_are_told_and_long_uploads_stream_past() {
     assert_eq!(upload.status, 200, "{upload:?}");
     let broken = client.ask(post(JSON, "{\"a\":1"));
     assert_eq!(broken.status, 200);
-    process.signal(nix::sys::signal::Signal::SIGTERM);
-    process.ended();
-    let log = std::fs::read_to_string(directory.path("access.log")).unwrap();
-    let lines: Vec<serde_json::Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let rules = |line: &serde_json::Value| -> Vec<u64> {
-        let hits = line["waf"].as_array().cloned().unwrap_or_default();
-        hits.iter()
-            .map(|hit| hit["rule"].as_u64().unwrap())
-            .collect()
-    };
-    assert_eq!(rules(&lines[0]), [1101, 1000], "{log}");
+    let lines = gateway.lines();
+    assert_eq!(rules(&lines[0]), [1101, 1000], "{lines:?}");
     assert_eq!(lines[0]["waf"][0]["field"], "ARGS:a");
     assert_eq!(lines[0]["waf"][0]["message"], "sql-injection");
     assert_eq!(lines[0]["waf"][1]["message"], "attack: score 5 of 5");
-    assert_eq!(rules(&lines[1]), [0_u64; 0], "{log}");
-    assert_eq!(rules(&lines[2]), [1706], "{log}");
+    assert_eq!(rules(&lines[1]), [0_u64; 0], "{lines:?}");
+    assert_eq!(rules(&lines[2]), [1706], "{lines:?}");
 }

@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::Value;
 
 use crate::gateway::{Answer, PATIENCE, backend};
-use crate::process::{Directory, Process, rules, run};
+use crate::process::rules;
+use crate::setup::{Running, Setup};
 
 const DOCUMENT: &str = r"
 openapi: 3.1.0
@@ -52,37 +53,17 @@ SecRule TX:SCORE "@ge 0" "id:30,phase:5,pass,log,msg:'After all'"
 SecRule RESPONSE_HEADERS:X-Debug "@rx ." "id:40,phase:3,deny,log,msg:'Debug field'"
 "#;
 
-fn config(backend: SocketAddr, more: &str) -> String {
-    format!(
-        r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{backend}"
-[waf.own]
-rules = ["rules.conf"]
-mode = "block"
-variables = {{ inbound_anomaly_score_threshold = "5" }}
-[waf.builtin]
-mode = "block"
-[api.app]
-openapi = "api.yaml"
-authentication = "none"
-upstream = "app"
-owner = "team"
-responses = "off"
-max_body = "64B"
-stream_body = "200MiB"
-max_record = "4KiB"
-{more}
-"#
-    )
+fn setup(more: &str) -> Setup<'static> {
+    let api = format!(
+        "responses = \"off\"\nmax_body = \"64B\"\nstream_body = \"200MiB\"\nmax_record = \"4KiB\"\n{more}"
+    );
+    Setup::new("app", DOCUMENT)
+        .api(api)
+        .rules(
+            RULES,
+            "mode = \"block\"\nvariables = { inbound_anomaly_score_threshold = \"5\" }",
+        )
+        .tables("[waf.builtin]\nmode = \"block\"")
 }
 
 /// What a backend saw of one request: its content, and whether that was ended.
@@ -129,21 +110,14 @@ fn telling() -> (SocketAddr, Receiver<Seen>) {
 }
 
 struct Setting {
-    directory: Directory,
-    process: Process,
+    gateway: Running,
     seen: Receiver<Seen>,
 }
 
 fn start(name: &str, more: &str) -> Setting {
     let (address, seen) = telling();
-    let directory = Directory::new(name);
-    directory.write("api.yaml", DOCUMENT);
-    directory.write("rules.conf", RULES);
-    directory.write("gateway.toml", &config(address, more));
-    let process = Process::start(&directory.path("gateway.toml"));
     Setting {
-        directory,
-        process,
+        gateway: setup(more).start(name, address),
         seen,
     }
 }
@@ -160,7 +134,7 @@ impl Setting {
         lines: &str,
         (body, step): (&str, usize),
     ) -> Answer {
-        let mut client = self.process.connect();
+        let mut client = self.gateway.connect();
         let mut wire = format!(
             "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: {media}\r\n{lines}Transfer-Encoding: chunked\r\n\r\n"
         )
@@ -177,8 +151,7 @@ impl Setting {
     }
 
     fn whole(&self, target: (&str, &str), body: &str) -> Answer {
-        let mut client = self.process.connect();
-        client.ask(format!(
+        self.gateway.ask(format!(
             "POST {} HTTP/1.1\r\nHost: h\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{body}",
             target.0,
             target.1,
@@ -191,7 +164,7 @@ impl Setting {
     }
 
     fn lines(self) -> Vec<Value> {
-        self.process.lines(&self.directory)
+        self.gateway.lines()
     }
 }
 
@@ -301,14 +274,15 @@ fn detection_tells_each_finding_once_and_changes_nothing() {
     let body = array(&records(2000, &all));
     assert_eq!(setting.post(ARRAY, "", (&body, 5000)).status, 200);
     assert_eq!(setting.saw(), (body.into_bytes(), true));
-    let before = setting.process.resident();
+    let before = setting.gateway.process.resident();
     let long = array(&records(20_000, &all));
     assert_eq!(setting.post(ARRAY, "", (&long, 5000)).status, 200);
     assert_eq!(setting.saw(), (long.into_bytes(), true));
-    let grown = setting.process.resident().saturating_sub(before);
+    let grown = setting.gateway.process.resident().saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes more");
     assert!(
         setting
+            .gateway
             .process
             .metric("portcullis_waf_pauses_total{shard=\"0\"}")
             > 0
@@ -323,9 +297,9 @@ fn detection_tells_each_finding_once_and_changes_nothing() {
 fn neighbours_are_served_between_records() {
     let setting = start("records-slices", "waf = \"own\"");
     let body = array(&records(40_000, &[]));
-    let mut heavy = setting.process.connect();
+    let mut heavy = setting.gateway.connect();
     std::thread::scope(|scope| {
-        let process = &setting.process;
+        let process = &setting.gateway.process;
         let sender = scope.spawn(move || {
             heavy.send(format!(
                 "POST /array HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -360,16 +334,6 @@ fn the_answer_is_inspected_as_well() {
 
 #[test]
 fn what_no_record_is_shown_to_is_refused_at_load() {
-    let checked = |more: &str| {
-        let directory = Directory::new("records-load");
-        directory.write("api.yaml", DOCUMENT);
-        directory.write("rules.conf", RULES);
-        let address = "127.0.0.1:9".parse().unwrap();
-        directory.write("gateway.toml", &config(address, more));
-        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        (output.status.success(), text)
-    };
     let inspector = "[api.app.operation.array]\nstream_body = \"1MiB\"\ninspector = \"scan\"\n[inspector.scan]\n\
                      upstream = \"app\"\npath = \"/\"\non_failure = \"closed\"\n";
     for (more, reason) in [
@@ -384,8 +348,8 @@ fn what_no_record_is_shown_to_is_refused_at_load() {
             "ownership looks at whole bodies",
         ),
     ] {
-        let (holds, text) = checked(more);
-        assert_eq!(holds, reason.is_empty(), "{more}: {text}");
+        let (code, text) = setup(more).check("records-load");
+        assert_eq!(code == Some(0), reason.is_empty(), "{more}: {text}");
         assert!(text.contains(reason), "{reason}: {text}");
     }
 }

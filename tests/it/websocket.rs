@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::policy::authn::sign::SigningKey;
 use portcullis::shard::ring::Mode;
 use serde_json::json;
 
 use crate::gateway::{Client, Gateway, PATIENCE, backend, open_operation, snapshot};
-use crate::process::{API, Directory, Process, claims, config};
+use crate::process::{bank_setup, claims};
 
 const SWITCH: &str = "GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -184,21 +183,14 @@ fn silence_ends_a_tunnel() {
 
 #[test]
 fn a_tunnel_ends_with_the_token_that_opened_it() {
-    let directory = Directory::new("websocket");
-    let key = SigningKey::generate().unwrap();
-    directory.write("keys.json", &key.jwks());
-    directory.write("api.yaml", API);
-    let text = config(echo(SWITCHED), 1, "").replace(
-        "[api.bank.operation.getBalances]",
-        "[api.bank.operation.getBalances]\nwebsocket = true",
-    );
-    directory.write("gateway.toml", &text);
-    let process = Process::start(&directory.path("gateway.toml"));
+    let operation = "[api.bank.operation.getBalances]";
+    let setup = bank_setup(1, "").replacing(operation, &format!("{operation}\nwebsocket = true"));
+    let gateway = setup.start("websocket", echo(SWITCHED));
     let mut short = claims();
     // The leeway of the issuer lets it begin; the tunnel ends at the time itself.
     short["exp"] = json!(short["exp"].as_u64().unwrap() - 599);
-    let token = key.sign(&short).unwrap();
-    let mut client = process.connect();
+    let token = gateway.key.sign(&short).unwrap();
+    let mut client = gateway.connect();
     client.send(SWITCH.replace(
         "\r\n\r\n",
         &format!("\r\nAuthorization: Bearer {token}\r\n\r\n"),
@@ -210,5 +202,5 @@ fn a_tunnel_ends_with_the_token_that_opened_it() {
     assert!(client.is_closed());
     assert!(start.elapsed() < PATIENCE / 2);
     // Without a token there is no way in.
-    assert_eq!(process.connect().ask(SWITCH).status, 401);
+    assert_eq!(gateway.ask(SWITCH).status, 401);
 }

@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use mimalloc::MiMalloc;
 use nix::time::{ClockId, clock_gettime};
 use portcullis::config::rules::{builtin, disk};
+use portcullis::policy::waf::budget::Budget;
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
 use portcullis::policy::waf::load::Settings;
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request};
 use portcullis::policy::waf::rule::RuleSet;
-use portcullis::policy::waf::values::Budget;
 use portcullis::policy::waf::view::View;
 
 /// Counts the bytes that are in use.
@@ -383,6 +383,7 @@ fn inspect(rules: &RuleSet, shard: &mut Shard, message: &Message) {
         budget: Budget {
             bytes: 1024 * 1024,
             values: 16 * 1024,
+            ..Budget::default()
         },
         ..Tuning::default()
     };

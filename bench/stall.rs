@@ -12,6 +12,7 @@ use std::time::Duration;
 use mimalloc::MiMalloc;
 use nix::time::{ClockId, clock_gettime};
 use portcullis::config::rules::{builtin, disk};
+use portcullis::policy::waf::budget::Budget;
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::fuel::Fuel;
 use portcullis::policy::waf::inspection::{Inspection, Tuning};
@@ -19,7 +20,6 @@ use portcullis::policy::waf::load::Settings;
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request, Response};
 use portcullis::policy::waf::rule::RuleSet;
-use portcullis::policy::waf::values::Budget;
 use portcullis::policy::waf::view::View;
 
 #[global_allocator]
@@ -207,6 +207,7 @@ fn longest(rules: &RuleSet, shard: &mut Shard, body: &Body, is_answer: bool) -> 
         budget: Budget {
             bytes,
             values: 1 << 20,
+            ..Budget::default()
         },
         ..Tuning::default()
     };

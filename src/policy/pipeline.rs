@@ -17,8 +17,8 @@ use crate::policy::ratelimit::{Cells, Leases, Limited, Remaining};
 use crate::policy::route::Match;
 use crate::policy::snapshot::Snapshot;
 use crate::policy::waf;
+use crate::policy::waf::found::Found;
 use crate::policy::waf::fuel::Fuel;
-use crate::policy::waf::hit::Hit;
 use crate::policy::waf::stage::{Bodies, Progress, Workspace};
 use crate::proto;
 use crate::proto::body::Framing;
@@ -105,7 +105,7 @@ pub struct Inspection {
     is_agreed: bool,
     /// The score that the service outside gives the request, once it was asked.
     said: Option<u32>,
-    findings: Vec<Hit>,
+    found: Found,
     waf: Option<waf::stage::Running>,
 }
 
@@ -181,7 +181,7 @@ pub fn decide(
         reads_body,
         is_agreed: !reads_body,
         said: None,
-        findings: Vec::new(),
+        found: Found::default(),
         waf: None,
     };
     // Head and body are inspected together.
@@ -357,7 +357,7 @@ impl Inspection {
             return Ok(Step::Ask(self));
         }
         let Some(waf) = &operation.waf else {
-            state.waf.found(&mut self.findings);
+            state.waf.tell_too(std::mem::take(&mut self.found));
             return Ok(Step::Cleared(self.cleared));
         };
         let sets = &snapshot.waf;
@@ -383,20 +383,20 @@ impl Inspection {
                 self.cleared.records.replace(Some(running));
                 if waf.outbound.is_some() {
                     // Records and answer may come at the same time.
-                    self.findings.append(&mut state.waf.take_findings());
+                    self.found.add(state.waf.take_found());
                     self.waf = Some(state.waf.begin(sets, waf, request, said).for_answer());
                     return Ok(Step::Pause(self));
                 }
-                state.waf.found(&mut self.findings);
+                state.waf.tell_too(std::mem::take(&mut self.found));
                 Ok(Step::Cleared(self.cleared))
             }
             Progress::Waiting(running) => {
-                state.waf.found(&mut self.findings);
+                state.waf.tell_too(std::mem::take(&mut self.found));
                 self.cleared.waf.replace(Some(running));
                 Ok(Step::Cleared(self.cleared))
             }
             Progress::Done(outcome) => {
-                state.waf.found(&mut self.findings);
+                state.waf.tell_too(std::mem::take(&mut self.found));
                 match outcome {
                     Ok(()) => Ok(Step::Cleared(self.cleared)),
                     Err(denial) => Err(self.refuse(denial)),
@@ -432,7 +432,7 @@ impl Inspection {
         inspector: &Inspector,
         outcome: Result<Verdict, &str>,
     ) -> Result<Inspection, Refusal> {
-        self.findings.extend(inspector.finding(&outcome));
+        self.found.hits.extend(inspector.finding(&outcome));
         let (score, denial) = match outcome {
             Ok(Verdict::Allow) => (0, None),
             Ok(Verdict::Deny { .. }) => (0, Some(Denial::InspectorRefused)),
@@ -445,7 +445,7 @@ impl Inspection {
         };
         match denial.filter(|_| inspector.blocks) {
             Some(denial) => {
-                state.waf.found(&mut self.findings);
+                state.waf.tell_too(std::mem::take(&mut self.found));
                 Err(self.refuse(denial))
             }
             None => {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
-use crate::policy::waf::hit::Hit;
-use crate::policy::waf::score::Score;
+use crate::policy::waf::found::Found;
 use crate::shard::trace::Trace;
 use crate::shard::upstream;
 
@@ -52,9 +51,7 @@ pub struct Account {
     /// What would have been denied, had it not been let pass to be reported only.
     pub reported: Option<Denial>,
     /// What the WAF found, whatever came of it.
-    pub hits: Vec<Hit>,
-    /// What that adds up to.
-    pub scores: Vec<Score>,
+    pub found: Found,
     method: [u8; METHOD],
 }
 
@@ -79,8 +76,7 @@ impl Account {
             is_truncated: false,
             detail: String::new(),
             reported: None,
-            hits: Vec::new(),
-            scores: Vec::new(),
+            found: Found::default(),
             method: [0; METHOD],
         }
     }

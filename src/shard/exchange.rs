@@ -76,11 +76,7 @@ where
         Some(_) => cleared(shard, &view, client, &mut account).await,
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };
-    {
-        let waf = &mut shard.state.borrow_mut().waf;
-        account.hits = waf.take_findings();
-        account.scores = waf.take_scores();
-    }
+    account.found = shard.state.borrow_mut().waf.take_found();
     let after = match outcome {
         Ok(ready) => {
             if let Some((denial, detail)) = ready.cleared.noted() {

@@ -475,10 +475,11 @@ impl Shard {
         if let Some(denial) = account.reported {
             self.metrics.report(denial);
         }
-        if !account.hits.is_empty() {
+        if !account.found.hits.is_empty() {
             self.metrics.waf_flagged.add(1);
         }
-        if account.hits.iter().any(|hit| hit.denies) {
+        self.metrics.exceed(account.found.exceeded);
+        if account.found.hits.iter().any(|hit| hit.denies) {
             self.metrics.waf_attacks.add(1);
         }
         let counted = account
@@ -534,8 +535,9 @@ impl Shard {
             reason,
             reported: account.reported.map_or("", Denial::reason),
             detail: &account.detail,
-            hits: &account.hits,
-            scores: &account.scores,
+            hits: &account.found.hits,
+            scores: &account.found.scores,
+            exceeded: account.found.exceeded,
             status: account.status,
             bytes_in: account.bytes_in,
             bytes_out: account.bytes_out,

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::policy::waf::budget::Exceeded;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::score::Score;
 
@@ -37,6 +38,8 @@ pub struct Record<'a> {
     pub hits: &'a [Hit],
     /// What that adds up to, by category.
     pub scores: &'a [Score],
+    /// What there was more of than rules may look at.
+    pub exceeded: Exceeded,
     pub status: u16,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -75,6 +78,7 @@ impl Record<'_> {
         }
         self.write_hits(out);
         self.write_scores(out);
+        self.write_exceeded(out);
         key(out, "peer");
         out.push(b'"');
         write_address(out, self.peer);
@@ -155,6 +159,20 @@ impl Record<'_> {
             out.extend_from_slice(itoa::Buffer::new().format(score.value).as_bytes());
         }
         out.push(b'}');
+    }
+}
+
+impl Record<'_> {
+    fn write_exceeded(&self, out: &mut Vec<u8>) {
+        if !self.exceeded.any() {
+            return;
+        }
+        key(out, "waf_over_budget");
+        for (at, bound) in self.exceeded.iter().enumerate() {
+            out.push(if at == 0 { b'[' } else { b',' });
+            write_text(out, bound.name());
+        }
+        out.push(b']');
     }
 }
 
@@ -267,6 +285,7 @@ mod tests {
             detail: "",
             hits: &[],
             scores: &[],
+            exceeded: Exceeded::default(),
             status: 400,
             bytes_in: 12,
             bytes_out: 0,

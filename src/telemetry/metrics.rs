@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::budget::{Bound, Exceeded};
 use crate::telemetry::counter::{BOUNDS_NS, Counter, Histogram};
 
 /// How a request ended, as it is counted.
@@ -105,6 +106,8 @@ pub struct ShardMetrics {
     /// Requests in which the WAF found anything, and those that add up to an attack.
     pub waf_flagged: Counter,
     pub waf_attacks: Counter,
+    /// Exchanges of which there was more than rules may look at, by what there was too much of.
+    pub waf_exceeded: [Counter; Bound::ALL.len()],
     /// How often an inspection gave way to others.
     pub waf_pauses: Counter,
 }
@@ -147,6 +150,7 @@ impl ShardMetrics {
             log_dropped: Counter::default(),
             waf_flagged: Counter::default(),
             waf_attacks: Counter::default(),
+            waf_exceeded: Default::default(),
             waf_pauses: Counter::default(),
         }
     }
@@ -173,6 +177,12 @@ impl ShardMetrics {
     pub fn report(&self, denial: Denial) {
         if let Some((_, counter)) = self.reports.iter().find(|(each, _)| *each == denial) {
             counter.add(1);
+        }
+    }
+
+    pub fn exceed(&self, exceeded: Exceeded) {
+        for bound in exceeded.iter() {
+            self.waf_exceeded[bound as usize].add(1);
         }
     }
 
@@ -274,6 +284,7 @@ impl Registry {
         self.render_shards(&mut page);
         self.render_pools(&mut page);
         self.render_left_out(&mut page);
+        self.render_exceeded(&mut page);
         page.family("portcullis_reloads_total", "counter", "Reloads by outcome.");
         page.sample(
             "portcullis_reloads_total",
@@ -286,6 +297,17 @@ impl Registry {
             self.reloads_refused.value(),
         );
         page.text
+    }
+
+    fn render_exceeded(&self, page: &mut Page) {
+        let name = "portcullis_waf_over_budget_total";
+        let help = "Exchanges with more than the WAF may look at, by what there was too much of.";
+        page.family(name, "counter", help);
+        for bound in Bound::ALL {
+            let shards = self.shards.iter();
+            let total = shards.map(|shard| shard.waf_exceeded[bound as usize].value());
+            page.sample(name, &[("budget", bound.name())], total.sum());
+        }
     }
 
     fn render_left_out(&self, page: &mut Page) {

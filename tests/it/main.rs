@@ -35,6 +35,7 @@ mod upstream;
 mod upstream_tls;
 mod waf;
 mod waf_answers;
+mod waf_budget;
 mod waf_bypass;
 mod waf_records;
 mod waf_rules;

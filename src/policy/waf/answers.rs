@@ -36,7 +36,20 @@ pub struct Key([u64; 2]);
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     key: Key,
-    answer: u32,
+    answer: u16,
+    variants: u16,
+    cost: u32,
+}
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The rules that may match it.
+    pub found: Bits,
+    /// How many forms it has.
+    pub variants: usize,
+    /// In how many steps that was found out.
+    pub cost: usize,
 }
 
 #[derive(Debug)]
@@ -45,7 +58,7 @@ pub struct Answers {
     places: Vec<Place>,
     /// Each different answer once: most values share one of a few.
     answers: Vec<Bits>,
-    numbers: AHashMap<Bits, u32>,
+    numbers: AHashMap<Bits, u16>,
 }
 
 impl Default for Answers {
@@ -86,13 +99,18 @@ impl Answers {
         Some(Key([one(&self.seeds[0]) | 1, one(&self.seeds[1])]))
     }
 
-    /// The rules that may match the value.
-    pub fn of(&self, key: Key) -> Option<Bits> {
+    pub fn of(&self, key: Key) -> Option<Known> {
         let place = self.places.get(place(key))?;
-        (place.key == key).then(|| self.answers[place.answer as usize])
+        let known = || Known {
+            found: self.answers[usize::from(place.answer)],
+            variants: usize::from(place.variants),
+            cost: place.cost as usize,
+        };
+        (place.key == key).then(known)
     }
 
-    pub fn keep(&mut self, key: Key, answer: Bits) {
+    pub fn keep(&mut self, key: Key, known: Known) {
+        let answer = known.found;
         if self.places.is_empty() {
             self.places.resize(PLACES, Place::default());
         }
@@ -104,7 +122,7 @@ impl Answers {
                     self.answers.clear();
                     self.numbers.clear();
                 }
-                let number = u32::try_from(self.answers.len()).unwrap_or(0);
+                let number = u16::try_from(self.answers.len()).unwrap_or(0);
                 self.answers.push(answer);
                 self.numbers.insert(answer, number);
                 number
@@ -113,6 +131,8 @@ impl Answers {
         self.places[place(key)] = Place {
             key,
             answer: number,
+            variants: u16::try_from(known.variants).unwrap_or(u16::MAX),
+            cost: u32::try_from(known.cost).unwrap_or(u32::MAX),
         };
     }
 }
@@ -134,10 +154,14 @@ mod tests {
     use super::*;
     use Collection::{ArgsGet, RequestCookies, RequestHeaders};
 
-    fn bits(number: usize) -> Bits {
-        let mut bits = Bits::default();
-        bits.insert(number);
-        bits
+    fn known(number: usize) -> Known {
+        let mut found = Bits::default();
+        found.insert(number);
+        Known {
+            found,
+            variants: 3,
+            cost: 7,
+        }
     }
 
     #[test]
@@ -148,12 +172,12 @@ mod tests {
         };
         let x = key(&answers, 1, b"x");
         assert_eq!(answers.of(x), None);
-        answers.keep(x, bits(3));
-        assert_eq!(answers.of(key(&answers, 1, b"x")), Some(bits(3)));
+        answers.keep(x, known(3));
+        assert_eq!(answers.of(key(&answers, 1, b"x")), Some(known(3)));
         assert_eq!(answers.of(key(&answers, 2, b"x")), None);
         assert_eq!(answers.of(key(&answers, 1, b"y")), None);
-        answers.keep(x, Bits::default());
-        assert_eq!(answers.of(x), Some(Bits::default()));
+        answers.keep(x, Known::default());
+        assert_eq!(answers.of(x), Some(Known::default()));
         for (part, name) in [
             (RequestHeaders, &b"Authorization"[..]),
             (RequestHeaders, b"Cookie"),
@@ -188,10 +212,10 @@ mod tests {
     fn too_many_answers_are_forgotten_together() {
         let mut answers = Answers::default();
         for number in 0..=ANSWERS {
-            let mut answer = Bits::default();
+            let mut answer = Known::default();
             (0..13).for_each(|bit| {
                 if number >> bit & 1 == 1 {
-                    answer.insert(bit);
+                    answer.found.insert(bit);
                 }
             });
             let value = number.to_string();

@@ -9,16 +9,16 @@ use crate::policy::waf::message::Processor;
 use crate::policy::waf::state::State;
 use crate::policy::waf::values::Values;
 
-/// Parts of a multipart body, and nesting of documents, that are read.
+/// Parts of a multipart body that are read.
 const PARTS: usize = 128;
-const DEPTH: usize = 64;
 
 /// Reads a body that is there as a whole.
 pub fn read(state: &mut State, used: u64, body: &[u8]) {
+    let budget = state.values.budget();
     let bounds = Bounds {
-        bytes: state.values.budget().bytes,
-        values: state.values.budget().values,
-        depth: DEPTH,
+        bytes: budget.bytes,
+        values: budget.values,
+        depth: budget.depth,
         parts: PARTS,
     };
     let content_type = std::mem::take(&mut state.content_type);
@@ -53,7 +53,7 @@ pub fn read(state: &mut State, used: u64, body: &[u8]) {
     };
     if let Err(error) = outcome {
         told(&mut gather, processor, error);
-        state.body_fault = Some(error);
+        state.body_fault = error.bound().is_none().then_some(error);
     }
     if state.force_body || is_form || (is_structured && outcome.is_err()) {
         gather.single(Collection::RequestBody, body);
@@ -128,11 +128,8 @@ fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
 
 /// What the rules are told of a body that breaks a rule of its kind.
 fn told(gather: &mut Gather<'_>, processor: Processor, error: Error) {
-    if matches!(
-        error,
-        Error::TooLarge | Error::TooManyValues | Error::TooDeep | Error::TooManyParts
-    ) {
-        Values::exceed(gather.values);
+    if let Some(bound) = error.bound() {
+        Values::exceed(gather.values, bound);
         return;
     }
     gather.single(Collection::ReqbodyError, b"1");

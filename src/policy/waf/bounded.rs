@@ -32,6 +32,8 @@ pub struct GaveUp;
 pub struct Bounded {
     automaton: DFA,
     states: usize,
+    /// Of the memory for states, in bytes.
+    capacity: usize,
 }
 
 impl Bounded {
@@ -60,7 +62,11 @@ impl Bounded {
         let automaton = DFA::builder().configure(config).build_from_nfa(program);
         let automaton =
             automaton.map_err(|_| "it counts too far to be run within bounds".to_owned())?;
-        Ok(Some(Bounded { automaton, states }))
+        Ok(Some(Bounded {
+            automaton,
+            states,
+            capacity: cache_bytes,
+        }))
     }
 
     /// What a value costs the engine that falls back, beside [`SIMULATED`].
@@ -68,13 +74,18 @@ impl Bounded {
         value.len().saturating_mul(self.states)
     }
 
-    pub fn cache(&self) -> Cache {
-        self.automaton.create_cache()
+    /// What a search took to make its states, in steps, from the memory for them before and after. A
+    /// byte of a state takes some 2 ns to make.
+    pub fn effort(&self, before: usize, after: usize) -> usize {
+        match after.checked_sub(before) {
+            Some(made) => made,
+            // It was emptied meanwhile.
+            None => self.capacity.saturating_add(after),
+        }
     }
 
-    /// What others asked for counts for nobody else: before the values of a rule.
-    pub fn reset(&self, cache: &mut Cache) {
-        cache.reset(&self.automaton);
+    pub fn cache(&self) -> Cache {
+        self.automaton.create_cache()
     }
 
     pub fn is_match(&self, cache: &mut Cache, value: &[u8]) -> Result<bool, GaveUp> {
@@ -99,6 +110,7 @@ fn counts(hir: &Hir) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::waf::budget::Budget;
     use crate::policy::waf::draft::Engine;
     use crate::policy::waf::inspection::{Inspection, Reason, Tuning, Verdict};
     use crate::policy::waf::load::{Settings, load};
@@ -107,7 +119,6 @@ mod tests {
     use crate::policy::waf::pattern::{self, Pattern};
     use crate::policy::waf::rule::RuleSet;
     use crate::policy::waf::seclang::Files;
-    use crate::policy::waf::values::Budget;
 
     fn bounded(text: &str) -> Option<Bounded> {
         let hir = pattern::hir(text).unwrap();
@@ -144,7 +155,7 @@ mod tests {
         ];
         for _ in 0..300 {
             let value: String = (0..20).filter_map(|_| random.choice(parts)).collect();
-            bounded.reset(&mut cache);
+            cache = bounded.cache();
             let found = bounded.is_match(&mut cache, value.as_bytes());
             assert_eq!(found, Ok(plain.matches(value.as_bytes())), "{value}");
         }
@@ -156,11 +167,11 @@ mod tests {
         let found = bounded.is_match(&mut cache, hostile.as_bytes());
         assert_eq!(found, Err(GaveUp));
         // In small parts as well.
-        bounded.reset(&mut cache);
+        cache = bounded.cache();
         let mut parts = hostile.as_bytes().chunks(1024);
         assert!(parts.any(|part| bounded.is_match(&mut cache, part).is_err()));
         // Who comes after that is looked at as ever.
-        bounded.reset(&mut cache);
+        cache = bounded.cache();
         assert_eq!(bounded.is_match(&mut cache, benign.as_bytes()), Ok(false));
         let found = bounded.is_match(&mut cache, b"a ${getruntime");
         assert_eq!(found, Ok(true));
@@ -198,6 +209,7 @@ mod tests {
             budget: Budget {
                 bytes: 1 << 20,
                 values: 1000,
+                ..Budget::default()
             },
             ..Tuning::default()
         };

@@ -1,6 +1,7 @@
 //! Which rules could match which value of one message.
 
-use crate::policy::waf::answers::Key;
+use crate::policy::waf::answers::{Key, Known};
+use crate::policy::waf::budget::Bound;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::memory::Memory;
@@ -27,6 +28,8 @@ pub struct Candidates {
     exhaustive: bool,
     /// Of each value that was looked at.
     of_value: Vec<Bits>,
+    /// What it took to say so of it, in steps.
+    costs: Vec<usize>,
     /// The values that each rule could match, in order: few of many.
     likely: Vec<Likely>,
     /// By the number of a rule, its first and its last place in `likely`, plus one.
@@ -36,8 +39,8 @@ pub struct Candidates {
     /// Of all values of the request, of the response.
     request: Bits,
     response: Bits,
-    /// Values of which the answer is kept when all rules have run.
-    fresh: Vec<(Id, Key)>,
+    /// Values of which the answer is kept when all rules have run, with their forms.
+    fresh: Vec<(Id, (Key, usize))>,
     /// A value that is looked at in parts.
     open: Option<Open>,
     room: Room,
@@ -58,6 +61,7 @@ struct Open {
     wanted: Wanted,
     key: Option<Key>,
     found: Bits,
+    cost: usize,
 }
 
 impl Candidates {
@@ -65,6 +69,7 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
+        self.costs.clear();
         self.keep_likely(0);
         self.seen.clear();
         self.fresh.clear();
@@ -84,6 +89,7 @@ impl Candidates {
     /// Forgets the values that came since.
     pub fn rewind(&mut self, mark: Mark) {
         self.of_value.truncate(mark.values);
+        self.costs.truncate(mark.values);
         let is_kept = |likely: &Likely| (likely.id as usize) < mark.values;
         self.keep_likely(self.likely.partition_point(is_kept));
         self.seen.truncate(mark.values);
@@ -107,21 +113,27 @@ impl Candidates {
         &mut self,
         rules: &RuleSet,
         memory: &mut Memory,
-        values: &Values,
+        values: &mut Values,
         fuel: &mut Fuel,
     ) -> bool {
-        if self.exhaustive {
-            return true;
-        }
         for id in self.of_value.len()..values.len() {
             let Ok(id) = Id::try_from(id) else { break };
             let filter = match values.at(id).0.is_of_request() {
                 true => &rules.request,
                 false => &rules.response,
             };
-            let Some(found) = self.look_at(id, filter, memory, values, fuel) else {
+            let Some(known) = self.look_at(id, filter, memory, values, fuel) else {
                 return false;
             };
+            let Known {
+                mut found, cost, ..
+            } = known;
+            if known.variants > values.budget().variants {
+                values.exceed(Bound::Variants);
+                // Who looks at it all the same asks every rule, so that nothing is missed.
+                let (part, name, _) = values.at(id);
+                found = filter.wanted(part, name).rules;
+            }
             if found.any() {
                 let part = values.at(id).0;
                 match part.is_of_request() {
@@ -131,6 +143,7 @@ impl Candidates {
                 self.note(part, id, found);
             }
             self.of_value.push(found);
+            self.costs.push(cost);
         }
         true
     }
@@ -142,7 +155,7 @@ impl Candidates {
         memory: &mut Memory,
         values: &Values,
         fuel: &mut Fuel,
-    ) -> Option<Bits> {
+    ) -> Option<Known> {
         let (part, name, value) = values.at(id);
         let mut open = match self.open.take() {
             Some(open) => open,
@@ -150,13 +163,17 @@ impl Candidates {
                 if fuel.is_spent() {
                     return None;
                 }
+                if fuel.is_over() {
+                    return Some(Known::default());
+                }
                 fuel.spend(VALUE);
                 let wanted = filter.wanted(part, name);
                 if !wanted.rules.any() {
-                    return Some(Bits::default());
+                    return Some(Known::default());
                 }
                 let key = memory.answers.key(part, wanted.class, name, value);
                 if let Some(known) = key.and_then(|key| memory.answers.of(key)) {
+                    fuel.charge(known.cost);
                     return Some(known);
                 }
                 filter.begin(value, &wanted, &mut self.room);
@@ -164,20 +181,31 @@ impl Candidates {
                     wanted,
                     key,
                     found: Bits::default(),
+                    cost: 0,
                 }
             }
         };
-        let room = (&mut self.room, fuel);
-        if !filter.candidates(value, &open.wanted, room, &mut open.found) {
+        let before = fuel.steps();
+        let room = (&mut self.room, &mut *fuel);
+        let is_done = filter.candidates(value, &open.wanted, room, &mut open.found);
+        open.cost += fuel.steps() - before;
+        if !is_done {
             self.open = Some(open);
             return None;
         }
-        if let Some(key) = open.key {
+        let known = Known {
+            found: open.found,
+            variants: self.room.variants(),
+            cost: open.cost,
+        };
+        // What has too many forms is not kept: all rules are asked about it.
+        let is_kept = known.variants <= values.budget().variants;
+        if let Some(key) = open.key.filter(|_| is_kept) {
             // The same value may stand further down in this message.
-            memory.answers.keep(key, open.found);
-            self.fresh.push((id, key));
+            memory.answers.keep(key, known);
+            self.fresh.push((id, (key, known.variants)));
         }
-        Some(open.found)
+        Some(known)
     }
 
     /// Which bytes a value holds: looked up once for all rules that are asked about it.
@@ -189,19 +217,37 @@ impl Candidates {
         *self.seen[at].get_or_insert_with(|| ByteSet::of(value))
     }
 
-    /// Takes note that the first link of a rule does not match a value.
-    pub fn refute(&mut self, rules: &RuleSet, rule: u16, id: Id) {
+    /// Whether a question counts: one that nobody would ask who does not run every rule does not.
+    pub fn counts(&self, rules: &RuleSet, rule: u16, id: Id) -> bool {
+        match (rules.number(rule), self.of_value.get(id as usize)) {
+            (Some(number), Some(found)) => !self.exhaustive || found.contains(number),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    /// Takes note that the first link of a rule does not match a value, and what it took to say so.
+    pub fn refute(&mut self, rules: &RuleSet, (rule, id): (u16, Id), cost: usize) {
+        let at = id as usize;
         let number = rules.number(rule);
-        if let (Some(number), Some(found)) = (number, self.of_value.get_mut(id as usize)) {
+        if let (Some(number), Some(found)) = (number, self.of_value.get_mut(at))
+            && found.contains(number)
+        {
             found.remove(number);
+            self.costs[at] += cost;
         }
     }
 
     /// Keeps what the rules said, for the next time that a value comes.
     pub fn settle(&mut self, memory: &mut Memory) {
-        for (id, key) in self.fresh.drain(..) {
-            if let Some(&found) = self.of_value.get(id as usize) {
-                memory.answers.keep(key, found);
+        for (id, (key, variants)) in self.fresh.drain(..) {
+            let at = id as usize;
+            if let (Some(&found), Some(&cost)) = (self.of_value.get(at), self.costs.get(at)) {
+                let known = Known {
+                    found,
+                    variants,
+                    cost,
+                };
+                memory.answers.keep(key, known);
             }
         }
     }

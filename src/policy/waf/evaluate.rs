@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::waf::budget::Bound;
 use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Change, Name};
@@ -146,14 +147,24 @@ impl<'a> Evaluation<'a> {
             let mut from = 0;
             while let Some((id, next)) = self.value(number, part, from) {
                 from = next;
+                // What was found so far counts, and no more is looked for.
+                if self.fuel.is_over() {
+                    return found;
+                }
                 if !self.is_selected(step.rule, step.link, target, id) {
                     continue;
                 }
-                match (self.ask(step, &Subject::Stored(id)), head_of) {
+                let before = self.fuel.steps();
+                let matches = self.ask(step, &Subject::Stored(id));
+                let cost = self.fuel.steps() - before;
+                if head_of.is_some_and(|rule| !self.candidates.counts(rules, rule, id)) {
+                    self.fuel.refund(cost);
+                }
+                match (matches, head_of) {
                     (true, _) => found = true,
                     // A search that gave up has said nothing that could be remembered.
                     (false, Some(rule)) if !self.memory.has_given_up() => {
-                        self.candidates.refute(rules, rule, id);
+                        self.candidates.refute(rules, (rule, id), cost);
                     }
                     (false, _) => {}
                 }
@@ -320,6 +331,7 @@ impl<'a> Evaluation<'a> {
             found = self.ask_plain(step, subject);
         }
         self.buffers.forms = forms;
+        self.fuel.spend(self.memory.take_effort());
         found
     }
 
@@ -405,7 +417,7 @@ impl<'a> Evaluation<'a> {
         if self.state.exempt.len() < EXEMPTIONS {
             self.state.exempt.push((id, Arc::clone(target)));
         } else {
-            self.state.values.exceed();
+            self.state.values.exceed(Bound::Values);
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::policy::waf::body::{self, Bounds, Packing};
+use crate::policy::waf::budget::Bound;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::message::{Processor, Request, Response};
 use crate::policy::waf::transform::Transformation;
@@ -47,6 +48,7 @@ impl Gather<'_> {
         };
         let bounds = Bounds {
             values: self.values.budget().values,
+            depth: self.values.budget().depth,
             ..Bounds::default()
         };
         let mut visit = |target, found: &[u8], value: &[u8]| match target {
@@ -60,7 +62,7 @@ impl Gather<'_> {
         match body::unpack(value, &bounds, inner, &mut visit) {
             Ok(Some(Packing::Json)) => {}
             Ok(_) => self.push(part, name, value),
-            Err(_) => self.values.exceed(),
+            Err(error) => self.values.exceed(error.bound().unwrap_or(Bound::Values)),
         }
         self.inner = Some(inner);
     }
@@ -195,7 +197,7 @@ impl Gather<'_> {
                 );
                 self.values.push_last_name(names);
             }
-            if self.values.is_exceeded() {
+            if self.values.is_full() {
                 return;
             }
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::policy::waf::body;
 use crate::policy::waf::body_values;
+use crate::policy::waf::budget::{Bound, Budget, Exceeded};
 use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
 use crate::policy::waf::evaluate::{Buffers, Evaluation};
@@ -24,7 +25,6 @@ use crate::policy::waf::score::Score;
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
 use crate::policy::waf::tx::Place;
-use crate::policy::waf::values::Budget;
 use crate::policy::waf::view::View;
 use crate::proto::limits;
 
@@ -173,6 +173,7 @@ impl Inspection {
     /// The body as a whole.
     pub fn enter_body(&mut self, rules: &RuleSet, body: &[u8]) {
         self.state.body_length = body.len();
+        self.state.steps = self.state.steps.saturating_add(body.len());
         body_values::read(&mut self.state, rules.used, body);
         self.enter(Phase::RequestBody);
     }
@@ -207,10 +208,10 @@ impl Inspection {
         response: &Response<'_>,
         longest: usize,
     ) {
-        self.state.values.extend_budget(Budget {
-            bytes: HEAD_BYTES + longest,
-            values: HEAD_VALUES,
-        });
+        // The answer is a message of its own.
+        self.state.steps = 0;
+        let bytes = HEAD_BYTES + longest;
+        self.state.values.extend_budget(bytes, HEAD_VALUES);
         let mut gather = Gather {
             values: &mut self.state.values,
             used: rules.used,
@@ -329,9 +330,16 @@ impl Inspection {
         &self.state.hits
     }
 
-    /// Whether there was more than the budget allows to look at.
-    pub fn is_over_budget(&self) -> bool {
-        self.state.values.is_exceeded() || self.state.tx.is_exceeded()
+    /// What there was more of than the budget allows to look at.
+    pub fn exceeded(&self) -> Exceeded {
+        let mut exceeded = self.state.values.exceeded();
+        exceeded.add(self.state.tx.exceeded());
+        exceeded
+    }
+
+    /// What the message has taken of its budget.
+    pub fn steps(&self) -> usize {
+        self.state.steps
     }
 
     /// The number that a variable of `TX` holds, 0 if none. The name is in lower case.
@@ -364,10 +372,21 @@ impl Inspection {
         fuel: &mut Fuel,
     ) -> Option<Verdict> {
         memory.belong_to(rules);
+        fuel.meter(self.state.steps, self.tuning.budget.steps);
+        let is_done = self.go_on(rules, memory, fuel);
+        self.state.steps = fuel.steps();
+        if fuel.is_over() {
+            self.state.values.exceed(Bound::Steps);
+        }
+        is_done.then(|| self.answer())
+    }
+
+    /// False if there is more to do, but no fuel.
+    fn go_on(&mut self, rules: &RuleSet, memory: &mut Memory, fuel: &mut Fuel) -> bool {
         if let Progress::Looking(phase) = self.progress {
-            let values = &self.state.values;
+            let values = &mut self.state.values;
             if !self.candidates.look(rules, memory, values, fuel) {
-                return None;
+                return false;
             }
             let at = phase as usize - 1;
             match self.candidates.is_exhaustive() {
@@ -379,18 +398,18 @@ impl Inspection {
         if let Progress::Asking(phase, from) = self.progress {
             let next = self.ask(rules, memory, (phase, from), fuel);
             if memory.take_gave_up() {
-                self.state.values.exceed();
+                self.state.values.exceed(Bound::Steps);
             }
             if let Some(next) = next {
                 self.progress = Progress::Asking(phase, next);
-                return None;
+                return false;
             }
             if phase != Phase::RequestHead && phase != Phase::ResponseHead {
                 self.candidates.settle(memory);
             }
             self.progress = Progress::Done;
         }
-        Some(self.answer())
+        true
     }
 
     /// Runs the rules of a phase, from a place in its list on. Where to go on, if the fuel ended.
@@ -437,7 +456,7 @@ impl Inspection {
         }
         let refuses =
             self.tuning.over_budget == OverBudget::Refuse && self.tuning.engine == Engine::On;
-        if refuses && self.is_over_budget() {
+        if refuses && self.exceeded().any() {
             return Verdict::Refuse(Reason::Budget);
         }
         Verdict::Pass

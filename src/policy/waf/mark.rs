@@ -22,6 +22,7 @@ pub struct Mark {
     allowed: Option<Scope>,
     removed: usize,
     exempt: usize,
+    steps: usize,
 }
 
 impl Mark {
@@ -36,6 +37,7 @@ impl Mark {
         self.allowed = allowed;
         self.removed = state.removed.len();
         self.exempt = state.exempt.len();
+        self.steps = state.steps;
     }
 
     /// Back to where it was set.
@@ -54,6 +56,7 @@ impl Mark {
         state.body_fault = self.body_fault;
         state.removed.truncate(self.removed);
         state.exempt.truncate(self.exempt);
+        state.steps = self.steps;
         *allowed = self.allowed;
     }
 }

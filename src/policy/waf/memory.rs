@@ -13,6 +13,9 @@ use crate::policy::waf::tx::Tx;
 /// Groups that variables hold.
 const GROUPS: usize = 10;
 
+/// A simulation is seldom what it comes to: so many of its steps count as one.
+const SELDOM: usize = 16;
+
 /// Grows with the patterns that were run at least once.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -24,6 +27,8 @@ pub struct Memory {
     /// Which evaluation of a rule is under way, and what its patterns that count have cost.
     evaluation: u64,
     cost: usize,
+    /// What it took beyond looking at the bytes once, in steps.
+    effort: usize,
     pub(super) answers: Answers,
 }
 
@@ -69,6 +74,11 @@ impl Memory {
         std::mem::take(&mut self.gave_up)
     }
 
+    /// What searches took beyond looking at the bytes once, since this was asked last.
+    pub fn take_effort(&mut self) -> usize {
+        std::mem::take(&mut self.effort)
+    }
+
     /// Forgets what was said of values, so that all are looked at again.
     pub fn forget(&mut self) {
         self.answers.forget();
@@ -107,8 +117,12 @@ impl Memory {
         });
         let mut is_simulated = true;
         if let Some(bounded) = pattern.bounded() {
-            self.cost = self.cost.saturating_add(bounded.cost(value));
+            let cost = bounded.cost(value);
+            self.cost = self.cost.saturating_add(cost);
             is_simulated = self.cost <= SIMULATED;
+            if is_simulated {
+                self.effort += cost / SELDOM;
+            }
             if !is_simulated {
                 if self.gave_up {
                     return false;
@@ -119,9 +133,13 @@ impl Memory {
                 });
                 if automaton.evaluation != self.evaluation {
                     automaton.evaluation = self.evaluation;
-                    bounded.reset(&mut automaton.cache);
+                    // What others asked for counts for nobody else.
+                    automaton.cache = bounded.cache();
                 }
-                match bounded.is_match(&mut automaton.cache, value) {
+                let before = automaton.cache.memory_usage();
+                let outcome = bounded.is_match(&mut automaton.cache, value);
+                self.effort += bounded.effort(before, automaton.cache.memory_usage());
+                match outcome {
                     Ok(false) => return false,
                     Ok(true) => {}
                     Err(GaveUp) => {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline;
 use crate::policy::waf::body;
+use crate::policy::waf::budget::{Bound, Exceeded};
 use crate::policy::waf::carry::Carry;
 use crate::policy::waf::draft::Engine;
+use crate::policy::waf::found::Found;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::inspection::{Exclusions, Inspection, Reason, Tuning, Verdict};
@@ -14,7 +16,6 @@ use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Headers, Processor, Request, Response};
 use crate::policy::waf::outbound::Outbound;
 use crate::policy::waf::rule::RuleSet;
-use crate::policy::waf::score::Score;
 use crate::policy::waf::view::View;
 use crate::proto::body::Framing;
 use crate::proto::head::Version;
@@ -100,8 +101,7 @@ pub struct Workspace {
     idle: Vec<Whole>,
     /// By the index of the rules.
     memories: Vec<Memory>,
-    findings: Vec<Hit>,
-    scores: Vec<Score>,
+    found: Found,
 }
 
 /// The inspection of one request and of the answer to it, which may take several slices.
@@ -116,6 +116,10 @@ pub struct Running {
     records: Option<Box<Records>>,
     /// Somebody else tells what is found in the request.
     is_silent: bool,
+    /// There is a body, which rules would look at if it were not too long to be collected.
+    is_owed: bool,
+    /// What rules did not get to see.
+    missed: Exceeded,
 }
 
 /// What is known of records that are looked at one by one.
@@ -150,18 +154,17 @@ pub enum Progress {
 
 impl Workspace {
     /// What was found in the request whose inspection was done last, once.
-    pub fn take_findings(&mut self) -> Vec<Hit> {
-        std::mem::take(&mut self.findings)
+    pub fn take_found(&mut self) -> Found {
+        std::mem::take(&mut self.found)
     }
 
-    /// What the scores of that request add up to, once; nothing where no rule found anything.
-    pub fn take_scores(&mut self) -> Vec<Score> {
-        std::mem::take(&mut self.scores)
-    }
-
-    /// Adds what others than the rules have found.
-    pub fn found(&mut self, findings: &mut Vec<Hit>) {
-        self.findings.append(findings);
+    /// Adds what others than the rules have found, or the rules before a pause.
+    pub fn tell_too(&mut self, mut found: Found) {
+        self.found.hits.append(&mut found.hits);
+        self.found.exceeded.add(found.exceeded);
+        if self.found.scores.is_empty() {
+            self.found.scores = found.scores;
+        }
     }
 
     /// Has all rules look at a message whose outcome nobody asks for. What a first inspection takes
@@ -210,6 +213,9 @@ impl Workspace {
             score,
             records: None,
             is_silent: false,
+            is_owed: protection.bodies == Bodies::Fitting
+                && !matches!(request.head.framing, Framing::None | Framing::Length(0)),
+            missed: Exceeded::default(),
         }
     }
 
@@ -238,6 +244,9 @@ impl Workspace {
                     inspection.add_score(rules, running.score);
                     if running.records.is_some() {
                         inspection.mark();
+                    }
+                    if running.is_owed && body.is_none() && running.records.is_none() {
+                        running.missed.insert(Bound::Bytes);
                     }
                     // Most rules wait for the body, also where there is none.
                     let body = body.unwrap_or_default();
@@ -325,6 +334,9 @@ impl Workspace {
     ) {
         let rules = &sets[protection.set].rules;
         let inspection = &mut running.inspection;
+        if !is_whole {
+            running.missed.insert(Bound::Bytes);
+        }
         inspection.enter_response_body(rules, body, is_whole);
         running.stage = Stage::AnswerBody;
     }
@@ -338,7 +350,10 @@ impl Workspace {
     /// Takes down what was found so far.
     fn tell(&mut self, rules: &RuleSet, running: &mut Running) {
         let is_silent = std::mem::take(&mut running.is_silent);
+        let missed = std::mem::take(&mut running.missed);
+        self.found.exceeded.add(missed);
         let inspection = &mut running.inspection;
+        self.found.exceeded.add(inspection.exceeded());
         if inspection.hits().is_empty() {
             return;
         }
@@ -349,8 +364,8 @@ impl Workspace {
         if let Some(records) = &mut running.records {
             hits.retain(|hit| is_new(&mut records.told, hit));
         }
-        self.findings.append(&mut hits);
-        self.scores = inspection.scores(rules).collect();
+        self.found.hits.append(&mut hits);
+        self.found.scores = inspection.scores(rules).collect();
     }
 
     fn rest(&mut self, running: Running) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::policy::waf::body;
+use crate::policy::waf::budget::Budget;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::hit::Hit;
@@ -12,7 +13,7 @@ use crate::policy::waf::operator::number::number;
 use crate::policy::waf::target::Target;
 use crate::policy::waf::template::{Piece, Reference, Template};
 use crate::policy::waf::tx::{Place, Tx};
-use crate::policy::waf::values::{Budget, Values};
+use crate::policy::waf::values::Values;
 use crate::policy::waf::view::View;
 
 /// All that changes while rules run. Kept from request to request for its memory.
@@ -44,6 +45,8 @@ pub struct State {
     /// Ids of rules and what a control exempted from them.
     pub exempt: Vec<(u32, Arc<Target>)>,
     pub body_length: usize,
+    /// What looking at the message has taken.
+    pub steps: usize,
     /// The lowest number of all hits; 255 before any.
     pub severity: u8,
     pub hits: Vec<Hit>,
@@ -65,6 +68,7 @@ impl State {
         self.removed.clear();
         self.exempt.clear();
         self.body_length = 0;
+        self.steps = 0;
         self.severity = u8::MAX;
         self.hits.clear();
     }

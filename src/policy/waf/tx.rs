@@ -1,5 +1,6 @@
 //! The variables that rules keep during one request.
 
+use crate::policy::waf::budget::{Bound, Exceeded};
 use crate::policy::waf::operator::number::number;
 use crate::policy::waf::template::{CAPTURES, Slot, Slots};
 use crate::policy::waf::values::Span;
@@ -28,7 +29,7 @@ pub struct Tx {
     captured: Vec<u8>,
     /// A variable that rules do not change.
     pinned: Option<Slot>,
-    is_exceeded: bool,
+    exceeded: Exceeded,
 }
 
 /// A variable that is set.
@@ -44,7 +45,7 @@ impl Tx {
         self.slots.resize(slots, None);
         self.made.clear();
         self.text.clear();
-        self.is_exceeded = false;
+        self.exceeded = Exceeded::default();
         self.pinned = None;
     }
 
@@ -55,7 +56,7 @@ impl Tx {
         self.text.clone_from(&other.text);
         self.captured.clone_from(&other.captured);
         self.pinned = other.pinned;
-        self.is_exceeded = other.is_exceeded;
+        self.exceeded = other.exceeded;
     }
 
     /// Sets a variable for good.
@@ -64,8 +65,9 @@ impl Tx {
         self.pinned = Some(slot);
     }
 
-    pub fn is_exceeded(&self) -> bool {
-        self.is_exceeded
+    /// What there was too much of.
+    pub fn exceeded(&self) -> Exceeded {
+        self.exceeded
     }
 
     pub fn is_set(&self, slot: Slot) -> bool {
@@ -140,7 +142,7 @@ impl Tx {
             return Content::Number(value);
         }
         if self.text.len() + text.len() > TEXT {
-            self.is_exceeded = true;
+            self.exceeded.insert(Bound::Bytes);
             return Content::Number(value);
         }
         let start = self.text.len();
@@ -188,7 +190,7 @@ impl Tx {
         }
         if self.made.len() >= MADE {
             self.text.truncate(start);
-            self.is_exceeded = true;
+            self.exceeded.insert(Bound::Values);
             return None;
         }
         self.made.push((span, Content::Number(0)));
@@ -275,7 +277,7 @@ mod tests {
         for number in 0..20 {
             tx.place(format!("y{number}").as_bytes(), &slots);
         }
-        assert!(tx.is_exceeded());
+        assert!(tx.exceeded().contains(Bound::Values));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Values stand one behind the other in one buffer that is kept from request to request; a value
 //! is known by its number, and each collection knows the numbers of its values in order.
 
+use crate::policy::waf::budget::{Bound, Budget, Exceeded};
 use crate::policy::waf::collection::{Collection, STORED};
 
 /// A part of a buffer.
@@ -41,23 +42,6 @@ impl Span {
 /// and takes up to 40 ns a byte.
 pub const LONGEST: usize = 512 * 1024;
 
-/// How much of a message is taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Of all values and names together, after decoding.
-    pub bytes: usize,
-    pub values: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget {
-            bytes: 512 * 1024,
-            values: 8192,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     part: Collection,
@@ -71,7 +55,7 @@ pub struct Mark {
     bytes: usize,
     entries: usize,
     budget: Budget,
-    is_exceeded: bool,
+    exceeded: Exceeded,
 }
 
 /// The number of a value.
@@ -84,7 +68,7 @@ pub struct Values {
     entries: Vec<Entry>,
     lists: [Vec<Id>; STORED],
     budget: Budget,
-    is_exceeded: bool,
+    exceeded: Exceeded,
     /// Memory for what is decoded before it is taken.
     pub spare: Vec<u8>,
 }
@@ -96,7 +80,7 @@ impl Default for Values {
             entries: Vec::new(),
             lists: std::array::from_fn(|_| Vec::new()),
             budget: Budget::default(),
-            is_exceeded: false,
+            exceeded: Exceeded::default(),
             spare: Vec::new(),
         }
     }
@@ -110,7 +94,7 @@ impl Values {
             self.lists[entry.part as usize].clear();
         }
         self.budget = budget;
-        self.is_exceeded = false;
+        self.exceeded = Exceeded::default();
     }
 
     pub fn mark(&self) -> Mark {
@@ -118,7 +102,7 @@ impl Values {
             bytes: self.bytes.len(),
             entries: self.entries.len(),
             budget: self.budget,
-            is_exceeded: self.is_exceeded,
+            exceeded: self.exceeded,
         }
     }
 
@@ -130,7 +114,7 @@ impl Values {
         }
         self.bytes.truncate(mark.bytes);
         self.budget = mark.budget;
-        self.is_exceeded = mark.is_exceeded;
+        self.exceeded = mark.exceeded;
     }
 
     /// Takes a value, or remembers that there was one too many.
@@ -167,7 +151,7 @@ impl Values {
 
     /// Shows the name of the last value as a value of another collection.
     pub fn push_last_name(&mut self, part: Collection) {
-        if self.is_exceeded {
+        if self.is_full() {
             return;
         }
         if let Some(name) = self.entries.last().map(|entry| entry.name) {
@@ -177,9 +161,14 @@ impl Values {
 
     fn enter(&mut self, part: Collection, name: Span, value: Span, start: usize) {
         let too_long = self.bytes.len() > self.budget.bytes || value.len() > LONGEST;
-        if too_long || self.entries.len() >= self.budget.values {
+        let too_many = self.entries.len() >= self.budget.values;
+        if too_long || too_many {
             self.bytes.truncate(start);
-            self.is_exceeded = true;
+            self.exceed(if too_long {
+                Bound::Bytes
+            } else {
+                Bound::Values
+            });
             return;
         }
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
@@ -191,19 +180,24 @@ impl Values {
         self.budget
     }
 
-    /// Lets so much more be taken.
-    pub fn extend_budget(&mut self, more: Budget) {
-        self.budget.bytes = self.bytes.len() + more.bytes;
-        self.budget.values = self.entries.len() + more.values;
+    /// Lets so many more bytes and values be taken.
+    pub fn extend_budget(&mut self, bytes: usize, values: usize) {
+        self.budget.bytes = self.bytes.len() + bytes;
+        self.budget.values = self.entries.len() + values;
+    }
+
+    /// What there was too much of.
+    pub fn exceeded(&self) -> Exceeded {
+        self.exceeded
     }
 
     /// Whether something was not taken.
-    pub fn is_exceeded(&self) -> bool {
-        self.is_exceeded
+    pub fn is_full(&self) -> bool {
+        self.exceeded.contains(Bound::Bytes) || self.exceeded.contains(Bound::Values)
     }
 
-    pub fn exceed(&mut self) {
-        self.is_exceeded = true;
+    pub fn exceed(&mut self, bound: Bound) {
+        self.exceeded.insert(bound);
     }
 
     pub fn of(&self, part: Collection) -> &[Id] {
@@ -279,10 +273,10 @@ mod tests {
             values.push(Collection::ArgsPost, b"b", b"2");
             values.push_last_name(Collection::ArgsPostNames);
             values.push(Collection::ArgsGet, b"c", b"3");
-            values.exceed();
+            values.exceed(Bound::Steps);
             assert_eq!(values.of(Collection::ArgsGet), [0, 3]);
             values.rewind(mark);
-            assert_eq!((values.len(), values.is_exceeded()), (1, false));
+            assert_eq!((values.len(), values.exceeded().any()), (1, false));
             assert_eq!(values.of(Collection::ArgsGet), [0]);
             assert!(values.of(Collection::ArgsPost).is_empty());
             assert_eq!(values.at(0).2, b"1");
@@ -295,12 +289,13 @@ mod tests {
         let budget = Budget {
             bytes: usize::MAX,
             values: 9,
+            ..Budget::default()
         };
         values.clear(budget);
         values.push(Collection::ArgsGet, b"a", &vec![b'x'; LONGEST]);
-        assert!(!values.is_exceeded());
+        assert!(!values.is_full());
         values.push(Collection::ArgsGet, b"b", &vec![b'x'; LONGEST + 1]);
-        assert!(values.is_exceeded());
+        assert!(values.is_full());
         assert_eq!(values.len(), 1);
     }
 
@@ -310,19 +305,21 @@ mod tests {
             Budget {
                 bytes: 4,
                 values: 9,
+                ..Budget::default()
             },
             Budget {
                 bytes: 99,
                 values: 2,
+                ..Budget::default()
             },
         ] {
             let mut values = Values::default();
             values.clear(budget);
             values.push(Collection::ArgsGet, b"a", b"1");
             values.push(Collection::ArgsGet, b"b", b"2");
-            assert!(!values.is_exceeded());
+            assert!(!values.is_full());
             values.push(Collection::ArgsGet, b"c", b"3");
-            assert!(values.is_exceeded());
+            assert!(values.is_full());
             assert_eq!(values.len(), 2);
         }
     }

@@ -8,6 +8,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use crate::policy::catalogue::Operation;
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::Refusal;
+use crate::policy::waf::found::Found;
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
 use crate::shard::account::{Account, Decision};
@@ -18,7 +19,7 @@ use crate::shard::exchange::refuse::{fail, refuse, withhold};
 use crate::shard::exchange::{Body, Ready};
 use crate::shard::upstream::balance::Turn;
 use crate::shard::upstream::ejection::Outcome;
-use crate::shard::upstream::outbound::{Around, Found};
+use crate::shard::upstream::outbound::Around;
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
 use crate::shard::upstream::screen::{Passage, Rules, Screen};
@@ -67,18 +68,10 @@ where
     // Where no answer came that it could have gone on with.
     let mut found = Found::default();
     around.end(&ready.cleared, &mut found).await;
-    tell(account, found);
+    account.found.add(found);
     match ended {
         Ok(ended) => settle(view, client, account, ended).await,
         Err(error) => fail(client, account, error, is_streamed(&ready.body)).await,
-    }
-}
-
-/// Adds what rules found in an answer to what they found in the request.
-fn tell(account: &mut Account, found: Found) {
-    account.hits.extend(found.hits);
-    if !found.scores.is_empty() {
-        account.scores = found.scores;
     }
 }
 
@@ -248,8 +241,8 @@ where
         told,
         found,
     } = download;
-    tell(account, upload.left.found);
-    tell(account, found);
+    account.found.add(upload.left.found);
+    account.found.add(found);
     client.request = upload.bytes;
     account.bytes_in += upload.content;
     account.bytes_out = content;

@@ -5,11 +5,11 @@ use crate::policy::denial::Denial;
 use crate::policy::egress::Fault;
 use crate::policy::pipeline::Cleared;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::budget::Bound;
+use crate::policy::waf::found::Found;
 use crate::policy::waf::fuel::Fuel;
-use crate::policy::waf::hit::Hit;
 use crate::policy::waf::outbound::{Content, Outbound, Reach, as_message};
-use crate::policy::waf::score::Score;
-use crate::policy::waf::stage::{Progress, Protection, Running, Workspace};
+use crate::policy::waf::stage::{Progress, Protection, Running};
 use crate::proto::coding::{self, Coding, Decoder};
 use crate::proto::head::ResponseHead;
 use crate::shard::Shard;
@@ -17,14 +17,6 @@ use crate::shard::load::Held;
 
 /// How much of a coded body is decoded in one turn: at most a hundred times as much comes out.
 const PIECE: usize = 4 * 1024;
-
-/// What rules found in an answer.
-#[derive(Default)]
-pub struct Found {
-    pub hits: Vec<Hit>,
-    /// What that and what was found in the request add up to.
-    pub scores: Vec<Score>,
-}
 
 /// Where an answer is inspected, and by what.
 #[derive(Clone, Copy)]
@@ -48,17 +40,6 @@ struct Seen<'b> {
     body: std::borrow::Cow<'b, [u8]>,
     /// Why that is not all.
     fault: Option<Fault>,
-}
-
-impl Found {
-    /// Takes what the workspace has to tell, before another inspection ends.
-    pub fn take(&mut self, waf: &mut Workspace) {
-        self.hits.append(&mut waf.take_findings());
-        let scores = waf.take_scores();
-        if !scores.is_empty() {
-            self.scores = scores;
-        }
-    }
 }
 
 impl<'a> Around<'a> {
@@ -128,7 +109,7 @@ impl<'a> Around<'a> {
                     Progress::Paused(paused) => running = paused,
                     Progress::Waiting(waiting) => return Ok(Some(waiting)),
                     Progress::Done(outcome) => {
-                        found.take(waf);
+                        found.add(waf.take_found());
                         return outcome.map(|()| None);
                     }
                 }
@@ -192,6 +173,9 @@ impl Inspected<'_> {
         let seen = match (seen, refused) {
             (Ok(seen), None) => seen,
             (Err(fault), _) | (_, Some(fault)) => {
+                if fault.denial == Denial::ResponseTooLarge {
+                    found.exceeded.insert(Bound::Bytes);
+                }
                 self.end(found).await;
                 return Err(fault);
             }

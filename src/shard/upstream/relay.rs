@@ -10,6 +10,7 @@ use crate::policy::egress::{self, Answer, Fault, Passed};
 use crate::policy::pipeline::Cleared;
 use crate::policy::ratelimit::write_remaining;
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::found::Found;
 use crate::proto::body::Framing;
 use crate::proto::head::{Field, RequestHead, ResponseHead, Version};
 use crate::proto::transcode::Transcoder;
@@ -21,7 +22,7 @@ use crate::shard::buffer::Buffer;
 use crate::shard::connection::{fill, fill_large, pass, send};
 use crate::shard::deadline::Deadline;
 use crate::shard::trace::Trace;
-use crate::shard::upstream::outbound::{Around, Found, Inspected};
+use crate::shard::upstream::outbound::{Around, Inspected};
 use crate::shard::upstream::release::{Begun, Judge};
 use crate::shard::upstream::{Error, Link};
 

@@ -7,11 +7,12 @@ use crate::policy::contract::Detail;
 use crate::policy::contract::sieve::Sieve;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, State};
+use crate::policy::waf::found::Found;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::stage::{Progress, Protection, Running, Workspace};
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
-use crate::shard::upstream::outbound::{Around, Found};
+use crate::shard::upstream::outbound::Around;
 
 /// What a record costs beside its bytes: rules that run whatever it holds.
 const RECORD: usize = 512;
@@ -226,12 +227,12 @@ impl<'a> Rules<'a> {
                 Ok(false)
             }
             Progress::Waiting(running) => {
-                found.take(waf);
+                found.add(waf.take_found());
                 self.look = Look::Idle(running);
                 Ok(true)
             }
             Progress::Done(outcome) => {
-                found.take(waf);
+                found.add(waf.take_found());
                 outcome.map(|()| true)
             }
         }

@@ -1,6 +1,7 @@
 //! The WAF: rule files to rule sets, and how each operation is inspected by them.
 
 mod answers;
+mod budget;
 mod exclusions;
 mod rules;
 
@@ -14,17 +15,9 @@ use crate::config::rules::builtin;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::inspection::{OverBudget, Tuning};
 use crate::policy::waf::stage::{Bodies, Named, Protection};
-use crate::policy::waf::values::Budget;
 use crate::policy::waf::view::View;
 
 const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block", Engine::On)];
-
-/// Bytes and values of one message that are inspected when nothing else is said.
-const BYTES: usize = 128 * 1024;
-const VALUES: usize = 4096;
-
-/// The most that may be said: a body is read in one step, which takes some 16 ms for so many bytes.
-const MOST_BYTES: usize = 1024 * 1024;
 
 /// The rule sets, and what each says for all operations that it inspects.
 pub struct Sets {
@@ -193,13 +186,6 @@ fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
         ("refuse", OverBudget::Refuse),
         ("report", OverBudget::Report),
     ];
-    let max_bytes = declared.max_bytes.as_ref();
-    if let Some(at) = max_bytes.filter(|at| at.value.0 > MOST_BYTES) {
-        let message = "so much would be read in one step that all others wait longer than 20 ms";
-        let hint = "write at most \"1MiB\"; a single value may take 512KiB of it";
-        reader.error(at.position, message, hint);
-    }
-    let max_values = declared.max_values.as_ref();
     let threshold = declared.threshold.as_ref();
     Tuning {
         engine: one_of(
@@ -208,10 +194,7 @@ fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
             &MODES,
             Engine::DetectionOnly,
         ),
-        budget: Budget {
-            bytes: max_bytes.map_or(BYTES, |at| at.value.0),
-            values: max_values.map_or(VALUES, |at| at.value),
-        },
+        budget: budget::compile(reader, declared),
         over_budget: one_of(
             reader,
             declared.over_budget.as_ref(),

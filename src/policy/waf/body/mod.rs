@@ -19,6 +19,7 @@ use std::fmt;
 
 use ahash::{AHashSet, RandomState};
 
+use crate::policy::waf::budget::Bound;
 pub use kind::Kind;
 pub use unpack::{Packing, is_readable, may_be_packed, unpack};
 
@@ -211,6 +212,18 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// The bound that was passed; none: the body breaks a rule of its kind.
+    pub fn bound(self) -> Option<Bound> {
+        match self {
+            Error::TooLarge => Some(Bound::Bytes),
+            Error::TooManyValues | Error::TooManyParts => Some(Bound::Values),
+            Error::TooDeep => Some(Bound::Depth),
+            _ => None,
+        }
+    }
+}
+
 /// Counts down what may still be visited, and passes values on.
 struct Visits<'v> {
     left: usize,
@@ -241,6 +254,11 @@ pub fn read(
     visit: &mut Visit<'_>,
 ) -> Result<(), Error> {
     if body.len() > bounds.bytes {
+        // What fits is visited, up to the end of a sign.
+        let is_start = |at: &usize| body[*at] & 0xC0 != 0x80;
+        let end = (0..=bounds.bytes).rev().take(4).find(is_start);
+        let fitting = &body[..end.unwrap_or(bounds.bytes)];
+        let _ = read(kind, fitting, bounds, scratch, visit);
         return Err(Error::TooLarge);
     }
     let mut visits = Visits::new(bounds.values, visit);

@@ -270,6 +270,11 @@ impl Form {
 }
 
 impl Room {
+    /// How many different forms the value has that was begun with last.
+    pub fn variants(&self) -> usize {
+        self.forms.len()
+    }
+
     /// The form that a step makes of another one: the same one if it changes nothing.
     fn after(
         &mut self,

@@ -276,7 +276,7 @@ fn authenticate(
     let Authentication::Bearer(index) = operation.authentication else {
         return Ok(None);
     };
-    let issuer = (index, &snapshot.issuers[index]);
+    let issuer = &snapshot.issuers[index];
     let outcome = bearer(request.head, request.bytes).and_then(|token| {
         let signatures = &mut state.signatures;
         let principal = signatures.authenticate(issuer, token, now, snapshot.generation);

@@ -14,7 +14,7 @@ use crate::proto::header::SealedNames;
 /// A published policy.
 #[derive(Default)]
 pub struct Snapshot {
-    /// Counts up with every reload; what was cached under another one is void.
+    /// Counts up with every reload.
     pub generation: u64,
     pub catalogue: Catalogue,
     pub issuers: Vec<Issuer>,

@@ -210,7 +210,7 @@ fn tokens() {
         leeway_s: 0,
         max_token_size: 4096,
     };
-    let issuer = Issuer::new(settings, keys, 1);
+    let issuer = Issuer::new(settings, keys);
     let now = Now {
         monotonic_ns: 0,
         unix_s: 1_800_000_000,

@@ -78,7 +78,7 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
     let issuers: Vec<Option<Issuer>> = file
         .issuers
         .iter()
-        .map(|(_, declared)| issuer::compile(reader, declared, generation))
+        .map(|(_, declared)| issuer::compile(reader, declared))
         .collect();
     let upstreams = upstream::compile(reader, file);
     let waf = waf::Sets::compile(reader, file);

@@ -14,7 +14,7 @@ const TOKEN: usize = 4 * 1024;
 /// Leeway beyond five minutes would keep expired tokens alive rather than forgive clocks.
 const MOST_LEEWAY_S: u64 = 300;
 
-pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer, generation: u64) -> Option<Issuer> {
+pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
     let algorithms = algorithms(reader, issuer);
     if issuer.audiences.is_empty() {
         let hint = "add audiences = [\"https://api.example\"]: what `aud` must hold";
@@ -38,7 +38,7 @@ pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer, generation: u64) -> O
             .as_ref()
             .map_or(TOKEN, |at| at.value.0),
     };
-    Some(Issuer::new(settings, keys, generation))
+    Some(Issuer::new(settings, keys))
 }
 
 fn algorithms(reader: &Reader<'_>, issuer: &file::Issuer) -> Vec<Algorithm> {

@@ -18,6 +18,8 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::policy::authn::fingerprint::Fingerprint;
+
 /// Most keys of one issuer: a rotation has two or three, a large provider a dozen.
 const MOST_KEYS: usize = 64;
 
@@ -55,7 +57,11 @@ impl Key {
 
 /// The keys of one issuer.
 #[derive(Debug, Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys {
+    keys: Vec<Key>,
+    /// What they were read from, and for which algorithms.
+    origin: Fingerprint,
+}
 
 /// The algorithm of a name such as `ES256`; `none` is none.
 pub fn algorithm(name: &str) -> Option<Algorithm> {
@@ -86,7 +92,7 @@ impl Keys {
                 of_jwk(jwk, algorithms).map_err(|reason| format!("key {name}: {reason}"))?;
             keys.extend(found);
         }
-        Keys::checked(keys)
+        Keys::checked(keys, ("jwks", text.as_bytes(), algorithms))
     }
 
     /// Public keys in PEM (`-----BEGIN PUBLIC KEY-----`, RFC 7468 section 13).
@@ -111,7 +117,7 @@ impl Keys {
                 ));
             }
         }
-        Keys::checked(keys)
+        Keys::checked(keys, ("pem", text.as_bytes(), algorithms))
     }
 
     /// A shared secret, at least as long as the hash (RFC 7518 section 3.2).
@@ -123,23 +129,39 @@ impl Keys {
                 material: Material::Secret(Box::new(secret_key(algorithm, secret)?)),
             })
         });
-        Keys::checked(keys.collect::<Result<_, String>>()?)
+        let keys = keys.collect::<Result<_, String>>()?;
+        Keys::checked(keys, ("secret", secret, algorithms))
     }
 
-    fn checked(keys: Vec<Key>) -> Result<Keys, String> {
+    fn checked(
+        keys: Vec<Key>,
+        (kind, source, algorithms): (&str, &[u8], &[Algorithm]),
+    ) -> Result<Keys, String> {
         match keys.len() {
             0 => Err("there is no key for the algorithms of this issuer".to_owned()),
             count if count > MOST_KEYS => Err(format!("more than {MOST_KEYS} keys")),
-            _ => Ok(Keys(keys)),
+            _ => Ok(Keys {
+                keys,
+                origin: Fingerprint::of([
+                    kind.as_bytes(),
+                    source,
+                    format!("{algorithms:?}").as_bytes(),
+                ]),
+            }),
         }
     }
 
+    /// What the keys were made from: where that is the same, so are they.
+    pub(super) fn origin(&self) -> Fingerprint {
+        self.origin
+    }
+
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// The keys that may have signed: of the algorithm, and of the id if the token names one. A
@@ -149,7 +171,10 @@ impl Keys {
         algorithm: Algorithm,
         id: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Key> {
-        let keys = self.0.iter().filter(move |key| key.algorithm == algorithm);
+        let keys = self
+            .keys
+            .iter()
+            .filter(move |key| key.algorithm == algorithm);
         keys.filter(move |key| match (&key.id, id) {
             (Some(held), Some(wanted)) => **held == *wanted,
             (None, _) | (_, None) => true,

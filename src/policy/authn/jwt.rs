@@ -10,6 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::policy::authn::TokenError;
+use crate::policy::authn::fingerprint::Fingerprint;
 use crate::policy::authn::jwk::{Key, Keys, algorithm};
 use crate::policy::identity::{Principal, Written};
 use crate::time::Now;
@@ -36,7 +37,7 @@ pub struct IssuerSettings {
 pub struct Issuer {
     settings: IssuerSettings,
     keys: Keys,
-    key_generation: u64,
+    definition: Fingerprint,
 }
 
 /// A token that passed every check.
@@ -56,13 +57,33 @@ struct Header {
     crit: Option<serde::de::IgnoredAny>,
 }
 
+impl IssuerSettings {
+    fn definition(&self, keys: &Keys) -> Fingerprint {
+        // Named one by one, so that none can be forgotten that is added.
+        let IssuerSettings {
+            issuer,
+            audiences,
+            algorithms,
+            leeway_s,
+            max_token_size,
+        } = self;
+        let rest = format!("{algorithms:?} {leeway_s} {max_token_size}");
+        let origin = keys.origin();
+        let parts = [issuer.as_bytes(), rest.as_bytes(), origin.bytes()];
+        Fingerprint::of(
+            parts
+                .into_iter()
+                .chain(audiences.iter().map(String::as_bytes)),
+        )
+    }
+}
+
 impl Issuer {
-    /// `key_generation` must differ whenever the keys do: verified tokens are remembered with it.
-    pub fn new(settings: IssuerSettings, keys: Keys, key_generation: u64) -> Issuer {
+    pub fn new(settings: IssuerSettings, keys: Keys) -> Issuer {
         Issuer {
+            definition: settings.definition(&keys),
             settings,
             keys,
-            key_generation,
         }
     }
 
@@ -70,8 +91,10 @@ impl Issuer {
         &self.settings
     }
 
-    pub fn key_generation(&self) -> u64 {
-        self.key_generation
+    /// All that the verdict on a token depends on beside the token and the time: verified tokens
+    /// are remembered with it.
+    pub fn definition(&self) -> Fingerprint {
+        self.definition
     }
 
     /// Checks form, algorithm and signature first, then the claims.
@@ -300,7 +323,7 @@ mod tests {
 
     fn issuer(key: &SigningKey) -> Issuer {
         let keys = Keys::from_jwks(&key.jwks(), &[Algorithm::ES256]).unwrap();
-        Issuer::new(settings(&[Algorithm::ES256]), keys, 1)
+        Issuer::new(settings(&[Algorithm::ES256]), keys)
     }
 
     fn claims() -> Value {
@@ -449,7 +472,7 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let both = [Algorithm::ES256, Algorithm::HS256];
         let keys = Keys::from_jwks(&key.jwks(), &both).unwrap();
-        let issuer = Issuer::new(settings(&both), keys, 1);
+        let issuer = Issuer::new(settings(&both), keys);
         let forged = SigningKey::secret(key.public_pem().as_bytes())
             .sign(&claims())
             .unwrap();
@@ -461,7 +484,7 @@ mod tests {
     fn shared_secrets_work_for_who_declares_them() {
         let secret = [7; 32];
         let keys = Keys::from_secret(&secret, &[Algorithm::HS256]).unwrap();
-        let issuer = Issuer::new(settings(&[Algorithm::HS256]), keys, 1);
+        let issuer = Issuer::new(settings(&[Algorithm::HS256]), keys);
         let token = SigningKey::secret(&secret).sign(&claims()).unwrap();
         assert!(issuer.verify(token.as_bytes(), NOW).is_ok());
         let other = SigningKey::secret(&[8; 32]).sign(&claims()).unwrap();

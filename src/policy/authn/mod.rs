@@ -1,6 +1,7 @@
 //! Who? Verifies the credential that a request carries.
 
 mod bearer;
+mod fingerprint;
 mod jwk;
 mod jwt;
 pub mod sign;

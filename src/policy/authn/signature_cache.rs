@@ -1,8 +1,9 @@
 //! Tokens whose signature has been verified, so that each is verified once per shard.
 //!
 //! What stays true: an entry is found by a keyed hash and believed only if every byte of the token
-//! is the same; it is written only after a success; expiry and the generations of keys and policy
-//! are looked at on every hit; memory is bounded, the entries longest unused go first.
+//! is the same; it is written only after a success; on every hit expiry is looked at, and that the
+//! issuer is defined as it was, with the same keys; memory is bounded, the entries longest unused go
+//! first.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::policy::authn::TokenError;
+use crate::policy::authn::fingerprint::Fingerprint;
 use crate::policy::authn::jwt::{Issuer, Verified};
-use crate::policy::identity::Principal;
+use crate::policy::identity::{Principal, Written};
 use crate::time::Now;
 
 /// Entries that one hash can be in.
@@ -26,9 +28,10 @@ struct Entry {
     principal: Rc<Principal>,
     expires_at: i64,
     not_before: Option<i64>,
-    key_generation: u64,
+    /// Of the issuer that verified it.
+    definition: Fingerprint,
+    /// Of the policy that it was used under last.
     policy_generation: u64,
-    issuer: usize,
     /// Used since the hand of the clock went by.
     is_fresh: bool,
 }
@@ -36,6 +39,14 @@ struct Entry {
 impl Entry {
     fn weight(&self) -> usize {
         WEIGHT + self.token.len() * WEIGHT_PER_BYTE
+    }
+
+    /// Another policy may write other identity headers: they are written anew, for its own lists.
+    fn come_under(&mut self, policy_generation: u64) {
+        if self.policy_generation != policy_generation {
+            self.policy_generation = policy_generation;
+            Rc::make_mut(&mut self.principal).written = Written::default();
+        }
     }
 }
 
@@ -98,30 +109,30 @@ impl SignatureCache {
         self.weight
     }
 
-    /// Verifies a token, by memory if it was verified before. `issuer` is its index in the
-    /// snapshot of `policy_generation`.
+    /// Verifies a token, by memory if it was verified before by an issuer that is defined as this
+    /// one, which is of the snapshot of `policy_generation`.
     pub fn authenticate(
         &mut self,
-        (index, issuer): (usize, &Issuer),
+        issuer: &Issuer,
         token: &[u8],
         now: Now,
         policy_generation: u64,
     ) -> Result<Rc<Principal>, TokenError> {
         let hash = self.hasher.hash_one(token);
-        let generations = (issuer.key_generation(), policy_generation, index);
-        if let Some(entry) = self.find(hash, token) {
-            let known = (entry.key_generation, entry.policy_generation, entry.issuer);
-            if known == generations {
-                let times = issuer.check_times(entry.expires_at, entry.not_before, now);
-                entry.is_fresh = true;
-                let principal = entry.principal.clone();
-                self.hits += 1;
-                return times.map(|()| principal);
-            }
+        let made_by = (issuer.definition(), policy_generation);
+        if let Some(entry) = self.find(hash, token)
+            && entry.definition == issuer.definition()
+        {
+            let times = issuer.check_times(entry.expires_at, entry.not_before, now);
+            entry.is_fresh = true;
+            entry.come_under(policy_generation);
+            let principal = entry.principal.clone();
+            self.hits += 1;
+            return times.map(|()| principal);
         }
         self.misses += 1;
         let verified = issuer.verify(token, now)?;
-        Ok(self.keep(hash, token, verified, generations))
+        Ok(self.keep(hash, token, verified, made_by))
     }
 
     fn find(&mut self, hash: u64, token: &[u8]) -> Option<&mut Entry> {
@@ -136,7 +147,7 @@ impl SignatureCache {
         hash: u64,
         token: &[u8],
         verified: Verified,
-        (key_generation, policy_generation, issuer): (u64, u64, usize),
+        (definition, policy_generation): (Fingerprint, u64),
     ) -> Rc<Principal> {
         let principal = Rc::new(Arc::unwrap_or_clone(verified.principal));
         let entry = Entry {
@@ -144,9 +155,8 @@ impl SignatureCache {
             principal: principal.clone(),
             expires_at: verified.expires_at,
             not_before: verified.not_before,
-            key_generation,
+            definition,
             policy_generation,
-            issuer,
             is_fresh: false,
         };
         if entry.weight() > self.max_weight {
@@ -223,8 +233,10 @@ mod tests {
     use super::*;
     use crate::policy::authn::sign::SigningKey;
     use crate::policy::authn::{IssuerSettings, Keys};
+    use crate::policy::identity::IdentityField;
     use jsonwebtoken::Algorithm;
     use serde_json::json;
+    use std::borrow::Cow;
 
     fn at(unix_s: i64) -> Now {
         Now {
@@ -233,16 +245,22 @@ mod tests {
         }
     }
 
-    fn issuer(key: &SigningKey, key_generation: u64) -> Issuer {
-        let settings = IssuerSettings {
+    fn issuer(key: &SigningKey) -> Issuer {
+        Issuer::new(settings(), keys(key))
+    }
+
+    fn keys(key: &SigningKey) -> Keys {
+        Keys::from_jwks(&key.jwks(), &[Algorithm::ES256]).unwrap()
+    }
+
+    fn settings() -> IssuerSettings {
+        IssuerSettings {
             issuer: "i".into(),
             audiences: vec!["a".into()],
             algorithms: vec![Algorithm::ES256],
             leeway_s: 0,
             max_token_size: 4096,
-        };
-        let keys = Keys::from_jwks(&key.jwks(), &[Algorithm::ES256]).unwrap();
-        Issuer::new(settings, keys, key_generation)
+        }
     }
 
     fn token(key: &SigningKey, subject: &str) -> String {
@@ -253,11 +271,11 @@ mod tests {
     #[test]
     fn a_second_use_is_a_hit_that_still_ends_with_the_token() {
         let key = SigningKey::generate().unwrap();
-        let issuer = issuer(&key, 1);
+        let issuer = issuer(&key);
         let token = token(&key, "alice");
         let mut cache = SignatureCache::new(1 << 20);
         let mut ask = |now, policy| {
-            let outcome = cache.authenticate((0, &issuer), token.as_bytes(), at(now), policy);
+            let outcome = cache.authenticate(&issuer, token.as_bytes(), at(now), policy);
             (
                 outcome.map(|principal| principal.subject.clone()),
                 cache.hits(),
@@ -271,44 +289,134 @@ mod tests {
         assert_eq!(ask(9, 1), (Err(TokenError::NotYetValid), 3, 1));
         assert_eq!(
             ask(50, 2),
-            (Ok(alice.clone()), 3, 2),
-            "another policy verifies again"
+            (Ok(alice), 4, 1),
+            "another policy, the same issuer"
         );
-        assert_eq!(ask(50, 2), (Ok(alice), 4, 2));
+        assert_eq!(ask(100, 3), (Err(TokenError::Expired), 5, 1));
     }
 
     #[test]
-    fn another_key_or_issuer_voids_what_is_remembered() {
-        let (old, new) = (
+    fn whatever_changes_in_an_issuer_voids_what_is_remembered() {
+        let (key, rotated) = (
             SigningKey::generate().unwrap(),
             SigningKey::generate().unwrap(),
         );
-        let (before, after) = (issuer(&old, 1), issuer(&new, 2));
-        let token = token(&old, "alice");
+        let token = token(&key, "alice");
+        let changed = |change: fn(&mut IssuerSettings)| {
+            let mut settings = settings();
+            change(&mut settings);
+            Issuer::new(settings, keys(&key))
+        };
+        let both = [Algorithm::ES256, Algorithm::ES384];
+        let cases = [
+            (issuer(&rotated), Err(TokenError::BadSignature)),
+            (
+                changed(|settings| settings.issuer = "other".into()),
+                Err(TokenError::WrongIssuer),
+            ),
+            (
+                changed(|settings| settings.audiences = vec!["b".into()]),
+                Err(TokenError::WrongAudience),
+            ),
+            (
+                changed(|settings| settings.algorithms = vec![Algorithm::ES384]),
+                Err(TokenError::AlgorithmNotAllowed),
+            ),
+            (
+                changed(|settings| settings.max_token_size = 10),
+                Err(TokenError::TooLarge),
+            ),
+            // These are found good again, but not from memory.
+            (changed(|settings| settings.leeway_s = 1), Ok(())),
+            (
+                changed(|settings| settings.audiences.push("b".into())),
+                Ok(()),
+            ),
+            (
+                changed(|settings| settings.algorithms.push(Algorithm::ES384)),
+                Ok(()),
+            ),
+            (
+                Issuer::new(settings(), Keys::from_jwks(&key.jwks(), &both).unwrap()),
+                Ok(()),
+            ),
+        ];
+        for (index, (after, expected)) in cases.into_iter().enumerate() {
+            let mut cache = SignatureCache::new(1 << 20);
+            let mut ask = |issuer: &Issuer, policy| {
+                let outcome = cache.authenticate(issuer, token.as_bytes(), at(50), policy);
+                (outcome.map(drop), cache.hits(), cache.misses())
+            };
+            assert_eq!(ask(&issuer(&key), 1), (Ok(()), 0, 1));
+            // Read anew from the same file, in the place of another one.
+            assert_eq!(ask(&issuer(&key), 2), (Ok(()), 1, 1));
+            assert_eq!(ask(&after, 3), (expected, 1, 2), "case {index}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_changes_voids_what_is_remembered() {
+        let of = |secret: &[u8]| {
+            let algorithms = vec![Algorithm::HS256];
+            let keys = Keys::from_secret(secret, &algorithms).unwrap();
+            let settings = IssuerSettings {
+                algorithms,
+                ..settings()
+            };
+            Issuer::new(settings, keys)
+        };
+        let token = token(&SigningKey::secret(&[7; 32]), "alice");
         let mut cache = SignatureCache::new(1 << 20);
-        assert!(
-            cache
-                .authenticate((0, &before), token.as_bytes(), at(50), 1)
-                .is_ok()
-        );
-        let rotated = cache.authenticate((0, &after), token.as_bytes(), at(50), 1);
-        assert_eq!(rotated, Err(TokenError::BadSignature));
-        let other = issuer(&new, 1);
-        let other = cache.authenticate((1, &other), token.as_bytes(), at(50), 1);
-        assert_eq!(other, Err(TokenError::BadSignature));
+        let mut ask = |issuer: &Issuer| {
+            let outcome = cache.authenticate(issuer, token.as_bytes(), at(50), 1);
+            (outcome.map(drop), cache.hits())
+        };
+        assert_eq!(ask(&of(&[7; 32])), (Ok(()), 0));
+        assert_eq!(ask(&of(&[7; 32])), (Ok(()), 1));
+        assert_eq!(ask(&of(&[8; 32])), (Err(TokenError::BadSignature), 1));
+    }
+
+    #[test]
+    fn a_principal_that_is_known_gets_the_headers_of_the_policy_in_force() {
+        let key = SigningKey::generate().unwrap();
+        let (issuer, token) = (issuer(&key), token(&key, "alice"));
+        let list = |name: &str| -> Arc<[IdentityField]> {
+            let field = IdentityField {
+                name: name.into(),
+                claim: "sub".into(),
+            };
+            [field].into()
+        };
+        let (before, after) = (list("X-User"), list("X-Subject"));
+        let mut cache = SignatureCache::new(1 << 20);
+        let mut ask = |policy| {
+            let outcome = cache.authenticate(&issuer, token.as_bytes(), at(50), policy);
+            outcome.unwrap()
+        };
+        // This request is still under way when the policy changes.
+        let held = ask(1);
+        assert_eq!(&*held.lines(&before).unwrap(), b"X-User: alice\r\n");
+        for _ in 0..2 {
+            let principal = ask(2);
+            let lines = principal.lines(&after).unwrap();
+            assert_eq!(&*lines, b"X-Subject: alice\r\n");
+            assert!(matches!(lines, Cow::Borrowed(_)), "written once");
+        }
+        let lines = held.lines(&before).unwrap();
+        assert!(matches!(lines, Cow::Borrowed(b"X-User: alice\r\n")));
     }
 
     #[test]
     fn refused_tokens_are_not_remembered() {
         let key = SigningKey::generate().unwrap();
-        let issuer = issuer(&key, 1);
+        let issuer = issuer(&key);
         let mut token = token(&key, "alice").into_bytes();
         let mut cache = SignatureCache::new(1 << 20);
-        assert!(cache.authenticate((0, &issuer), &token, at(50), 1).is_ok());
+        assert!(cache.authenticate(&issuer, &token, at(50), 1).is_ok());
         let last = token.len() - 3;
         token[last] = if token[last] == b'A' { b'B' } else { b'A' };
         for misses in 2..5 {
-            assert!(cache.authenticate((0, &issuer), &token, at(50), 1).is_err());
+            assert!(cache.authenticate(&issuer, &token, at(50), 1).is_err());
             assert_eq!((cache.hits(), cache.misses()), (0, misses));
         }
     }
@@ -316,7 +424,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_what_is_used_stays() {
         let key = SigningKey::generate().unwrap();
-        let issuer = issuer(&key, 1);
+        let issuer = issuer(&key);
         let mut cache = SignatureCache::new(16 * 1024);
         let favourite = token(&key, "favourite");
         for index in 0..200 {
@@ -324,7 +432,7 @@ mod tests {
             for token in [&favourite, &other] {
                 assert!(
                     cache
-                        .authenticate((0, &issuer), token.as_bytes(), at(50), 1)
+                        .authenticate(&issuer, token.as_bytes(), at(50), 1)
                         .is_ok()
                 );
                 assert!(cache.weight() <= 16 * 1024);
@@ -333,7 +441,7 @@ mod tests {
         assert!(cache.hits() > 150, "{} hits", cache.hits());
         let mut tiny = SignatureCache::new(100);
         assert!(
-            tiny.authenticate((0, &issuer), favourite.as_bytes(), at(50), 1)
+            tiny.authenticate(&issuer, favourite.as_bytes(), at(50), 1)
                 .is_ok()
         );
         assert_eq!(tiny.weight(), 0);

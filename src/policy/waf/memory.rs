@@ -47,9 +47,13 @@ struct Automaton {
 }
 
 impl Memory {
+    pub fn is_of(&self, rules: &RuleSet) -> bool {
+        self.generation == rules.generation
+    }
+
     /// Forgets what belongs to other rules than these.
     pub fn belong_to(&mut self, rules: &RuleSet) {
-        if self.generation != rules.generation {
+        if !self.is_of(rules) {
             self.generation = rules.generation;
             self.patterns.clear();
             self.answers.forget();

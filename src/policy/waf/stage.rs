@@ -167,20 +167,31 @@ impl Workspace {
         }
     }
 
-    /// Has all rules look at a message whose outcome nobody asks for. What a first inspection takes
-    /// of memory and time is then not that of somebody's request.
+    /// Has new rules look at a message whose outcome nobody asks for. What a first inspection takes
+    /// of memory and time is then not that of somebody's request. What is known of values stays with
+    /// rules that stay, wherever they stand now.
     pub fn warm(&mut self, sets: &[Named]) {
-        self.make_room(sets);
-        for (named, memory) in sets.iter().zip(&mut self.memories) {
-            let rules = &named.rules;
-            let mut inspection = self.idle.pop().unwrap_or_default();
-            inspection.begin(rules, Tuning::default());
-            inspection.head(rules, memory, &WARMING);
-            inspection.body(rules, memory, WARMING_BODY);
-            inspection.finish(rules, memory);
-            inspection.take_hits();
-            self.idle.push(inspection);
+        let mut before = std::mem::take(&mut self.memories);
+        for Named { rules, .. } in sets {
+            let known = before.iter().position(|memory| memory.is_of(rules));
+            let memory = match known {
+                Some(at) => before.swap_remove(at),
+                None => self.warmed(rules),
+            };
+            self.memories.push(memory);
         }
+    }
+
+    fn warmed(&mut self, rules: &RuleSet) -> Memory {
+        let mut memory = Memory::default();
+        let mut inspection = self.idle.pop().unwrap_or_default();
+        inspection.begin(rules, Tuning::default());
+        inspection.head(rules, &mut memory, &WARMING);
+        inspection.body(rules, &mut memory, WARMING_BODY);
+        inspection.finish(rules, &mut memory);
+        inspection.take_hits();
+        self.idle.push(inspection);
+        memory
     }
 
     fn make_room(&mut self, sets: &[Named]) {

@@ -38,10 +38,12 @@ impl Inherited {
     }
 }
 
-/// One socket per shard out of at least one: shards beyond them share, which is slower, not wrong.
+/// At least one socket per shard out of at least one: shards beyond them share, which is slower, not
+/// wrong. Sockets beyond the shards stay: the kernel goes on giving each of them its part of the
+/// connections for as long as any process has it.
 pub fn per_shard(sockets: Vec<TcpListener>, shards: usize) -> io::Result<Vec<TcpListener>> {
     let shared = (0..shards.saturating_sub(sockets.len()))
         .map(|index| sockets[index % sockets.len()].try_clone())
         .collect::<io::Result<Vec<_>>>()?;
-    Ok(sockets.into_iter().take(shards).chain(shared).collect())
+    Ok(sockets.into_iter().chain(shared).collect())
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,7 @@ impl Process {
                 buffered: server.most.buffered,
             },
             cells: Arc::new(Cells::new(server.rate_limit_keys)),
+            drain_timeout: server.drain_timeout,
             ..unbounded
         };
         let (log, mut lines) = start_log(&server, sink, count)?;
@@ -113,6 +115,7 @@ impl Process {
             registry: registry.clone(),
             published: shared.published.clone(),
             retired: Vec::new(),
+            successor: Arc::default(),
         };
         let control = Control {
             registry: registry.clone(),
@@ -169,9 +172,7 @@ impl Process {
 
     /// Ends at once what is idle, waits for the rest; for a process that runs within a command.
     pub fn stop(self) -> Result<(), String> {
-        self.shared
-            .is_draining
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.shared.is_draining.store(true, Ordering::Relaxed);
         Self::finish(self.threads, self.log)
     }
 
@@ -311,6 +312,8 @@ struct InForce {
     published: Arc<Published>,
     /// Old snapshots until no shard has them, so that none has to free one.
     retired: Vec<Arc<Snapshot>>,
+    /// The process that is to take over; zero: there is none.
+    successor: Arc<AtomicU32>,
 }
 
 impl InForce {
@@ -321,17 +324,26 @@ impl InForce {
         })
     }
 
-    /// Starts a successor with the sockets of this process.
+    /// Starts a successor with the sockets of this process. One at a time: two would both serve, and
+    /// both ask this process to end.
     fn upgrade(&self) -> Result<String, String> {
         let told = |error: io::Error| error.to_string();
+        let other = self.successor.load(Ordering::Acquire);
+        if other != 0 {
+            return Err(format!("process {other} is on its way to take over"));
+        }
         let mut sockets = self.listeners.sockets().map_err(told)?;
         sockets.push(self.admin.try_clone().map_err(told)?.into());
         let mut child = upgrade::start(sockets).map_err(told)?;
         let id = child.id();
         // Until this process ends, it is told what became of the other one.
+        self.successor.store(id, Ordering::Release);
+        let successor = self.successor.clone();
         let waiter = std::thread::Builder::new().name("successor".to_owned());
         let waiting = waiter.spawn(move || {
-            if let Ok(status) = child.wait() {
+            let outcome = child.wait();
+            successor.store(0, Ordering::Release);
+            if let Ok(status) = outcome {
                 eprintln!("portcullis: process {id} ended with {status}; this process goes on");
             }
         });

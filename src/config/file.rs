@@ -289,9 +289,16 @@ pub struct Operation {
     pub exchange_timeout: Option<Duration>,
     pub body_timeout: Option<Duration>,
     pub body_rate: Option<Size>,
-    pub websocket: Option<At<bool>>,
-    pub websocket_idle_timeout: Option<At<Duration>>,
+    pub websocket: WebSocket,
     pub encoded_in_path: Vec<At<String>>,
+}
+
+/// Keys of an operation that begin so.
+pub struct WebSocket {
+    pub is_wanted: Option<At<bool>>,
+    pub idle_timeout: Option<At<Duration>>,
+    pub max_time: Option<At<Duration>>,
+    pub max_message: Option<At<Size>>,
 }
 
 pub struct Ownership {
@@ -523,6 +530,15 @@ fn inspector(table: &Table<'_, '_>) -> Inspector {
     }
 }
 
+fn websocket(table: &Table<'_, '_>) -> WebSocket {
+    WebSocket {
+        is_wanted: table.optional("websocket"),
+        idle_timeout: table.optional("websocket_idle_timeout"),
+        max_time: table.optional("websocket_max_time"),
+        max_message: table.optional("websocket_max_message"),
+    }
+}
+
 fn requests(table: &Table<'_, '_>) -> Requests {
     Requests {
         unknown_fields: table.optional("unknown_fields"),
@@ -613,8 +629,7 @@ fn operation(table: &Table<'_, '_>) -> Operation {
         exchange_timeout: table.optional("exchange_timeout").map(|found| found.value),
         body_timeout: table.optional("body_timeout").map(|found| found.value),
         body_rate: table.optional("body_rate").map(|found| found.value),
-        websocket: table.optional("websocket"),
-        websocket_idle_timeout: table.optional("websocket_idle_timeout"),
+        websocket: websocket(table),
         encoded_in_path: table.list("encoded_in_path"),
     }
 }

@@ -58,10 +58,21 @@ pub struct Operation {
     /// The headers that say who a request is from: one list for all operations of an API.
     pub identity: Arc<[IdentityField]>,
     pub timeouts: Timeouts,
-    /// Whether a client may switch to WebSocket, and for how long both sides may then be silent.
-    pub websocket: Option<Duration>,
+    /// None: a client may not switch to WebSocket.
+    pub websocket: Option<WebSocket>,
     /// What path parameters may hold percent-encoded.
     pub reserved: Reserved,
+}
+
+/// What an open WebSocket may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebSocket {
+    /// How long both sides may be silent.
+    pub idle: Duration,
+    /// How long it may last, whoever talks.
+    pub time: Duration,
+    /// Bytes of a message, either way.
+    pub message: u64,
 }
 
 /// How long an operation may take, where that differs from its upstream and its listener.

@@ -1,5 +1,7 @@
 //! The opening handshake of WebSocket (RFC 6455 section 4), as both sides must speak it before a
-//! byte is passed on unread.
+//! byte is passed on.
+
+pub mod frames;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
@@ -43,6 +45,15 @@ pub fn is_accepted(head: &ResponseHead, bytes: &[u8], accept: Accept) -> bool {
         && only(&head.fields, bytes, b"upgrade").is_some_and(is_websocket)
         && names_upgrade(&head.fields, bytes)
         && only(&head.fields, bytes, b"sec-websocket-accept") == Some(&accept.0)
+}
+
+/// Whether both sides have agreed on an extension, which may give reserved bits a meaning.
+pub fn is_extended(head: &ResponseHead, bytes: &[u8]) -> bool {
+    let is_named = |field: &Field| {
+        let name = field.name.of(bytes);
+        name.eq_ignore_ascii_case(b"sec-websocket-extensions")
+    };
+    head.fields.iter().any(is_named)
 }
 
 impl Accept {

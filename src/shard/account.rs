@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::waf::found::Found;
+use crate::shard::load::Held;
 use crate::shard::trace::Trace;
 use crate::shard::upstream;
 
@@ -28,6 +29,8 @@ pub struct Account {
     pub received: Instant,
     /// Time spent waiting for the client's body before a decision.
     pub waited: Duration,
+    /// Its place among those under way.
+    pub held: Option<Held>,
     /// When the request left for the backend.
     pub sent: Option<Instant>,
     /// When the head of the response was complete.
@@ -60,6 +63,7 @@ impl Account {
         Account {
             received,
             waited: Duration::ZERO,
+            held: None,
             sent: None,
             answered: None,
             relayed: None,

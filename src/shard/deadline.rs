@@ -28,6 +28,16 @@ pub fn in_ticks(time: Duration) -> u32 {
     u32::try_from(ticks).unwrap_or(NEVER / 2).min(NEVER / 2)
 }
 
+/// What a socket is used for: some uses can be ended before their time when the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    Exchange,
+    /// Nothing is under way and nothing would be lost.
+    Nothing,
+    /// It never ends by itself.
+    Tunnel,
+}
+
 /// What happens when a deadline passes.
 enum Action {
     /// Ends what is pending in one direction or both of a socket.
@@ -40,8 +50,7 @@ struct Entry {
     action: Action,
     fired: bool,
     end: Shutdown,
-    /// Whether nothing would be lost by ending it now.
-    is_idle: bool,
+    used: Use,
 }
 
 /// All deadlines of a shard. The times stand in a table of their own, so that looking for those
@@ -96,11 +105,11 @@ impl Deadlines {
         }
     }
 
-    /// Fires every deadline that was set as idle.
-    pub fn end_idle(&self) {
+    /// Fires every deadline of sockets that are used so.
+    pub fn end_all(&self, used: Use) {
         let table = &mut *self.0.borrow_mut();
         for (when, entry) in table.when.iter_mut().zip(&mut table.entries) {
-            if *when != NEVER && entry.is_idle {
+            if *when != NEVER && entry.used == used {
                 *when = NEVER;
                 entry.fire();
             }
@@ -113,7 +122,7 @@ impl Deadlines {
             action,
             fired: false,
             end: Shutdown::Both,
-            is_idle: false,
+            used: Use::Exchange,
         };
         let index = match table.free.pop() {
             Some(index) => {
@@ -153,26 +162,39 @@ impl Entry {
 impl Deadline {
     /// Ends both directions of the socket, or wakes the task, after `time`.
     pub fn set(&self, time: Duration) {
-        self.arm(time, Shutdown::Both, false);
+        self.arm(time, Shutdown::Both, Use::Exchange);
     }
 
-    /// As [`set`](Deadline::set), for a socket on which nothing is under way:
-    /// [`Deadlines::end_idle`] ends it at once.
+    /// As [`set`](Deadline::set), for a socket on which nothing is under way.
     pub fn set_idle(&self, time: Duration) {
-        self.arm(time, Shutdown::Both, true);
+        self.arm(time, Shutdown::Both, Use::Nothing);
     }
 
     /// Ends reading only, so that an answer can still be written.
     pub fn set_for_reading(&self, time: Duration) {
-        self.arm(time, Shutdown::Read, false);
+        self.arm(time, Shutdown::Read, Use::Exchange);
+    }
+
+    /// As [`set_for_reading`](Deadline::set_for_reading), for a side of a tunnel.
+    pub fn set_for_tunnel(&self, time: Duration) {
+        self.arm(time, Shutdown::Read, Use::Tunnel);
     }
 
     /// Fires now: what is pending ends.
     pub fn end(&self) {
+        self.end_now(Shutdown::Both);
+    }
+
+    /// Fires now for reading only.
+    pub fn end_reading(&self) {
+        self.end_now(Shutdown::Read);
+    }
+
+    fn end_now(&self, end: Shutdown) {
         let table = &mut *self.table.borrow_mut();
         table.when[self.index as usize] = NEVER;
         let entry = &mut table.entries[self.index as usize];
-        entry.end = Shutdown::Both;
+        entry.end = end;
         entry.fire();
     }
 
@@ -183,7 +205,7 @@ impl Deadline {
         table.when[self.index as usize] = limit;
         if limit != NEVER {
             let entry = &mut table.entries[self.index as usize];
-            (entry.fired, entry.end, entry.is_idle) = (false, Shutdown::Both, false);
+            (entry.fired, entry.end, entry.used) = (false, Shutdown::Both, Use::Exchange);
         }
     }
 
@@ -222,13 +244,13 @@ impl Deadline {
         }
     }
 
-    fn arm(&self, time: Duration, end: Shutdown, is_idle: bool) {
+    fn arm(&self, time: Duration, end: Shutdown, used: Use) {
         let table = &mut *self.table.borrow_mut();
         let ticks = in_ticks(time);
         let entry = &mut table.entries[self.index as usize];
         entry.fired = false;
         entry.end = end;
-        entry.is_idle = is_idle;
+        entry.used = used;
         let at = table.now.saturating_add(ticks).min(NEVER - 1);
         table.when[self.index as usize] = at.min(table.limits[self.index as usize]);
     }

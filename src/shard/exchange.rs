@@ -71,8 +71,8 @@ where
     if shard.is_draining() {
         client.head.keep_alive = false;
     }
-    let held = shard.load.begin();
-    let outcome = match held {
+    account.held = shard.load.begin();
+    let outcome = match account.held {
         Some(_) => cleared(shard, &view, client, &mut account).await,
         None => Err(Refusal::nowhere(Denial::Overloaded)),
     };

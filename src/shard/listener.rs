@@ -54,8 +54,8 @@ pub struct Settings {
     pub proxy_protocol: bool,
 }
 
-/// A bound address: one socket per shard, over which the kernel spreads connections
-/// (`SO_REUSEPORT`).
+/// A bound address: at least one socket per shard, over which the kernel spreads connections
+/// (`SO_REUSEPORT`). More where a process with more shards has left its own.
 pub struct Bound {
     pub address: SocketAddr,
     settings: ArcSwap<Settings>,
@@ -84,7 +84,7 @@ impl Bound {
         Bound::adopt(sockets, settings)
     }
 
-    /// Takes sockets that listen already, one per shard and at least one.
+    /// Takes sockets that listen already, at least one per shard.
     pub fn adopt(sockets: Vec<TcpListener>, settings: Settings) -> io::Result<Arc<Bound>> {
         let first = sockets.first().ok_or(io::ErrorKind::InvalidInput)?;
         let address = first.local_addr()?;
@@ -109,9 +109,13 @@ impl Bound {
         self.settings.load().tls.clone()
     }
 
-    /// One per shard.
     pub fn sockets(&self) -> &[TcpListener] {
         &self.sockets
+    }
+
+    /// Which of the sockets are this shard's: each is somebody's.
+    pub fn of_shard(&self, index: usize, shards: usize) -> impl Iterator<Item = usize> {
+        (index..self.sockets.len()).step_by(shards)
     }
 }
 
@@ -163,17 +167,19 @@ impl Settings {
     }
 }
 
-/// One shard's part of a listener, until it is closed.
+/// One socket of a listener, of which a shard accepts until it is closed.
 pub struct Accepting {
     pub bound: Arc<Bound>,
+    socket: usize,
     is_closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Accepting {
-    pub fn new(bound: Arc<Bound>) -> Rc<Accepting> {
+    pub fn new(bound: Arc<Bound>, socket: usize) -> Rc<Accepting> {
         Rc::new(Accepting {
             bound,
+            socket,
             is_closed: Cell::new(false),
             waker: RefCell::default(),
         })
@@ -212,7 +218,7 @@ pub struct Accepted {
 
 /// Accepts until the listener is closed.
 pub async fn accept(shard: Rc<Shard>, accepting: Rc<Accepting>) {
-    let own = &accepting.bound.sockets[shard.index];
+    let own = &accepting.bound.sockets[accepting.socket];
     let sockets = own.try_clone().and_then(|polled| {
         let polled = monoio::net::TcpListener::from_std(polled)?;
         Ok((own, polled))
@@ -384,14 +390,14 @@ mod tests {
                 proxy_protocol: false,
             };
             let polled = socket.try_clone().unwrap();
-            let accepting = Accepting::new(Bound::adopt(vec![socket], settings).unwrap());
+            let accepting = Accepting::new(Bound::adopt(vec![socket], settings).unwrap(), 0);
             let outcome = mode.run(async {
                 let polled = monoio::net::TcpListener::from_std(polled).unwrap();
                 let waiting = accepting.readable(&polled);
                 accepting.close();
                 let closed = waiting.await;
                 let client = TcpStream::connect(address).unwrap();
-                let open = Accepting::new(accepting.bound.clone());
+                let open = Accepting::new(accepting.bound.clone(), 0);
                 let is_readable = open.readable(&polled).await;
                 let (accepted, _) = accepting.bound.sockets[0].accept().unwrap();
                 let is_its = accepted.peer_addr().unwrap() == client.local_addr().unwrap();

@@ -46,7 +46,7 @@ use crate::shard::admission::{Admission, Full, Place};
 use crate::shard::buffer::Buffer;
 use crate::shard::clock::Clock;
 use crate::shard::connection::{Peer, Tables};
-use crate::shard::deadline::Deadlines;
+use crate::shard::deadline::{Deadlines, Use};
 use crate::shard::inbox::Inbox;
 use crate::shard::listener::{Accepted, Accepting, Listening};
 use crate::shard::load::Load;
@@ -82,6 +82,15 @@ const LEASE_TICKS: u32 = 3;
 /// connected may need a second for its first one.
 const LAST_REQUEST: u32 = 100;
 
+/// How long the end of tunnels may take in a drain.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// When tunnels, which do not end by themselves, are ended in a drain: so long before its own end
+/// that both sides can still be told.
+fn tunnels_end(drain_timeout: Duration) -> Duration {
+    drain_timeout - FAREWELL.min(drain_timeout / 2)
+}
+
 /// What all shards share.
 #[derive(Clone)]
 pub struct Shared {
@@ -95,6 +104,8 @@ pub struct Shared {
     /// The bounds of each shard.
     pub most: load::Most,
     pub is_draining: Arc<AtomicBool>,
+    /// How long open exchanges may go on then.
+    pub drain_timeout: Duration,
     /// Where the monotonic clock of the process begins.
     pub origin: Instant,
 }
@@ -118,6 +129,7 @@ impl Shared {
             },
             cells: Arc::new(Cells::new(1024)),
             is_draining: Arc::default(),
+            drain_timeout: Duration::MAX,
             origin: Instant::now(),
         })
     }
@@ -224,7 +236,11 @@ impl Shard {
                 now
             });
             if now.wrapping_sub(since) >= LAST_REQUEST {
-                self.deadlines.end_idle();
+                self.deadlines.end_all(Use::Nothing);
+            }
+            if now.wrapping_sub(since) >= deadline::in_ticks(tunnels_end(self.shared.drain_timeout))
+            {
+                self.deadlines.end_all(Use::Tunnel);
             }
             if self.inbox().open() == 0 {
                 self.metrics.set_state(Activity::Stopped);
@@ -264,8 +280,11 @@ impl Shard {
             stays
         });
         for bound in &*wanted {
-            if !accepting.iter().any(|each| Arc::ptr_eq(&each.bound, bound)) {
-                let fresh = Accepting::new(bound.clone());
+            if accepting.iter().any(|each| Arc::ptr_eq(&each.bound, bound)) {
+                continue;
+            }
+            for socket in bound.of_shard(self.index, self.shared.inboxes.len()) {
+                let fresh = Accepting::new(bound.clone(), socket);
                 monoio::spawn(listener::accept(self.clone(), fresh.clone()));
                 accepting.push(fresh);
             }

@@ -553,6 +553,35 @@ fn websocket() {
     });
 }
 
+/// Any split gives the same outcome.
+#[test]
+fn websocket_frames() {
+    use portcullis::proto::websocket::frames::{Frames, Rules};
+    fuzz("websocket_frames", |bytes| {
+        let Some((&split, bytes)) = bytes.split_first() else {
+            return;
+        };
+        let rules = Rules {
+            most: 1 << 16,
+            is_extended: split & 1 == 1,
+        };
+        let new = || match split & 2 {
+            0 => Frames::of_client(rules),
+            _ => Frames::of_server(rules),
+        };
+        let mut whole = new();
+        let outcome = whole.follow(bytes);
+        let mut parts = new();
+        let in_parts = bytes
+            .chunks(usize::from(split) + 1)
+            .try_for_each(|part| parts.follow(part));
+        assert_eq!(outcome, in_parts);
+        if outcome.is_ok() {
+            assert_eq!(whole.is_between(), parts.is_between());
+        }
+    });
+}
+
 /// A document whose one operation has these parameters and this body.
 fn contract(inside: &str) -> portcullis::policy::contract::Contract {
     let text = format!("openapi: 3.1.0\npaths:\n  /a:\n    post:\n      operationId: a\n{inside}");

@@ -111,6 +111,16 @@ pub fn timeouts() -> Timeouts {
     }
 }
 
+/// Of a listener that asks for nothing.
+pub fn settings() -> listener::Settings {
+    listener::Settings {
+        timeouts: timeouts(),
+        trusted_peers: Vec::new(),
+        tls: None,
+        proxy_protocol: false,
+    }
+}
+
 impl Gateway {
     /// Any method on any path, to `backend`.
     pub fn open(backend: SocketAddr) -> Gateway {
@@ -130,13 +140,7 @@ impl Gateway {
     pub fn start(snapshot: Snapshot, best: Mode) -> Gateway {
         let mode = Mode::probe(best);
         let shared = Shared::new(snapshot, 1, mode).unwrap();
-        let settings = listener::Settings {
-            timeouts: timeouts(),
-            trusted_peers: Vec::new(),
-            tls: None,
-            proxy_protocol: false,
-        };
-        Gateway::serve(shared, settings)
+        Gateway::serve(shared, settings())
     }
 
     /// With bounds and settings of the caller's choice.

@@ -16,7 +16,7 @@ use portcullis::shard::{Shard, Shared, load};
 use portcullis::telemetry::metrics::Registry;
 
 use crate::gateway::{
-    Client, Gateway, PATIENCE, backend, echo, open_operation, snapshot, timeouts,
+    Client, Gateway, PATIENCE, backend, echo, open_operation, settings, snapshot, timeouts,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -28,15 +28,6 @@ fn open(backend: SocketAddr) -> Snapshot {
 
 fn shared(backend: SocketAddr) -> Shared {
     Shared::new(open(backend), 1, Mode::probe(Mode::DeferTaskrun)).unwrap()
-}
-
-fn settings() -> Settings {
-    Settings {
-        timeouts: timeouts(),
-        trusted_peers: Vec::new(),
-        tls: None,
-        proxy_protocol: false,
-    }
 }
 
 fn balancer() -> Settings {

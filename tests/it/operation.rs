@@ -141,9 +141,7 @@ fn an_upgrade_loses_no_request() {
     let load = Load::start(process.address, &token);
     load.serve(50);
     process.signal(Signal::SIGUSR2);
-    let told = process.wait_for("is to take over");
-    let successor = told.split("process ").nth(1).unwrap();
-    let successor: i32 = successor.split(' ').next().unwrap().parse().unwrap();
+    let successor = successor(&process);
     process.wait_for("takes over from process");
     assert_eq!(process.ended(), Some(0), "the old one finishes and ends");
     load.serve(50);
@@ -154,13 +152,7 @@ fn an_upgrade_loses_no_request() {
         process.metric("portcullis_snapshot_generation{shard=\"0\"}"),
         1
     );
-    kill(Pid::from_raw(successor), Signal::SIGTERM).unwrap();
-    process.wait_for("draining");
-    let until = Instant::now() + PATIENCE;
-    while kill(Pid::from_raw(successor), None).is_ok() && is_running(successor) {
-        assert!(Instant::now() < until, "the successor does not end");
-        std::thread::yield_now();
-    }
+    end(successor);
 }
 
 /// Not for a process that has ended and that nobody has waited for.
@@ -168,6 +160,69 @@ fn is_running(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().unwrap_or_default();
     !state.is_empty() && !state.starts_with('Z')
+}
+
+/// The process that takes over.
+fn successor(process: &Process) -> i32 {
+    let told = process.wait_for("is to take over");
+    let told = told.split("process ").nth(1).unwrap();
+    told.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Ends a process that is nobody's child.
+fn end(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    let until = Instant::now() + PATIENCE;
+    while is_running(pid) {
+        assert!(Instant::now() < until, "the successor does not end");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_upgrade_to_fewer_shards_or_more_loses_no_connection() {
+    for (from, to) in [(2, 1), (1, 2)] {
+        let (directory, token) = bank("upgrade-shards");
+        let path = directory.path("gateway.toml");
+        let shards = |count| format!("shards = {count}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(&shards(2), &shards(from));
+        directory.write("gateway.toml", &text);
+        let mut process = Process::start(&path);
+        // A request that is under way keeps the old process, and its sockets, until it is whole.
+        let mut slow = process.connect();
+        slow.send("GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\n");
+        directory.write("gateway.toml", &text.replace(&shards(from), &shards(to)));
+        process.signal(Signal::SIGUSR2);
+        let pid = successor(&process);
+        process.wait_for("takes over from process");
+        for _ in 0..64 {
+            let answer = process.connect().ask(get("/accounts/a1/balances", &token));
+            assert_eq!(answer.status, 200);
+        }
+        slow.send(format!("Authorization: Bearer {token}\r\n\r\n"));
+        assert_eq!(slow.answer(false).status, 200);
+        assert_eq!(process.ended(), Some(0));
+        end(pid);
+    }
+}
+
+#[test]
+fn only_one_successor_is_on_its_way() {
+    let (directory, token) = bank("upgrade-twice");
+    let mut process = Process::start(&directory.path("gateway.toml"));
+    let mut slow = process.connect();
+    slow.send("GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\n");
+    process.signal(Signal::SIGUSR2);
+    let pid = successor(&process);
+    process.signal(Signal::SIGUSR2);
+    process.wait_for("is on its way to take over");
+    process.wait_for("takes over from process");
+    // What was under way is finished, not cut.
+    slow.send(format!("Authorization: Bearer {token}\r\n\r\n"));
+    assert_eq!(slow.answer(false).status, 200);
+    assert_eq!(process.ended(), Some(0));
+    end(pid);
 }
 
 #[test]

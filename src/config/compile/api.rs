@@ -1,14 +1,13 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::compile::inspector::Inspectors;
 use crate::config::compile::response::Described;
 use crate::config::compile::stream::Streaming;
 use crate::config::compile::{
     backtracking, collection, graphql, issuer, mask, one_of, read_text, request, response, stream,
-    unused, upstream, waf,
+    unused, upstream, waf, websocket,
 };
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, Warning, nearest};
@@ -33,9 +32,6 @@ use crate::proto::target::Reserved;
 
 /// Longest body when nothing else is said.
 const BODY: usize = 64 * 1024;
-
-/// How long both sides of a WebSocket may be silent when nothing else is said.
-const WEBSOCKET_IDLE: Duration = Duration::from_secs(300);
 
 /// How findings are taken.
 pub(super) const LEVELS: [(&str, Level); 3] = [
@@ -673,7 +669,9 @@ impl Compiler<'_, '_> {
                 inspector: self.inspectors.of(self.reader, &api.inspected, own),
                 max_body: max_body.map_or(BODY, |at| at.value.0),
                 identity: Arc::clone(&self.identity),
-                websocket: self.websocket(extra, outline.method),
+                websocket: extra.and_then(|extra| {
+                    websocket::compile(self.reader, &extra.websocket, outline.method)
+                }),
                 reserved: extra.map_or_else(Reserved::default, |extra| self.reserved(extra)),
                 timeouts: Timeouts {
                     response: extra.and_then(|extra| extra.response_timeout),
@@ -747,25 +745,6 @@ impl Compiler<'_, '_> {
             };
             all.with(byte)
         })
-    }
-
-    fn websocket(&self, extra: Option<&file::Operation>, method: &str) -> Option<Duration> {
-        let extra = extra?;
-        let is_wanted = extra.websocket.as_ref().is_some_and(|wanted| wanted.value);
-        let idle = extra.websocket_idle_timeout.as_ref();
-        if let Some(idle) = idle.filter(|_| !is_wanted) {
-            let message = "`websocket_idle_timeout` is not used";
-            self.error(idle.position, message, "write websocket = true with it");
-        }
-        if let Some(wanted) = extra
-            .websocket
-            .as_ref()
-            .filter(|_| is_wanted && method != "GET")
-        {
-            let message = "only a GET can become a WebSocket (RFC 6455)";
-            self.error(wanted.position, message, "leave `websocket` out here");
-        }
-        is_wanted.then(|| idle.map_or(WEBSOCKET_IDLE, |idle| idle.value))
     }
 
     /// Who may call: an issuer's tokens, or everybody when that is said aloud.

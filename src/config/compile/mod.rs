@@ -19,6 +19,7 @@ mod unused;
 mod upstream;
 mod upstream_tls;
 mod waf;
+mod websocket;
 
 use std::path::Path;
 

@@ -1,16 +1,18 @@
 //! A cleared request on its way to the backend, and the response on its way back.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
-use crate::policy::catalogue::Operation;
+use crate::policy::catalogue::{Operation, WebSocket};
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::Refusal;
 use crate::policy::waf::found::Found;
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
+use crate::proto::websocket::frames;
 use crate::shard::account::{Account, Decision};
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{After, Client};
@@ -264,8 +266,11 @@ where
     account.relayed = relayed;
     connection.deadline.lift();
     client.deadline.lift();
-    if response == Response::Switched {
-        tunnel(shard, client, account, connection, (operation, &mut buffer)).await;
+    if let (Response::Switched { is_extended }, Some(most)) = (response, &operation.websocket) {
+        // It lasts for as long as its connection, and is counted with those.
+        account.held = None;
+        let terms = (most, is_extended);
+        tunnel(shard, client, account, connection, (terms, &mut buffer)).await;
     }
     shard.give_buffer(buffer);
     // RFC 9110 section 9.3.1: content of a GET has no defined meaning. A backend that skips it would
@@ -280,13 +285,13 @@ where
 }
 
 /// Passes bytes both ways until somebody ends it, at the latest when the token of the client
-/// expires.
+/// expires or its longest time is over.
 async fn tunnel<S>(
     shard: &Shard,
     client: &mut Client<S>,
     account: &mut Account,
     connection: &mut Connection,
-    (operation, buffer): (&Operation, &mut Buffer),
+    ((most, is_extended), buffer): ((&WebSocket, bool), &mut Buffer),
 ) where
     S: AsyncReadRent + AsyncWriteRent,
 {
@@ -297,11 +302,16 @@ async fn tunnel<S>(
     });
     let deadlines = [&client.deadline, &connection.deadline];
     for deadline in deadlines {
-        expires.into_iter().for_each(|left| deadline.limit(left));
+        deadline.limit(expires.map_or(most.time, |left| left.min(most.time)));
     }
     let tunnel = Tunnel {
         deadlines,
-        idle: operation.websocket.unwrap_or(client.timeouts.idle),
+        idle: most.idle,
+        rules: frames::Rules {
+            most: most.message,
+            is_extended,
+        },
+        ended: Cell::default(),
     };
     let [up, down] = tunnel
         .run(
@@ -357,9 +367,10 @@ impl Ended {
     /// What the endpoint has shown of itself; none where the client had its part in it.
     fn outcome(&self) -> Option<Outcome> {
         match (&self.response, self.upload) {
-            (Response::Complete { .. } | Response::Switched | Response::Refused { .. }, _) => {
-                Some(Outcome::Answered)
-            }
+            (
+                Response::Complete { .. } | Response::Switched { .. } | Response::Refused { .. },
+                _,
+            ) => Some(Outcome::Answered),
             (Response::Truncated { .. }, _) | (_, UploadEnd::Refused(_)) => None,
             (Response::None { .. }, _) => Some(Outcome::Failed),
         }
@@ -391,7 +402,7 @@ where
                 (false, false) => After::KeepAlive,
             }
         }
-        (Response::Switched, _) => {
+        (Response::Switched { .. }, _) => {
             account.decision = Decision::Forwarded;
             account.status = 101;
             After::Close

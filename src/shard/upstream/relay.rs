@@ -57,7 +57,7 @@ pub enum Response {
     /// The client has got all of it.
     Complete { status: u16, closes: bool },
     /// The client has got the head of a switch of protocols; what follows is not HTTP.
-    Switched,
+    Switched { is_extended: bool },
     /// The client has got a part, and knows it from the end of the connection.
     Truncated { status: u16 },
     /// The client has got nothing: policy does not let out what the backend answered.
@@ -185,13 +185,14 @@ impl<'a> Relay<'a> {
         buffer: &mut Buffer,
         writer: &mut W,
     ) -> Response {
+        let is_extended = websocket::is_extended(self.response, buffer.bytes());
         encode::response(self.out, buffer.bytes(), self.response, |_| true);
         self.out.extend_from_slice(websocket::LINES);
         encode::finish(self.out, Framing::None);
         buffer.consume(self.response.length);
         self.client_deadline.set(self.client_timeout);
         match send(writer, self.out).await {
-            Ok(()) => Response::Switched,
+            Ok(()) => Response::Switched { is_extended },
             Err(_) => Response::Truncated { status: 101 },
         }
     }

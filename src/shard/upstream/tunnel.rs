@@ -1,24 +1,31 @@
-//! Bytes both ways, unread, after a backend has switched protocols: each side is passed on as it
-//! comes, with bounded memory, until one has ended, nobody has said anything for too long, or the
-//! credential that opened it has run out.
+//! Bytes both ways after a backend has switched to WebSocket: each side is passed on as it comes,
+//! with bounded memory, until one has ended or breaks the protocol, nobody has said anything for too
+//! long, or its time is over. The client is told why where a frame has just ended.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
+use crate::proto::websocket::frames::{self, Frames, Reason, Rules};
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{fill, pass};
+use crate::shard::connection::{fill, pass, send};
 use crate::shard::deadline::Deadline;
 
 /// Bytes read at once.
 const PIECE: usize = 16 * 1024;
+
+/// What is left to write when the gateway ends a tunnel.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Both sockets of a tunnel. They are given up together.
 pub struct Tunnel<'a> {
     pub deadlines: [&'a Deadline; 2],
     /// How long both sides may be silent.
     pub idle: Duration,
+    pub rules: Rules,
+    /// Why the gateway ends it, once it does.
+    pub ended: Cell<Option<Reason>>,
 }
 
 impl Tunnel<'_> {
@@ -36,18 +43,23 @@ impl Tunnel<'_> {
     {
         self.renew();
         let counts = [Cell::new(0), Cell::new(0)];
+        let mut up = Frames::of_client(self.rules);
+        let mut down = Frames::of_server(self.rules);
         futures_util::future::join(
-            self.pass(client, from_client, to_backend, &counts[0]),
-            self.pass(backend, from_backend, to_client, &counts[1]),
+            self.pass((client, from_client, &mut up), to_backend, &counts[0]),
+            self.pass((backend, from_backend, &mut down), to_client, &counts[1]),
         )
         .await;
+        if let Some(reason) = self.ended.get().filter(|_| down.is_between()) {
+            // Whoever has gone need not be told.
+            let _ = send(to_client, &mut frames::close(reason).to_vec()).await;
+        }
         counts.map(Cell::into_inner)
     }
 
     async fn pass<R, W>(
         &self,
-        reader: &mut R,
-        buffer: &mut Buffer,
+        (reader, buffer, frames): (&mut R, &mut Buffer, &mut Frames),
         writer: &mut W,
         count: &Cell<u64>,
     ) where
@@ -57,6 +69,9 @@ impl Tunnel<'_> {
         loop {
             if !buffer.is_empty() {
                 let length = buffer.len();
+                if let Err(reason) = frames.follow(buffer.bytes()) {
+                    return self.finish(reason);
+                }
                 if pass(writer, buffer).await.is_err() {
                     // Whoever takes no more will say no more that matters.
                     return self.end();
@@ -65,8 +80,13 @@ impl Tunnel<'_> {
                 self.renew();
             }
             buffer.reserve_total(PIECE);
-            match fill(reader, buffer).await {
+            let outcome = fill(reader, buffer).await;
+            if self.ended.get().is_some() {
+                return;
+            }
+            match outcome {
                 Ok(1..) => self.renew(),
+                _ if self.is_over() => return self.finish(Reason::GoingAway),
                 // It has said all; the other side may still answer.
                 Ok(0) => {
                     if writer.shutdown().await.is_err() {
@@ -80,7 +100,24 @@ impl Tunnel<'_> {
     }
 
     fn renew(&self) {
-        self.deadlines.iter().for_each(|each| each.set(self.idle));
+        if self.ended.get().is_none() {
+            let deadlines = self.deadlines.iter();
+            deadlines.for_each(|each| each.set_for_tunnel(self.idle));
+        }
+    }
+
+    /// Somebody has looked at the clock: silence, the end of its time, a drain.
+    fn is_over(&self) -> bool {
+        self.deadlines.iter().any(|each| each.has_fired())
+    }
+
+    /// Nothing more is read from either side; what is being written has a moment left.
+    fn finish(&self, reason: Reason) {
+        self.ended.set(Some(self.ended.get().unwrap_or(reason)));
+        for each in self.deadlines {
+            each.end_reading();
+            each.set(FAREWELL);
+        }
     }
 
     fn end(&self) {

@@ -21,7 +21,7 @@ use portcullis::shard::listener::{self, Bound};
 use portcullis::shard::ring::Mode;
 use portcullis::shard::upstream::Error;
 use portcullis::shard::{Shard, Shared};
-use portcullis::telemetry::metrics::Registry;
+use portcullis::telemetry::metrics::{Registry, ShardMetrics};
 
 /// Longer than anything here takes; a test that runs into it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gateway {
     pub address: SocketAddr,
     shared: Shared,
+    metrics: Arc<ShardMetrics>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -152,14 +153,15 @@ impl Gateway {
         let registry = Registry::new(1, &Error::names());
         registry.declare(&shared.published.load());
         let metrics = registry.shards()[0].clone();
-        let for_thread = shared.clone();
+        let (for_thread, counted) = (shared.clone(), metrics.clone());
         let thread = std::thread::spawn(move || {
-            mode.run(async { Shard::new(0, for_thread, metrics, None).run().await })
+            mode.run(async { Shard::new(0, for_thread, counted, None).run().await })
                 .unwrap();
         });
         Gateway {
             address,
             shared,
+            metrics,
             thread: Some(thread),
         }
     }
@@ -189,6 +191,9 @@ impl Drop for Gateway {
             && !std::thread::panicking()
         {
             thread.join().unwrap();
+        }
+        if !std::thread::panicking() {
+            assert_eq!(self.metrics.panics.value(), 0, "exchanges that broke off");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The real process: configuration, signals, admin plane, log.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -210,8 +210,30 @@ impl Process {
     }
 }
 
+impl Process {
+    /// How many exchanges have broken off in a panic, as long as somebody answers.
+    fn panics(&self) -> Option<u64> {
+        let stream = TcpStream::connect(self.admin).ok()?;
+        let mut asked = Client::accepted(stream);
+        let request = "GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
+        asked.stream.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        asked.reader.read_to_string(&mut text).ok()?;
+        let lines = text.lines();
+        let samples = lines.filter(|line| line.starts_with("portcullis_panics_total"));
+        Some(
+            samples
+                .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+                .sum(),
+        )
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        if !std::thread::panicking() && matches!(self.child.try_wait(), Ok(None)) {
+            assert_eq!(self.panics().unwrap_or(0), 0, "exchanges that broke off");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -90,8 +90,40 @@ fn every_balance_uses_every_endpoint() {
     }
 }
 
+/// After an outage of all of them every endpoint is in its slow start at once.
 #[test]
-fn a_busy_endpoint_gets_fewer_requests() {
+fn a_slow_start_of_every_endpoint_costs_no_request() {
+    let addresses = [named("a"), named("b")];
+    for balance in [
+        Balance::RoundRobin,
+        Balance::LeastRequest,
+        Balance::PowerOfTwo,
+        Balance::Hash(HashKey::Source),
+    ] {
+        let mut upstream = several(&addresses, balance);
+        upstream.settings.slow_start = Duration::from_secs(3600);
+        let endpoints = upstream.endpoints.load();
+        let gateway = Gateway::open_to(upstream);
+        let until = Instant::now() + PATIENCE;
+        for (is_up, status) in [(false, 503), (true, 200)] {
+            endpoints.iter().for_each(|each| each.set_up(is_up));
+            let mut client = gateway.connect();
+            while client.ask(GET).status != status {
+                assert!(Instant::now() < until, "up: {is_up}");
+            }
+        }
+        assert_eq!(counts(&gateway, 500).values().sum::<usize>(), 500);
+    }
+}
+
+#[test]
+fn a_busy_endpoint_gets_no_request_while_another_is_free() {
+    for balance in [Balance::LeastRequest, Balance::PowerOfTwo] {
+        all_go_to_the_free_one(balance);
+    }
+}
+
+fn all_go_to_the_free_one(balance: Balance) {
     let (arrived, at_slow) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
@@ -104,7 +136,7 @@ fn a_busy_endpoint_gets_fewer_requests() {
             }
         }
     });
-    let mut upstream = several(&[slow, named("quick")], Balance::LeastRequest);
+    let mut upstream = several(&[slow, named("quick")], balance);
     upstream.settings.timeouts.response = PATIENCE;
     let gateway = Gateway::open_to(upstream);
     // Equals take turns, so one of the first requests hangs at the slow endpoint.

@@ -182,13 +182,10 @@ impl Cluster {
     ) -> Result<Rc<Member>, Error> {
         let is_failed = |each: &Rc<Member>| not.is_some_and(|turn| Rc::ptr_eq(&turn.member, each));
         let open = |each: &&Rc<Member>| self.bar(each).is_none();
-        let others = || members.iter().filter(open).filter(|each| !is_failed(each));
-        if others().next().is_some() {
-            let eager = others().filter(|each| self.has_started(each));
-            return Ok(match eager.clone().next() {
-                Some(_) => self.balanced(&eager.collect::<Vec<_>>(), key),
-                None => self.balanced(&others().collect::<Vec<_>>(), key),
-            });
+        let others = members.iter().filter(open).filter(|each| !is_failed(each));
+        let others: Vec<_> = others.collect();
+        if let Some(picked) = self.started(&others, key) {
+            return Ok(picked);
         }
         let bars = |bar| {
             let barred = members
@@ -197,8 +194,9 @@ impl Cluster {
             barred.filter(|each| !is_failed(each))
         };
         // One that refused before may be back, one that has just failed hardly is.
-        if bars(Bar::Refusing).next().is_some() {
-            return Ok(self.balanced(&bars(Bar::Refusing).collect::<Vec<_>>(), key));
+        let refusing: Vec<_> = bars(Bar::Refusing).collect();
+        if let Some(picked) = self.balanced(&refusing, key) {
+            return Ok(picked);
         }
         if let Some(failed) = members.iter().find(|each| is_failed(each))
             && matches!(self.bar(failed), None | Some(Bar::Refusing))
@@ -229,6 +227,18 @@ impl Cluster {
         (in_flight >= self.settings.max_in_flight).then_some(Bar::Full)
     }
 
+    /// One of these, of those in their slow start only if its lot says so or no other is there.
+    fn started(&self, open: &[&Rc<Member>], key: Option<u64>) -> Option<Rc<Member>> {
+        if open.iter().all(|each| each.came_back.get().is_none()) {
+            return self.balanced(open, key);
+        }
+        // The lot of each is drawn once: a second draw may say something else.
+        let eager = open.iter().filter(|each| self.has_started(each));
+        let eager: Vec<_> = eager.copied().collect();
+        self.balanced(&eager, key)
+            .or_else(|| self.balanced(open, key))
+    }
+
     /// During a slow start, with a chance that grows with time.
     fn has_started(&self, member: &Member) -> bool {
         let Some(since) = member.came_back.get() else {
@@ -244,36 +254,41 @@ impl Cluster {
         self.random.borrow_mut().u32(..256) < share.max(FIRST_SHARE)
     }
 
-    /// One of at least one.
-    fn balanced(&self, open: &[&Rc<Member>], key: Option<u64>) -> Rc<Member> {
-        let one = |index: usize| open[index % open.len()].clone();
-        let draw = || self.random.borrow_mut().usize(..open.len());
+    /// One of these; none if there is none.
+    fn balanced(&self, open: &[&Rc<Member>], key: Option<u64>) -> Option<Rc<Member>> {
+        let count = open.len();
+        if count == 0 {
+            return None;
+        }
+        let draw = |below| self.random.borrow_mut().usize(..below);
         let turn = || {
             self.turn.set(self.turn.get().wrapping_add(1));
-            self.turn.get()
+            self.turn.get() % count
         };
-        match (&self.settings.balance, key) {
-            (Balance::RoundRobin, _) => one(turn()),
+        let load = |index: usize| open[index].in_flight.get();
+        let index = match (&self.settings.balance, key) {
+            (Balance::RoundRobin, _) => turn(),
             (Balance::LeastRequest, _) => {
                 // From a place that moves, so that equals take turns.
                 let first = turn();
-                let places = (0..open.len()).map(|offset| (first + offset) % open.len());
-                let least = places.min_by_key(|&index| open[index].in_flight.get());
-                one(least.unwrap_or(0))
+                let places = (0..count).map(|offset| (first + offset) % count);
+                places.min_by_key(|&index| load(index))?
             }
             (Balance::PowerOfTwo, _) => {
-                let (a, b) = (draw(), draw());
-                match open[a].in_flight.get() <= open[b].in_flight.get() {
-                    true => one(a),
-                    false => one(b),
-                }
+                let first = draw(count);
+                // Another one, if there is one: so many places behind it, but not all the way round.
+                let other = match count {
+                    1 => first,
+                    _ => (first + 1 + draw(count - 1)) % count,
+                };
+                if load(first) <= load(other) { first } else { other }
             }
             (Balance::Hash(_), Some(key)) => {
-                let highest = open.iter().max_by_key(|each| weight(key, each.seed));
-                highest.map_or_else(|| one(0), |each| (*each).clone())
+                (0..count).max_by_key(|&index| weight(key, open[index].seed))?
             }
-            (Balance::Hash(_), None) => one(draw()),
-        }
+            (Balance::Hash(_), None) => draw(count),
+        };
+        Some(open[index].clone())
     }
 }
 

@@ -555,11 +555,16 @@ fn what_a_backend_may_take_for_a_second_request_gets_a_connection_of_its_own() {
 
 /// A body where none may be, a moment after the head: what stands in it is nobody's answer.
 #[test]
-fn what_comes_late_behind_an_answer_without_a_body_is_no_answer() {
+fn what_comes_late_behind_an_answer_is_no_answer() {
     for (method, head) in [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
         ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ),
     ] {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let (told, late) = std::sync::mpsc::channel();

@@ -207,6 +207,23 @@ fn one_that_cuts_off_costs_no_request_that_may_be_repeated() {
     }
 }
 
+/// It ends each connection behind an answer without a word, as one does that is being restarted.
+#[test]
+fn one_that_has_closed_behind_an_answer_costs_no_request_at_all() {
+    let (closed, at_closed) = std::sync::mpsc::channel();
+    let closing = backend(move |_, mut client| {
+        let _ = client.request().is_some() && client.tell("served");
+        drop(client);
+        closed.send(()).unwrap();
+    });
+    let gateway = Gateway::open_to(several(&[closing], Balance::LeastRequest));
+    let mut client = gateway.connect();
+    for _ in 0..40 {
+        assert_eq!(client.ask_name(POST), "served");
+        at_closed.recv_timeout(PATIENCE).unwrap();
+    }
+}
+
 #[test]
 fn a_request_that_may_not_be_repeated_is_never_sent_twice() {
     let seen = Arc::new(AtomicUsize::new(0));

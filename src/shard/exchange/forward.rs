@@ -139,7 +139,6 @@ where
             continue;
         }
         if ended.is_reusable {
-            connection.is_doubtful = account.method() == "HEAD" || ended.is_bodiless();
             turn.put_back(connection);
         }
         return Ok(ended);
@@ -353,15 +352,6 @@ impl Ended {
             was_silent: false,
         };
         self.response == late && !matches!(self.upload, UploadEnd::Refused(_))
-    }
-
-    /// The answer is one that never has a body.
-    fn is_bodiless(&self) -> bool {
-        let status = match self.response {
-            Response::Complete { status, .. } | Response::Refused { status, .. } => status,
-            _ => return false,
-        };
-        matches!(status, 204 | 304)
     }
 
     /// What the endpoint has shown of itself; none where the client had its part in it.

@@ -281,7 +281,11 @@ impl Cluster {
                     1 => first,
                     _ => (first + 1 + draw(count - 1)) % count,
                 };
-                if load(first) <= load(other) { first } else { other }
+                if load(first) <= load(other) {
+                    first
+                } else {
+                    other
+                }
             }
             (Balance::Hash(_), Some(key)) => {
                 (0..count).max_by_key(|&index| weight(key, open[index].seed))?

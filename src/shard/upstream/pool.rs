@@ -39,9 +39,6 @@ pub struct Connection {
     pub response_timeout: Duration,
     /// Whether an earlier exchange used it: the backend may be about to close it.
     pub is_reused: bool,
-    /// The last answer had no body, whatever its head said: a backend that sends one nevertheless
-    /// may have been late with it.
-    pub is_doubtful: bool,
 }
 
 /// What the pools of an upstream have done, for the metrics.
@@ -98,25 +95,18 @@ impl Pool {
         self.idle.borrow().len()
     }
 
-    /// An idle connection that is still quiet, or a new one. One that was in use a moment ago is
-    /// taken as it is: looking at it costs a call for every request of a busy gateway, and what has
-    /// not come with the last answer has hardly come since, unless it was one of those whose end
-    /// backends get wrong.
+    /// An idle connection that is still quiet, or a new one. Each is looked at, however short a
+    /// time it was idle: what has come behind an answer would be the next client's, and a backend
+    /// that has closed takes no request that may not be repeated.
     pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Error> {
         while let Some(mut connection) = self.take_idle() {
-            let is_trusted = self.was_just_used(&connection) && !connection.is_doubtful;
-            if is_trusted || is_quiet(connection.socket) {
+            if is_quiet(connection.socket) {
                 connection.is_reused = true;
                 increment(&self.counters.reused);
                 return Ok(connection);
             }
         }
         self.open().await
-    }
-
-    /// Within this tick or the one before.
-    fn was_just_used(&self, connection: &Connection) -> bool {
-        self.deadlines.now().wrapping_sub(connection.idle_since) <= 1
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -191,7 +181,6 @@ impl Pool {
             idle_since: 0,
             response_timeout: self.timeouts.response,
             is_reused: false,
-            is_doubtful: false,
         })
     }
 }
@@ -255,8 +244,7 @@ mod tests {
     fn an_idle_connection_is_used_again_unless_the_backend_spoke_or_left() {
         on_ring(async || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let (pool, deadlines) = pool(listener.local_addr().unwrap(), 8);
-            let wait = || (0..2).for_each(|_| deadlines.tick());
+            let (pool, _deadlines) = pool(listener.local_addr().unwrap(), 8);
             let first = pool.checkout().await.unwrap();
             let (mut backend, _) = listener.accept().await.unwrap();
             let socket = first.socket;
@@ -272,14 +260,12 @@ mod tests {
                 .await
                 .0
                 .unwrap();
-            wait();
             let fresh = pool.checkout().await.unwrap();
             assert!(!fresh.is_reused);
             let (backend, _) = listener.accept().await.unwrap();
             pool.put_back(fresh);
 
             drop(backend);
-            wait();
             monoio::time::timeout(Duration::from_secs(5), async {
                 while is_quiet(pool.idle.borrow()[0].socket) {
                     monoio::time::sleep(Duration::from_millis(1)).await;

@@ -125,6 +125,8 @@ pub enum Denial {
     RefusedAnswer,
     /// The answer is in a coding that rules cannot look into.
     EncodedAnswer,
+    /// The answer comes for as long as somebody listens, so that rules cannot look at it whole.
+    EndlessAnswer,
 }
 
 impl Denial {
@@ -173,6 +175,7 @@ impl Denial {
             Denial::LeakDetected,
             Denial::RefusedAnswer,
             Denial::EncodedAnswer,
+            Denial::EndlessAnswer,
         ];
         malformed.chain(invalid).chain(others).collect()
     }
@@ -218,7 +221,8 @@ impl Denial {
             | Denial::TooManyItems
             | Denial::LeakDetected
             | Denial::RefusedAnswer
-            | Denial::EncodedAnswer => Stage::Response,
+            | Denial::EncodedAnswer
+            | Denial::EndlessAnswer => Stage::Response,
         }
     }
 
@@ -350,6 +354,11 @@ impl Denial {
                 502,
                 "encoded-response",
                 "The backend's answer cannot be inspected",
+            ),
+            Denial::EndlessAnswer => (
+                502,
+                "endless-response",
+                "The backend's answer has no end and cannot be inspected",
             ),
             Denial::ResponseTooLarge => (
                 502,

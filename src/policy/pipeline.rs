@@ -77,6 +77,10 @@ pub type Noted = (Denial, Detail);
 
 /// What has to happen before a request may go on.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once for each request, where a box would be an allocation for each"
+)]
 pub enum Next {
     /// Nothing: send it.
     Forward(Cleared),
@@ -379,12 +383,15 @@ impl Inspection {
                 self.waf = Some(running);
                 Ok(Step::Pause(self))
             }
-            Progress::Waiting(running) if running.is_for_records() => {
-                self.cleared.records.replace(Some(running));
+            Progress::Waiting(mut running) if running.is_for_records() => {
+                self.found.add(state.waf.take_found());
                 if waf.outbound.is_some() {
                     // Records and answer may come at the same time.
-                    self.found.add(state.waf.take_found());
-                    self.waf = Some(state.waf.begin(sets, waf, request, said).for_answer());
+                    let answer = state.waf.begin(sets, waf, request, said);
+                    self.waf = Some(answer.for_answer(&mut running));
+                }
+                self.cleared.records.replace(Some(running));
+                if self.waf.is_some() {
                     return Ok(Step::Pause(self));
                 }
                 state.waf.tell_too(std::mem::take(&mut self.found));

@@ -144,6 +144,7 @@ fn challenge(denial: Denial, operation: Option<&Operation>) -> Option<String> {
         | Denial::LeakDetected
         | Denial::RefusedAnswer
         | Denial::EncodedAnswer
+        | Denial::EndlessAnswer
         | Denial::InspectorRefused
         | Denial::InspectorFailed
         | Denial::TooManyItems => return None,

@@ -1,7 +1,7 @@
 //! Answers through the rules of the WAF, against the real process: refused before a byte of them
 //! has left, told, and what is not looked at.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::gateway::{Answer, backend};
-use crate::process::rules;
+use crate::process::{Directory, rules, run};
 use crate::setup::{Running, Setup};
 
 /// Scores as the Core Rule Set has them: summed by rules, judged by one behind them.
@@ -270,6 +270,100 @@ fn detection_tells_and_lets_answers_pass() {
     }
     assert_eq!(of(&lines, "/cut")["reported"], "encoded-response");
     assert_eq!(flagged, 5);
+}
+
+/// A stream of events leaves as it comes or not at all: nobody waits for an end that does not come.
+#[test]
+fn an_answer_without_an_end_is_refused_or_passed_on_as_it_comes() {
+    let event = "data: ORA-00942\n\n";
+    let upstream = backend(move |_, mut client| {
+        while client.request().is_some() {
+            client.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Debug: no\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{event}\r\n",
+                event.len()
+            ));
+            // Until the gateway hangs up.
+            let _ = client.reader.fill_buf();
+        }
+    });
+    let rules = "SecRuleRemoveById 11\n";
+    let all = "responses = \"all\"";
+    for (waf, is_passed) in [
+        (format!("mode = \"block\"\n{all}"), false),
+        (
+            format!("mode = \"block\"\nover_budget = \"report\"\n{all}"),
+            true,
+        ),
+        (all.to_owned(), true),
+        (
+            "mode = \"block\"\nresponses = \"collected\"".to_owned(),
+            true,
+        ),
+    ] {
+        let gateway =
+            setup(&format!("{RULES}{rules}"), (&waf, "")).start("answers-events", upstream);
+        let mut client = gateway.process.connect();
+        client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+        if is_passed {
+            let mut seen = Vec::new();
+            while !seen.ends_with(event.as_bytes()) {
+                let mut byte = [0];
+                client.reader.read_exact(&mut byte).unwrap();
+                seen.push(byte[0]);
+            }
+        } else {
+            let answer = client.answer(false);
+            assert_eq!(
+                (answer.status, &*answer.problem()),
+                (502, "endless-response")
+            );
+        }
+        drop(client);
+        let lines = gateway.lines();
+        let noted = waf.contains("all") && is_passed;
+        let expected = noted.then_some("endless-response");
+        assert_eq!(
+            lines[0]["reported"].as_str(),
+            expected,
+            "{waf}: {}",
+            lines[0]
+        );
+    }
+}
+
+const EVENTS: &str = r"
+openapi: 3.1.0
+paths:
+  /events:
+    get:
+      operationId: events
+      responses:
+        '200':
+          description: what happens
+          content: { text/event-stream: { schema: { type: string } } }
+";
+
+#[test]
+fn an_operation_that_declares_an_answer_without_an_end_cannot_have_all_of_it_inspected() {
+    for (responses, holds) in [("all", false), ("collected", true)] {
+        let directory = Directory::new("answers-events-check");
+        directory.write("api.yaml", EVENTS);
+        directory.write("rules.conf", RULES);
+        directory.write(
+            "gateway.toml",
+            &format!(
+                "[[listener]]\naddress = \"127.0.0.1:0\"\n[upstream.app]\naddress = \"127.0.0.1:9\"\n\
+                 [waf.own]\nrules = [\"rules.conf\"]\n[api.app]\nopenapi = \"api.yaml\"\nupstream = \"app\"\n\
+                 owner = \"team\"\nauthentication = \"none\"\nwaf = \"own\"\nwaf_responses = \"{responses}\"\n"
+            ),
+        );
+        let output = run(&["check", "--config", &directory.path("gateway.toml")]);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.success(), holds, "{text}");
+        let told = text.contains("operation \"events\" answers with text/event-stream");
+        assert_eq!(told, !holds, "{text}");
+    }
 }
 
 /// Slices of one answer let others have their turn; what the answer held is found all the same.

@@ -49,7 +49,7 @@ SecRule REQUEST_HEADERS:X-Odd "@rx ." "id:13,phase:2,pass,log,msg:'Odd',setvar:t
 SecRule &ARGS "@ge 4" "id:14,phase:2,deny,log,msg:'Many'"
 SecRule TX:SCORE "@ge %{tx.inbound_anomaly_score_threshold}" "id:20,phase:2,deny,status:403,log,\
   msg:'Score %{tx.score}'"
-SecRule TX:SCORE "@ge 0" "id:30,phase:5,pass,log,msg:'After all'"
+SecRule TX:SCORE "@ge 0" "id:30,phase:5,pass,log,msg:'After all: %{tx.score}'"
 SecRule RESPONSE_HEADERS:X-Debug "@rx ." "id:40,phase:3,deny,log,msg:'Debug field'"
 "#;
 
@@ -117,7 +117,7 @@ struct Setting {
 fn start(name: &str, more: &str) -> Setting {
     let (address, seen) = telling();
     Setting {
-        gateway: setup(more).start(name, address),
+        gateway: setup(more).file("native.toml", NATIVE).start(name, address),
         seen,
     }
 }
@@ -267,6 +267,60 @@ fn built_in_rules_and_exclusions_see_records_as_they_see_whole_bodies() {
     assert_eq!(fields[2..], ["ARGS:json.0.note", "ARGS:json.50.note"]);
 }
 
+const NATIVE: &str = r#"
+[[rule]]
+id = 20001
+name = "first-weak-word"
+category = "words"
+severity = "warning"
+contains = "weak"
+[[rule]]
+id = 20002
+name = "second-weak-word"
+category = "words"
+severity = "warning"
+contains = "soft"
+"#;
+
+/// A native rule adds its score once to a body, of however many records, as to a body that is
+/// collected.
+#[test]
+fn a_native_rule_counts_once_however_many_records_it_finds_something_in() {
+    let setting = start(
+        "records-native",
+        "waf = \"native\"\n[waf.native]\nrules = [\"native.toml\"]\nmode = \"block\"",
+    );
+    for (notes, status) in [
+        (&[(0, "weak")][..], 200),
+        (&[(0, "weak"), (1, "weak"), (4, "weak")], 200),
+        (&[(0, "weak"), (4, "soft")], 403),
+        (&[(0, "weak soft")], 403),
+    ] {
+        let body = array(&records(6, notes));
+        for step in [1, 7, 1000] {
+            let answer = setting.post(ARRAY, "", (&body, step));
+            assert_eq!(answer.status, status, "{notes:?} by {step}");
+        }
+    }
+    // The same in one piece, which is collected.
+    let short =
+        |note: &str| format!("[{{\"id\":1,\"note\":\"{note}\"}},{{\"id\":2,\"note\":\"weak\"}}]");
+    for (note, status) in [("weak", 200), ("soft", 403)] {
+        let body = short(note);
+        assert!(body.len() <= 64);
+        assert_eq!(setting.whole(ARRAY, &body).status, status, "{note}");
+    }
+    let lines = setting.lines();
+    assert_eq!(
+        lines[3]["waf_scores"],
+        serde_json::json!({ "words": 3, "total": 3 })
+    );
+    assert_eq!(
+        lines[6]["waf_scores"],
+        serde_json::json!({ "words": 6, "total": 6 })
+    );
+}
+
 #[test]
 fn detection_tells_each_finding_once_and_changes_nothing() {
     let setting = start("records-detect", "waf = \"own\"\nwaf_mode = \"detect\"");
@@ -328,8 +382,10 @@ fn the_answer_is_inspected_as_well() {
     let answer = setting.post(ARRAY, "X-Debug: 1\r\n", (&body, 50));
     assert_eq!(answer.problem(), "refused-response");
     let lines = setting.lines();
-    assert_eq!(rules(&lines[0]), [12, 30, 30]);
-    assert_eq!(rules(&lines[1]), [12, 30, 40, 30]);
+    assert_eq!(rules(&lines[0]), [12, 30]);
+    assert_eq!(rules(&lines[1]), [12, 40, 30]);
+    // What comes at the end of all knows of the records.
+    assert_eq!(lines[0]["waf"][1]["message"], "After all: 2");
 }
 
 #[test]

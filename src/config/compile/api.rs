@@ -27,6 +27,8 @@ use crate::policy::leak::{Leaks, Watch};
 use crate::policy::ratelimit::{Limit, Limits, Per, Quota, SourcePrefix};
 use crate::policy::route::{self, Segment, TemplateError};
 use crate::policy::snapshot::Snapshot;
+use crate::policy::waf::outbound::{Outbound, Reach, is_endless};
+use crate::policy::waf::stage::Protection;
 use crate::proto::header::{Kind, SealedNames};
 use crate::proto::target::Reserved;
 
@@ -645,6 +647,7 @@ impl Compiler<'_, '_> {
         if let Some(waf) = &mut waf {
             waf.is_graphql = outline.contract.is_graphql() && outline.method == "POST";
             waf.is_decoded = !outline.contract.codings().is_empty();
+            self.check_endless(waf, (outline.id, own), outline.response.as_ref());
         }
         let requests = extra.map(|extra| &extra.requests);
         let streaming = Streaming::of(&api.requests, requests);
@@ -687,6 +690,33 @@ impl Compiler<'_, '_> {
             streaming.apply(self.reader, &mut declaration.operation);
         }
         declaration
+    }
+
+    /// Rules that see all of an answer cannot see one that has no end.
+    fn check_endless(
+        &self,
+        waf: &Protection,
+        (id, own): (&str, Option<&file::Inspected>),
+        response: Option<&ResponseContract>,
+    ) {
+        let sees_all = |outbound: &Outbound| {
+            let is_seen =
+                |media_type: &[u8]| is_endless(media_type) && outbound.looks_at(Some(media_type));
+            let declared = response.and_then(|response| response.declares(is_seen));
+            declared.filter(|_| outbound.reach == Reach::All)
+        };
+        let Some(media_type) = waf.outbound.as_ref().and_then(sees_all) else {
+            return;
+        };
+        let said = own.and_then(|own| own.responses.as_ref());
+        let said = said.or(self.api.inspected.responses.as_ref());
+        let position = said.map_or(self.name.position, |at| at.position);
+        let message = format!(
+            "operation \"{id}\" answers with {media_type}, which has no end: rules cannot see all of it"
+        );
+        let hint =
+            "write waf_responses = \"collected\" for this operation: rules see the head then";
+        self.error(position, message, hint);
     }
 
     fn hosts(&self) -> Vec<String> {

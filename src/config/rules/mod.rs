@@ -145,6 +145,7 @@ fn blank(file: Arc<str>, line: usize, id: u32) -> RuleDraft {
         message: Template::default(),
         log_text: Template::default(),
         severity: None,
+        once: false,
         tags: Vec::new(),
         unsupported: None,
     }
@@ -215,6 +216,7 @@ impl Declared {
         let tags = std::iter::once(category).chain(references);
         let draft = RuleDraft {
             severity: Some(severity),
+            once: true,
             message: Template::text(&name),
             tags: tags.map(Into::into).collect(),
             links,

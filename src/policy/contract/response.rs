@@ -269,6 +269,13 @@ impl ResponseContract {
         declared.is_some_and(Declared::is_personal)
     }
 
+    /// A declared media type that is one of these.
+    pub fn declares(&self, is_one: impl Fn(&[u8]) -> bool) -> Option<String> {
+        let essences = self.responses.media().map(|each| each.range.essence());
+        let mut essences = essences.map(|essence| essence.to_string());
+        essences.find(|essence| is_one(essence.as_bytes()))
+    }
+
     /// A media type of texts whose values would be masked, which only members of JSON are.
     pub fn unmasked(&self) -> Option<&str> {
         let mut media = self.responses.media();

@@ -120,6 +120,7 @@ impl Compiler<'_> {
             message: draft.message.clone(),
             log_text: draft.log_text.clone(),
             severity: draft.severity,
+            once: draft.once,
             tags: draft.tags.clone().into(),
         });
     }

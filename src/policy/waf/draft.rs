@@ -135,6 +135,8 @@ pub struct RuleDraft {
     pub log_text: Template,
     /// From 0, emergency, to 7, debug.
     pub severity: Option<u8>,
+    /// What its unconditional links do is done once in a request, of however many records.
+    pub once: bool,
     pub tags: Vec<Box<str>>,
     /// What cannot be run here, and would have to be if the rule were live.
     pub unsupported: Option<String>,

@@ -84,7 +84,9 @@ impl<'a> Evaluation<'a> {
 
     fn link(&mut self, rule: &'a Rule, link: &'a Link, head_of: Option<u16>) -> bool {
         let Some(test) = &link.test else {
-            self.effects(link);
+            if !rule.once || self.state.is_first(rule.id) {
+                self.effects(link);
+            }
             return true;
         };
         let mut argument = std::mem::take(&mut self.buffers.argument);

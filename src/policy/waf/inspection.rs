@@ -24,6 +24,7 @@ use crate::policy::waf::schedule::Due;
 use crate::policy::waf::score::Score;
 use crate::policy::waf::state::State;
 use crate::policy::waf::target::Target;
+use crate::policy::waf::template::Slot;
 use crate::policy::waf::tx::Place;
 use crate::policy::waf::view::View;
 use crate::proto::limits;
@@ -237,6 +238,11 @@ impl Inspection {
         self.enter(Phase::Logging);
     }
 
+    /// What rules have left to say somebody else asks.
+    pub fn leave(&mut self) {
+        self.progress = Progress::Done;
+    }
+
     pub fn head(&mut self, rules: &RuleSet, memory: &mut Memory, request: &Request<'_>) -> Verdict {
         self.enter_head(rules, request);
         self.run(rules, memory)
@@ -308,6 +314,18 @@ impl Inspection {
         if let Some(slot) = rules.slots.find(name).filter(|_| score != 0) {
             self.state.tx.add_at(Place::Slot(slot), score);
         }
+    }
+
+    /// Adds to a variable.
+    pub fn add_at(&mut self, slot: Slot, score: i64) {
+        if score != 0 {
+            self.state.tx.add_at(Place::Slot(slot), score);
+        }
+    }
+
+    /// What a variable holds.
+    pub fn number(&self, slot: Slot) -> i64 {
+        self.state.tx.number(slot)
     }
 
     /// The rule of its kind that the body breaks.

@@ -139,6 +139,7 @@ fn first(variables: &[(&str, &str)], slots: &mut Slots) -> Item {
         message: Template::default(),
         log_text: Template::default(),
         severity: None,
+        once: false,
         tags: Vec::new(),
         unsupported: None,
     }))

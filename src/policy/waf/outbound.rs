@@ -47,6 +47,20 @@ pub enum Content {
     Coded(Coding),
     /// Nobody here can take its coding off.
     Unreadable,
+    /// It comes for as long as somebody listens: whoever waited for its end would pass nothing on.
+    Endless,
+}
+
+/// Media types of bodies that have no end by their nature: server-sent events (HTML, section 9.2), and
+/// parts that replace each other.
+const ENDLESS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
+
+/// Whether a media type is one of those, whatever its parameters.
+pub fn is_endless(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|&byte| byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    let mut known = ENDLESS.iter();
+    known.any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 impl Outbound {
@@ -65,6 +79,9 @@ impl Outbound {
         if of_type.next().is_none() && !self.looks_at(media_type) {
             return Content::Nothing;
         }
+        if self.reach == Reach::All && media_type.is_some_and(is_endless) {
+            return Content::Endless;
+        }
         let fields = head.fields.iter();
         let codings = fields.filter(|field| {
             let name = field.name.of(bytes);
@@ -81,7 +98,8 @@ impl Outbound {
         }
     }
 
-    fn looks_at(&self, media_type: Option<&[u8]>) -> bool {
+    /// Whether rules look at bodies of a media type.
+    pub fn looks_at(&self, media_type: Option<&[u8]>) -> bool {
         let Some(types) = &self.types else {
             return true;
         };
@@ -97,7 +115,7 @@ impl Outbound {
     /// The longest body that has to be collected for rules to see it; none: no body has.
     pub fn collects(&self, content: Content) -> Option<usize> {
         let is_seen = match content {
-            Content::Nothing | Content::Unreadable => false,
+            Content::Nothing | Content::Unreadable | Content::Endless => false,
             Content::Plain | Content::Coded(_) => true,
         };
         (is_seen && self.reach == Reach::All).then_some(self.longest)
@@ -160,6 +178,23 @@ mod tests {
         assert_eq!(coded("br"), Content::Unreadable);
         assert_eq!(coded("gzip, gzip"), Content::Unreadable);
         assert_eq!(coded("gzip\r\nContent-Encoding: br"), Content::Unreadable);
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_waited_for() {
+        let typed = |outbound: &Outbound, media_type: &str| {
+            let lines = format!("Transfer-Encoding: chunked\r\nContent-Type: {media_type}\r\n");
+            content(outbound, &lines)
+        };
+        let all = outbound(None);
+        for media_type in ["text/event-stream", "Text/Event-Stream ; charset=utf-8"] {
+            let content = typed(&all, media_type);
+            assert_eq!(content, Content::Endless, "{media_type}");
+            assert_eq!(all.collects(content), None);
+        }
+        assert_eq!(typed(&all, "text/event-streams"), Content::Plain);
+        let some = outbound(Some(&["text/html"]));
+        assert_eq!(typed(&some, "text/event-stream"), Content::Nothing);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Rule {
     pub message: Template,
     pub log_text: Template,
     pub severity: Option<u8>,
+    /// What its unconditional links do is done once in a request, of however many records.
+    pub once: bool,
     pub tags: Box<[Box<str>]>,
 }
 

@@ -44,6 +44,13 @@ impl Scores {
         Scores(found.collect())
     }
 
+    /// The variables of single categories.
+    pub fn categories(&self) -> impl Iterator<Item = Slot> {
+        let single = self.0.iter();
+        let single = single.filter(|(category, _)| ![TOTAL, OUTBOUND].contains(&&**category));
+        single.map(|(_, slot)| *slot)
+    }
+
     /// Those that are not zero.
     pub fn read<'a>(&'a self, tx: &'a Tx) -> impl Iterator<Item = Score> + 'a {
         self.0.iter().filter_map(|(category, slot)| {

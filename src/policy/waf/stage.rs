@@ -1,5 +1,7 @@
 //! The stage of the pipeline: which rules an operation is inspected by, and what becomes of a hit.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::policy::denial::Denial;
@@ -114,6 +116,8 @@ pub struct Running {
     score: u32,
     /// None: the body is looked at as a whole.
     records: Option<Box<Records>>,
+    /// What the records add up to, which others look at.
+    carry: Option<Rc<RefCell<Carry>>>,
     /// Somebody else tells what is found in the request.
     is_silent: bool,
     /// There is a body, which rules would look at if it were not too long to be collected.
@@ -125,9 +129,11 @@ pub struct Running {
 /// What is known of records that are looked at one by one.
 #[derive(Debug, Default)]
 struct Records {
-    carry: Carry,
+    carry: Rc<RefCell<Carry>>,
     /// The rules that found something, and in which field.
     told: Vec<(u32, String)>,
+    /// What comes at the end of all comes after the answer, which somebody else looks at.
+    is_followed: bool,
 }
 
 /// Which part of the message is looked at.
@@ -223,6 +229,7 @@ impl Workspace {
             outcome: Ok(()),
             score,
             records: None,
+            carry: None,
             is_silent: false,
             is_owed: protection.bodies == Bodies::Fitting
                 && !matches!(request.head.framing, Framing::None | Framing::Length(0)),
@@ -276,11 +283,11 @@ impl Workspace {
                     let is_answer = matches!(stage, Stage::AnswerHead | Stage::AnswerBody);
                     let waits = match (stage, &mut running.records) {
                         (Stage::Head | Stage::Body, Some(records)) => {
-                            records.carry.set_base(inspection, rules);
+                            records.carry.borrow_mut().set_base(inspection, rules);
                             true
                         }
                         (Stage::Record, Some(records)) => {
-                            records.carry.take(inspection, rules);
+                            records.carry.borrow_mut().take(inspection, rules);
                             true
                         }
                         (Stage::Head | Stage::Body, None) => protection.outbound.is_some(),
@@ -293,7 +300,7 @@ impl Workspace {
                         }
                         return Progress::Waiting(running);
                     }
-                    inspection.enter_end();
+                    running.close(rules);
                     Stage::End
                 }
             };
@@ -311,7 +318,7 @@ impl Workspace {
         let inspection = &mut running.inspection;
         inspection.rewind();
         if let Some(records) = &running.records {
-            records.carry.give(inspection, rules);
+            records.carry.borrow().give(inspection, rules);
         }
         inspection.enter_record(rules, record, index);
         running.stage = Stage::Record;
@@ -353,8 +360,8 @@ impl Workspace {
     }
 
     /// Comes to an end without an answer, or without the rest of one.
-    pub fn enter_end(&mut self, running: &mut Running) {
-        running.inspection.enter_end();
+    pub fn enter_end(&mut self, sets: &[Named], protection: &Protection, running: &mut Running) {
+        running.close(&sets[protection.set].rules);
         running.stage = Stage::End;
     }
 
@@ -394,11 +401,27 @@ impl Running {
         self
     }
 
-    /// To look at the answer: what is in the request somebody else tells.
+    /// To look at the answer: what is in the request the one for its records tells, while what rules
+    /// have left to say when all is over is for this one.
     #[must_use]
-    pub fn for_answer(mut self) -> Running {
+    pub fn for_answer(mut self, request: &mut Running) -> Running {
         self.is_silent = true;
+        if let Some(records) = &mut request.records {
+            records.is_followed = true;
+            self.carry = Some(Rc::clone(&records.carry));
+        }
         self
+    }
+
+    /// Has rules say what they have left to say when all is over, once in an exchange.
+    fn close(&mut self, rules: &RuleSet) {
+        if self.records.as_ref().is_some_and(|each| each.is_followed) {
+            return self.inspection.leave();
+        }
+        if let Some(carry) = self.carry.take() {
+            carry.borrow().give_at_end(&mut self.inspection, rules);
+        }
+        self.inspection.enter_end();
     }
 
     pub fn is_for_records(&self) -> bool {

@@ -42,6 +42,8 @@ pub struct State {
     pub item: Option<usize>,
     /// Ids of rules that a control removed.
     pub removed: Vec<u32>,
+    /// Ids of rules that had their effects, once for all records.
+    pub had: Vec<u32>,
     /// Ids of rules and what a control exempted from them.
     pub exempt: Vec<(u32, Arc<Target>)>,
     pub body_length: usize,
@@ -66,11 +68,21 @@ impl State {
         self.body_fault = None;
         self.item = None;
         self.removed.clear();
+        self.had.clear();
         self.exempt.clear();
         self.body_length = 0;
         self.steps = 0;
         self.severity = u8::MAX;
         self.hits.clear();
+    }
+
+    /// Whether a rule that has its effects once has not had them, and has them now.
+    pub fn is_first(&mut self, rule: u32) -> bool {
+        let is_first = !self.had.contains(&rule);
+        if is_first {
+            self.had.push(rule);
+        }
+        is_first
     }
 
     /// Writes a template with what its references stand for now.

@@ -88,7 +88,10 @@ impl<'a> Around<'a> {
     }
 
     async fn finish(self, protection: &Protection, mut running: Running, found: &mut Found) {
-        self.shard.state.borrow_mut().waf.enter_end(&mut running);
+        {
+            let waf = &mut self.shard.state.borrow_mut().waf;
+            waf.enter_end(&self.snapshot.waf, protection, &mut running);
+        }
         // What has been decided stands.
         let _ = self.run(protection, running, found).await;
     }
@@ -158,6 +161,10 @@ impl Inspected<'_> {
             Content::Coded(coding) => self.decoded(coding, (body, is_whole), held).await,
             Content::Plain => Ok(self.cut(body, is_whole)),
             Content::Nothing => Ok(self.cut(b"", true)),
+            Content::Endless => Ok(Seen {
+                body: (&[][..]).into(),
+                fault: Some(fault(Denial::EndlessAnswer, "it is a stream of events")),
+            }),
             Content::Unreadable => Ok(Seen {
                 body: (&[][..]).into(),
                 fault: Some(fault(Denial::EncodedAnswer, "its coding is not known")),

@@ -198,7 +198,7 @@ impl<'a> Rules<'a> {
     fn enter_end(&mut self, waf: &mut Workspace) -> bool {
         self.look = match std::mem::replace(&mut self.look, Look::Over) {
             Look::Idle(mut running) => {
-                waf.enter_end(&mut running);
+                waf.enter_end(&self.around.snapshot.waf, self.protection, &mut running);
                 Look::Open(running)
             }
             other => other,

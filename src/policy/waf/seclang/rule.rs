@@ -225,6 +225,7 @@ impl Rules {
             message: traits.message.unwrap_or_default(),
             log_text: traits.log_text.unwrap_or_default(),
             severity: traits.severity,
+            once: false,
             tags: traits.tags,
             unsupported,
         })

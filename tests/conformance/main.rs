@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod benign;
+mod cases;
 mod detection;
 #[path = "../rules/folder.rs"]
 mod folder;

@@ -1,8 +1,6 @@
 //! The regression suite of the rule set: which rules match, request by request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use portcullis::policy::waf::compile::OnUnsupported;
@@ -15,7 +13,8 @@ use portcullis::policy::waf::message::{Headers, Request, Response};
 use portcullis::policy::waf::rule::RuleSet;
 use portcullis::policy::waf::view::View;
 
-use crate::request::{Case, Sent};
+use crate::cases::cases;
+use crate::request::Sent;
 use crate::rule_set;
 
 /// Checks that must hold, of a hundred.
@@ -25,6 +24,14 @@ const ENOUGH: f64 = 99.5;
 const KNOWN: &[(&str, &str)] = &[
     (
         "920120-40",
+        "a file name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+    (
+        "920120-41",
+        "a field name with a backslash is refused by the reader of multipart bodies, before rules",
+    ),
+    (
+        "920121-3",
         "a file name with a backslash is refused by the reader of multipart bodies, before rules",
     ),
     (
@@ -45,6 +52,10 @@ const KNOWN: &[(&str, &str)] = &[
          asked directly, the empty text is within every list",
     ),
     (
+        "920620-1",
+        "the suite's server joins two Content-Type fields into one; here they are two, and the rule says it",
+    ),
+    (
         "920640-5",
         "a client of the suite cannot send what the rule looks for; asked directly, it matches",
     ),
@@ -56,14 +67,19 @@ const KNOWN: &[(&str, &str)] = &[
         "930110-11",
         "a file name with a backslash is refused by the reader of multipart bodies, before rules",
     ),
+    (
+        "942101-9",
+        "the path is SQL to libinjection from an end of a comment on; here it is not",
+    ),
+    (
+        "942101-10",
+        "half a command in a path is SQL here; libinjection does not know its shape",
+    ),
+    (
+        "942101-11",
+        "a command in a path is SQL here; libinjection does not know its shape",
+    ),
 ];
-
-pub fn cases(root: &Path) -> Vec<Case> {
-    let text = fs::read_to_string(root.join("regression-cases.jsonl")).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
 
 /// Rules, and what they run with.
 pub struct Run<'a> {
@@ -178,6 +194,7 @@ fn the_rule_set_matches_as_its_project_says() {
 
 fn report(files: &BTreeMap<String, Tally>) {
     let (mut held, mut failed) = (0, 0);
+    let mut unknown = Vec::new();
     for (file, tally) in files {
         let Tally {
             held: here,
@@ -191,12 +208,17 @@ fn report(files: &BTreeMap<String, Tally>) {
             let known = KNOWN.iter().find(|(known, _)| case == Some(known));
             match known {
                 Some((_, why)) => println!("    {failed}: {why}"),
-                None => panic!("{failed} does not hold, for no known reason"),
+                None => unknown.push(failed.as_str()),
             }
         }
     }
     let rate = 100.0 * held as f64 / (held + failed) as f64;
     println!("{held} of {} checks hold: {rate:.2} %", held + failed);
+    assert!(
+        unknown.is_empty(),
+        "these do not hold, for no known reason: {}",
+        unknown.join(", ")
+    );
     assert!(held > 2900, "the suite is not whole");
     assert!(rate >= ENOUGH, "{rate:.2} % of the checks hold");
 }

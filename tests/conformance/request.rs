@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One line of the suite.
+/// One case of the suite.
 #[derive(Debug, Deserialize)]
 pub struct Case {
     pub id: String,
@@ -21,6 +21,7 @@ pub struct Stage {
     headers: Option<serde_json::Map<String, Value>>,
     data: Option<String>,
     encoded_request: Option<String>,
+    #[serde(alias = "autocomplete_headers")]
     autocomplete: Option<bool>,
     pub expect_ids: Vec<u32>,
     pub no_expect_ids: Vec<u32>,

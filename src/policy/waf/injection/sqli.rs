@@ -300,7 +300,10 @@ mod tests {
             return;
         };
         let file = std::path::Path::new(&folder).join("crs-v4/regression-cases.jsonl");
-        let text = std::fs::read_to_string(file).expect("the cases are there");
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            eprintln!("SKIPPED: there is no {}", file.display());
+            return;
+        };
         let mut count = 0;
         for line in text.lines() {
             let case: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -5,11 +5,17 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// A place in a file, both counted from one; columns count characters.
+/// A place in a file, both counted from one; columns count characters. By default none in it: the
+/// file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub line: usize,
     pub column: usize,
+}
+
+impl Position {
+    /// Where a file begins.
+    pub const START: Position = Position { line: 1, column: 1 };
 }
 
 /// One thing that must be put right before the file can be used.
@@ -69,13 +75,11 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.position;
-        write!(
-            out,
-            "{}:{line}:{column}: {}",
-            self.file.display(),
-            self.message
-        )?;
+        let file = self.file.display();
+        match self.position {
+            Position { line: 0, .. } => write!(out, "{file}: {}", self.message)?,
+            Position { line, column } => write!(out, "{file}:{line}:{column}: {}", self.message)?,
+        }
         match &self.hint {
             Some(hint) => write!(out, "\n  hint: {hint}"),
             None => Ok(()),

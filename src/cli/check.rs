@@ -19,7 +19,7 @@ use crate::policy::waf::outbound::Reach;
 const SHOWN: usize = 5;
 
 #[derive(Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, override_usage = USAGE)]
 pub struct Options {
     /// The configuration
     #[arg(
@@ -39,6 +39,8 @@ pub struct Options {
     #[arg(long)]
     strict: bool,
 }
+
+const USAGE: &str = "portcullis check [--config FILE] [--format text|json] [--all] [--strict]";
 
 const HELP: &str = "\
 Errors are what keeps the configuration from loading. Warnings are what its documents leave open;

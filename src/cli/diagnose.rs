@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Position};
 
@@ -51,6 +51,9 @@ fn groups<'a>(diagnostic: &'a Diagnostic, source: &'a str) -> Vec<Group<'a>> {
         return vec![with_hint(title.element(place), diagnostic)];
     }
     let Position { line, column } = diagnostic.position;
+    if line == 0 {
+        return vec![with_hint(title.element(Origin::path(path)), diagnostic)];
+    }
     let source = source
         .lines()
         .nth(line.saturating_sub(1))
@@ -115,11 +118,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_still_told_about() {
-        let lost = Diagnostic::new(
-            "no/such/file",
-            Position { line: 1, column: 1 },
-            "it is lost",
-        );
+        let lost = Diagnostic::new("no/such/file", Position::START, "it is lost");
         let text = render(&[lost.with_hint("look elsewhere")]);
         assert!(
             text.contains("it is lost") && text.contains("look elsewhere"),

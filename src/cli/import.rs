@@ -52,15 +52,20 @@ or the configuration says more. Exit codes: 0 written, 1 failed, 2 wrong usage."
 pub fn import(options: &Options) -> Result<(), String> {
     let shown = options.document.display();
     let text = std::fs::read_to_string(&options.document)
-        .map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        .map_err(|error| format!("{shown} cannot be read: {error}\n  hint: name the document"))?;
     let outline = Outline::read(options, &text).map_err(|found| diagnose::render(&found))?;
     let config = outline.write();
     let Some(path) = &options.output else {
         print!("{config}");
         return Ok(());
     };
-    let mut file = std::fs::File::create_new(path)
-        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    let mut file = std::fs::File::create_new(path).map_err(|error| {
+        let hint = "a file that is there is left alone: remove it, or name another with -o";
+        format!(
+            "{} cannot be written: {error}\n  hint: {hint}",
+            path.display()
+        )
+    })?;
     std::io::Write::write_all(&mut file, config.as_bytes())
         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     println!(

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::cli::inherited::{Inherited, per_shard};
+use crate::cli::refused::refused;
 use crate::config::settings;
 use crate::shard::listener::{Bound, Listening, Settings};
 use crate::shard::tls::Acceptor;
@@ -57,7 +58,7 @@ impl Listeners {
             } else {
                 per_shard(passed, self.shards).and_then(|passed| Bound::adopt(passed, settings))
             };
-            let bound = bound.map_err(|error| format!("portcullis: {}: {error}", listener.address));
+            let bound = bound.map_err(|error| refused(listener.address, "[[listener]]", &error));
             Ok((listener.address, bound?, None))
         });
         listeners.collect::<Result<_, String>>().map(Prepared)

@@ -7,6 +7,7 @@ mod import;
 mod inherited;
 mod listeners;
 mod process;
+mod refused;
 mod run;
 mod table;
 mod token;
@@ -39,6 +40,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
 #[derive(Subcommand)]
 enum Command {
     /// Run the gateway
+    #[command(override_usage = "portcullis run [--config FILE]")]
     Run {
         /// The configuration
         #[arg(

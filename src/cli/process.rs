@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::cli::diagnose;
 use crate::cli::inherited::Inherited;
 use crate::cli::listeners::Listeners;
+use crate::cli::refused::refused;
 use crate::cli::upgrade;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
 use crate::config::{self, Configuration};
@@ -293,13 +294,20 @@ fn start_log(
     let Some(sink) = sink.or_else(configured) else {
         return Ok((None, Vec::new()));
     };
-    let (log, lines) =
-        Log::start(sink, shards).map_err(|error| format!("the access log: {error}"))?;
+    let place = match &sink {
+        Sink::File(path) => path.display().to_string(),
+        _ => "the access log".to_owned(),
+    };
+    let (log, lines) = Log::start(sink, shards).map_err(|error| {
+        let hint = "make its directory, writable for the user that runs this, or change `access` of \
+                    [log]: \"stdout\" needs no file";
+        format!("portcullis: {place} cannot be opened for the log: {error}\n  hint: {hint}")
+    })?;
     Ok((Some(log), lines))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| format!("portcullis: {address}: {error}"))
+    TcpListener::bind(address).map_err(|error| refused(address, "[admin]", &error))
 }
 
 /// What is in force, and how it is changed: whole or not at all.

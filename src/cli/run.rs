@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cli::check::counted;
 use crate::cli::diagnose;
 use crate::cli::process::Process;
 use crate::config;
@@ -11,12 +12,12 @@ pub fn run(config: &Path) -> Result<(), String> {
     let process = Process::start(loaded, config.to_owned(), None)?;
     let addresses: Vec<String> = process.addresses.iter().map(ToString::to_string).collect();
     let greeting = format!(
-        "portcullis: listening on {}, admin on {}; {} shards on {}; {} operations",
+        "portcullis: listening on {}, admin on {}; {} shards on {}; {}",
         addresses.join(", "),
         process.admin,
         process.shards(),
         process.mode,
-        process.operations(),
+        counted(process.operations(), "operation"),
     );
     process.run(move || eprintln!("{greeting}"))
 }

@@ -40,6 +40,7 @@ pub struct Server {
 }
 
 pub struct Listener {
+    pub position: Position,
     pub address: Option<At<SocketAddr>>,
     pub trusted_peers: Vec<At<IpNet>>,
     pub proxy_protocol: Option<At<bool>>,
@@ -341,6 +342,7 @@ fn server(table: &Table<'_, '_>) -> Server {
 
 fn listener(table: &Table<'_, '_>) -> Listener {
     Listener {
+        position: table.position,
         address: table.required("address"),
         trusted_peers: table.list("trusted_peers"),
         proxy_protocol: table.optional("proxy_protocol"),

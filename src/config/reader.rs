@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::{elsewhere, syntax};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::lint::{Level, Lint};
 
@@ -33,7 +34,11 @@ pub struct Reader<'t> {
     path: PathBuf,
     text: &'t str,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Where there are such, the rest follows from them and is not told.
+    syntax: RefCell<Vec<Diagnostic>>,
     warnings: RefCell<Vec<Warning>>,
+    /// Keys that are there and were told to be wrong, by the place of their table.
+    unread: RefCell<Vec<(Position, String)>>,
 }
 
 /// Something that is told and does no harm to loading.
@@ -49,7 +54,9 @@ impl<'t> Reader<'t> {
             path: path.to_owned(),
             text,
             diagnostics: RefCell::default(),
+            syntax: RefCell::default(),
             warnings: RefCell::default(),
+            unread: RefCell::default(),
         }
     }
 
@@ -82,19 +89,21 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// Parses the text and hands its root to `read`; syntax errors are kept as well.
+    /// Parses the text and hands its root to `read`.
     pub fn parse<T>(&self, read: impl FnOnce(&Table<'_, '_>) -> T) -> T {
         let (root, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
-            let span = error.span().unwrap_or_default();
-            self.error(self.position(span), error.message(), "see https://toml.io");
-        }
+        let faults = syntax::faults(self.text, &errors).into_iter().map(|fault| {
+            let position = self.position(fault.span);
+            Diagnostic::new(&self.path, position, fault.message).with_hint(fault.hint)
+        });
+        self.syntax.borrow_mut().extend(faults);
         let table = Table {
             reader: self,
             entries: root.get_ref(),
-            position: Position { line: 1, column: 1 },
+            position: Position::START,
             name: String::new(),
             asked: RefCell::default(),
+            missing: RefCell::default(),
         };
         let value = read(&table);
         table.finish();
@@ -104,6 +113,28 @@ impl<'t> Reader<'t> {
     pub fn error(&self, position: Position, message: impl Into<String>, hint: impl Into<String>) {
         let diagnostic = Diagnostic::new(&self.path, position, message).with_hint(hint);
         self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// Something is not said in the table at `table`, by none of these keys. Where one of them is
+    /// there and was told to be wrong, that is the one mistake.
+    pub fn absent(
+        &self,
+        table: Position,
+        keys: &[&str],
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        if !keys.iter().any(|key| self.is_unread(table, key)) {
+            self.error(table, message, hint);
+        }
+    }
+
+    /// Whether a key is there and was told to be wrong.
+    pub fn is_unread(&self, table: Position, key: &str) -> bool {
+        let unread = self.unread.borrow();
+        unread
+            .iter()
+            .any(|(at, name)| (*at, &**name) == (table, key))
     }
 
     pub fn extend(&self, found: Vec<Diagnostic>) {
@@ -122,7 +153,10 @@ impl<'t> Reader<'t> {
 
     /// All that was found, in the order of the text.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let mut found = self.diagnostics.into_inner();
+        let mut found = self.syntax.into_inner();
+        if found.is_empty() {
+            found = self.diagnostics.into_inner();
+        }
         found.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
         found.dedup();
         found
@@ -147,6 +181,8 @@ pub struct Table<'r, 't> {
     /// Its dotted name, for messages.
     name: String,
     asked: RefCell<Vec<&'static str>>,
+    /// Keys that have to be there and are not, with what to write.
+    missing: RefCell<Vec<(&'static str, &'static str)>>,
 }
 
 /// What a value may be read as.
@@ -215,15 +251,22 @@ impl<'r, 't> Table<'r, 't> {
     pub fn required<T: Value>(&self, key: &'static str) -> Option<At<T>> {
         let entry = self.entry(key);
         if entry.is_none() {
-            self.missing(key, T::EXAMPLE);
+            self.missing.borrow_mut().push((key, T::EXAMPLE));
         }
         entry.and_then(|entry| self.value(key, entry))
     }
 
-    pub fn missing(&self, key: &str, example: &str) {
-        let message = format!("{} has no `{key}`", self.described());
-        self.reader
-            .error(self.position, message, format!("add `{key}`: {example}"));
+    /// What is there under this key is not what it should be.
+    fn refuse(
+        &self,
+        key: &str,
+        position: Position,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let unread = (self.position, key.to_owned());
+        self.reader.unread.borrow_mut().push(unread);
+        self.reader.error(position, message, hint);
     }
 
     /// An array of values; none if left out.
@@ -232,11 +275,13 @@ impl<'r, 't> Table<'r, 't> {
             return Vec::new();
         };
         let Some(items) = entry.get_ref().as_array() else {
-            self.reader.error(
-                self.reader.position(entry.span()),
-                format!("`{key}` must be a list"),
-                "write it in brackets: [ ... ]",
-            );
+            let written = self.reader.text.get(entry.span()).unwrap_or_default();
+            let hint = match written.contains('\n') || written.is_empty() {
+                true => format!("write it in brackets: {key} = [ ... ]"),
+                false => format!("write it in brackets: {key} = [{written}]"),
+            };
+            let position = self.reader.position(entry.span());
+            self.refuse(key, position, format!("`{key}` must be a list"), hint);
             return Vec::new();
         };
         let values = items.iter().filter_map(|item| self.value(key, item));
@@ -249,8 +294,7 @@ impl<'r, 't> Table<'r, 't> {
             Ok(value) => Some(At { value, position }),
             Err(reason) => {
                 let hint = format!("write {}", T::EXAMPLE);
-                self.reader
-                    .error(position, format!("`{key}`: {reason}"), hint);
+                self.refuse(key, position, format!("`{key}`: {reason}"), hint);
                 None
             }
         }
@@ -270,8 +314,11 @@ impl<'r, 't> Table<'r, 't> {
         let Some(items) = entry.get_ref().as_array() else {
             let position = self.reader.position(entry.span());
             let message = format!("`{key}` must be a list of tables");
-            self.reader
-                .error(position, message, format!("write [[{key}]]"));
+            let hint = match self.name.is_empty() {
+                true => format!("write [[{key}]], in two pairs of brackets"),
+                false => format!("write {key} = [{{ ... }}]"),
+            };
+            self.refuse(key, position, message, hint);
             return Vec::new();
         };
         let tables = items.iter().filter_map(|item| {
@@ -293,11 +340,20 @@ impl<'r, 't> Table<'r, 't> {
         let Some(entries) = entry.get_ref().as_table() else {
             let position = self.reader.position(entry.span());
             let message = format!("`{key}` must be a table");
-            self.reader
-                .error(position, message, format!("write [{key}.NAME]"));
+            self.refuse(key, position, message, format!("write [{key}.NAME]"));
             return Vec::new();
         };
         let mut found = Vec::new();
+        let nameless = entries
+            .iter()
+            .filter(|(_, value)| value.get_ref().as_table().is_none());
+        if let Some((first, _)) = nameless.min_by_key(|(name, _)| name.span().start) {
+            let position = self.reader.position(first.span());
+            let message = format!("`{}` stands in a table without a name", first.get_ref());
+            let hint = format!("write [{key}.NAME] above it, with a name of your choice");
+            self.refuse(key, position, message, hint);
+            return found;
+        }
         for (name, value) in entries.iter() {
             let position = self.reader.position(name.span());
             let path = format!("{key}.{}", name.get_ref());
@@ -317,8 +373,12 @@ impl<'r, 't> Table<'r, 't> {
             if let Some(entry) = entry {
                 let position = self.reader.position(entry.span());
                 let message = format!("`{key}` must be a table");
-                self.reader
-                    .error(position, message, "write { NAME = VALUE }");
+                self.refuse(
+                    key,
+                    position,
+                    message,
+                    format!("write {key} = {{ NAME = VALUE }}"),
+                );
             }
             return Vec::new();
         };
@@ -348,24 +408,34 @@ impl<'r, 't> Table<'r, 't> {
     ) -> Option<T> {
         let Some(entries) = entry.get_ref().as_table() else {
             let message = format!("`{key}` must be a table");
-            self.reader
-                .error(position, message, format!("write [{key}]"));
+            self.refuse(
+                key,
+                position,
+                message,
+                format!("write [{}]", self.path(key)),
+            );
             return None;
         };
-        let name = match self.name.as_str() {
-            "" => key.to_owned(),
-            above => format!("{above}.{key}"),
-        };
+        let name = self.path(key);
         let table = Table {
             reader: self.reader,
             entries,
             position,
             name,
             asked: RefCell::default(),
+            missing: RefCell::default(),
         };
         let value = read(&table);
         table.finish();
         Some(value)
+    }
+
+    /// The dotted name of what stands below this table.
+    fn path(&self, key: &str) -> String {
+        match self.name.as_str() {
+            "" => key.to_owned(),
+            above => format!("{above}.{key}"),
+        }
     }
 
     pub fn key_position(&self, key: &str) -> Position {
@@ -380,7 +450,8 @@ impl<'r, 't> Table<'r, 't> {
         }
     }
 
-    /// Every key that was not asked for is unknown.
+    /// Every key that was not asked for is unknown. One that looks like a key that is missing is that
+    /// one.
     fn finish(&self) {
         let asked = self.asked.borrow();
         for (key, _) in self.entries.iter() {
@@ -388,13 +459,20 @@ impl<'r, 't> Table<'r, 't> {
             if asked.iter().any(|known| known == name) {
                 continue;
             }
-            let hint = match nearest(name, asked.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known keys here: {}", asked.join(", ")),
+            let near = nearest(name, asked.iter().copied());
+            let hint = match (&*elsewhere::tables_of(name), near) {
+                ([], Some(near)) => format!("did you mean `{near}`?"),
+                ([], None) => format!("known keys here: {}", asked.join(", ")),
+                (tables, _) => format!("`{name}` is a key of {}", tables.join(", ")),
             };
             let message = format!("unknown key `{name}` in {}", self.described());
-            self.reader
-                .error(self.reader.position(key.span()), message, hint);
+            let position = self.reader.position(key.span());
+            self.refuse(near.unwrap_or(name), position, message, hint);
+        }
+        for (key, example) in self.missing.take() {
+            let message = format!("{} has no `{key}`", self.described());
+            let hint = format!("add `{key}`: {example}");
+            self.reader.absent(self.position, &[key], message, hint);
         }
     }
 }
@@ -459,11 +537,59 @@ mod tests {
     }
 
     #[test]
-    fn syntax_errors_do_not_hide_the_rest() {
-        let (_, found) = read("a = = 1\nb = 2\n", |table| table.optional::<String>("b"));
-        assert!(found.len() >= 2, "{found:?}");
+    fn nothing_is_judged_that_syntax_errors_may_have_made() {
+        let text = "a = = 1\nb = 2\nc = = 1\n";
+        let (_, found) = read(text, |table| table.optional::<String>("b"));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("x.toml:1:") && found[1].starts_with("x.toml:3:"));
         let (_, repeated) = read("a = 1\na = 2\n", |table| table.optional::<usize>("a"));
         assert_eq!(repeated.len(), 1, "{repeated:?}");
+    }
+
+    /// What is said of an absent key where something stands in its place, or next to it.
+    #[test]
+    fn a_key_that_is_there_and_wrong_is_not_missing_as_well() {
+        for (text, words) in [
+            (
+                "[t]\nkeys = \"a\"\n",
+                "write it in brackets: keys = [\"a\"]",
+            ),
+            ("[t]\nkeys = [1]\n", "`keys`: integer is not expected here"),
+            ("[t]\nkeis = [\"a\"]\n", "did you mean `keys`?"),
+            ("[t]\n", "x.toml:1:2: there are no keys"),
+        ] {
+            let reader = Reader::new(Path::new("x.toml"), text);
+            reader.parse(|root| {
+                root.table("t", |table| {
+                    table.list::<String>("keys");
+                })
+            });
+            let table = Position { line: 1, column: 2 };
+            reader.absent(table, &["keys"], "there are no keys", "add some");
+            let found: Vec<String> = reader
+                .into_diagnostics()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].contains(words), "{text}: {found:?}");
+        }
+        let (_, found) = read("[t]\nadress = \"a\"\n", |root| {
+            root.table("t", |table| table.required::<String>("address"));
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_key_of_another_table_is_told_where_it_belongs() {
+        let (_, found) = read("shards = 2\n[api]\nowner = \"a\"\n", |root| {
+            root.named("api", |api| api.optional::<String>("owner"));
+        });
+        assert!(
+            found[0].contains("`shards` is a key of [server]"),
+            "{found:?}"
+        );
+        assert!(found[1].contains("write [api.NAME] above it"), "{found:?}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod layers;
 mod leak;
 mod leaving;
 mod listener;
+mod newcomer;
 mod operation;
 mod process;
 #[path = "../../src/policy/contract/schema/walk/edits/reference.rs"]

@@ -97,9 +97,9 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             .collect(),
     };
     if file.apis.is_empty() {
-        let start = Position { line: 1, column: 1 };
         let hint = "add [api.NAME] with openapi, upstream, owner and issuer";
-        reader.error(start, "there is no API: nothing would be let through", hint);
+        let message = "there is no API: nothing would be let through";
+        reader.absent(Position::START, &["api"], message, hint);
     }
     unused::check(reader, file);
     let mut sealed = TOLD_BY_THE_GATEWAY.to_vec();
@@ -232,7 +232,9 @@ impl Compiler<'_, '_> {
             (None, true) => {
                 let hint = "add openapi = \"FILE\", or paths = [\"/x/**\"], methods = [\"GET\"] and \
                             contract = \"none\"";
-                self.error(api.position, "the API declares no operations", hint);
+                let message = "the API declares no operations";
+                self.reader
+                    .absent(api.position, &["openapi", "paths"], message, hint);
                 Vec::new()
             }
         }
@@ -499,11 +501,9 @@ impl Compiler<'_, '_> {
             }
             None => {
                 let hint = "add contract = \"none\" to say that nothing is validated";
-                self.error(
-                    api.position,
-                    "paths without a description need `contract`",
-                    hint,
-                );
+                let message = "paths without a description need `contract`";
+                self.reader
+                    .absent(api.position, &["contract"], message, hint);
             }
         }
         if let Some(base) = &api.base_path {
@@ -746,7 +746,7 @@ impl Compiler<'_, '_> {
 
     fn index(&self, name: &At<String>, kind: &str, known: &[&str]) -> usize {
         let found = known.iter().position(|each| *each == name.value);
-        if found.is_none() {
+        if found.is_none() && !self.reader.is_unread(Position::START, kind) {
             let message = format!("there is no {kind} \"{}\"", name.value);
             let hint = match nearest(&name.value, known.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
@@ -820,7 +820,9 @@ impl Compiler<'_, '_> {
             }
             (None, None) => {
                 let hint = "add issuer = \"NAME\", or authentication = \"none\"";
-                self.error(api.position, "the API does not say who may call it", hint);
+                let message = "the API does not say who may call it";
+                let said_by = ["issuer", "authentication"];
+                self.reader.absent(api.position, &said_by, message, hint);
                 Authentication::None
             }
         }

@@ -18,7 +18,8 @@ pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
     let algorithms = algorithms(reader, issuer);
     if issuer.audiences.is_empty() {
         let hint = "add audiences = [\"https://api.example\"]: what `aud` must hold";
-        reader.error(issuer.position, "the issuer has no `audiences`", hint);
+        let message = "the issuer has no `audiences`";
+        reader.absent(issuer.position, &["audiences"], message, hint);
     }
     if issuer.leeway.as_secs() > MOST_LEEWAY_S {
         reader.error(
@@ -44,7 +45,8 @@ pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
 fn algorithms(reader: &Reader<'_>, issuer: &file::Issuer) -> Vec<Algorithm> {
     if issuer.algorithms.is_empty() {
         let hint = "add algorithms = [\"ES256\"]: those that the issuer signs with";
-        reader.error(issuer.position, "the issuer has no `algorithms`", hint);
+        let message = "the issuer has no `algorithms`";
+        reader.absent(issuer.position, &["algorithms"], message, hint);
     }
     let known = issuer.algorithms.iter().filter_map(|name| {
         let found = algorithm(&name.value);
@@ -81,7 +83,8 @@ fn keys(reader: &Reader<'_>, issuer: &file::Issuer, algorithms: &[Algorithm]) ->
         }
         (None, None) => {
             let hint = "add keys = \"FILE\" (JWKS or PEM), or secret = \"${NAME}\" for HS";
-            reader.error(issuer.position, "the issuer has no keys", hint);
+            let said_by = ["keys", "secret"];
+            reader.absent(issuer.position, &said_by, "the issuer has no keys", hint);
             return None;
         }
     };

@@ -13,9 +13,8 @@ const BODY_RATE: u64 = 256;
 
 pub fn compile(reader: &Reader<'_>, file: &File) -> Vec<Listener> {
     if file.listeners.is_empty() {
-        let start = Position { line: 1, column: 1 };
         let hint = "add [[listener]] with address = \"127.0.0.1:8080\"";
-        reader.error(start, "there is no listener", hint);
+        reader.absent(Position::START, &["listener"], "there is no listener", hint);
     }
     let mut taken: Vec<SocketAddr> = Vec::new();
     let listeners = file.listeners.iter().filter_map(|listener| {
@@ -59,7 +58,8 @@ fn proxy_protocol(reader: &Reader<'_>, listener: &file::Listener) -> bool {
     let Some(wanted) = &listener.proxy_protocol else {
         return false;
     };
-    if wanted.value && listener.trusted_peers.is_empty() {
+    let is_told = reader.is_unread(listener.position, "trusted_peers");
+    if wanted.value && listener.trusted_peers.is_empty() && !is_told {
         let hint = "add trusted_peers = [\"10.0.0.0/8\"]: the balancers in front";
         let message = "`proxy_protocol` needs `trusted_peers`";
         reader.error(wanted.position, message, hint);

@@ -21,6 +21,7 @@ mod upstream_tls;
 mod waf;
 mod websocket;
 
+use std::io;
 use std::path::Path;
 
 use crate::config::file;
@@ -40,11 +41,7 @@ pub struct Configuration {
 
 /// Reads and judges a file. `generation` becomes that of the snapshot and its keys.
 pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnostic>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("the configuration cannot be read: {error}");
-        let start = Position { line: 1, column: 1 };
-        vec![Diagnostic::new(path, start, message).with_hint("name one with --config FILE")]
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|error| vec![unreadable(path, &error)])?;
     let reader = Reader::new(path, &text);
     let file = reader.parse(file::file);
     let server = server::compile(&reader, &file);
@@ -61,6 +58,31 @@ pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnosti
         snapshot,
         warnings,
     })
+}
+
+/// Why there is no text of the configuration to judge, and what to do.
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let shown = path.display();
+    let (message, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            format!("there is no configuration {shown}"),
+            "name one with --config FILE, or write one to begin with: portcullis import \
+             openapi.yaml -o gateway.toml",
+        ),
+        io::ErrorKind::IsADirectory => (
+            format!("{shown} is a directory"),
+            "name the file in it: --config FILE",
+        ),
+        io::ErrorKind::InvalidData => (
+            format!("{shown} is not in UTF-8"),
+            "save it in UTF-8: editors call that an encoding",
+        ),
+        _ => (
+            format!("{shown} cannot be read: {error}"),
+            "make it readable for the user that runs this",
+        ),
+    };
+    Diagnostic::new(path, Position::default(), message).with_hint(hint)
 }
 
 /// The value of a word out of a fixed list.

@@ -128,7 +128,7 @@ fn alone(item: &Value) -> Entry<'_> {
 }
 
 fn start() -> Position {
-    Position { line: 1, column: 1 }
+    Position::START
 }
 
 /// Where a text stands in a file, as far as it is written there without escapes.

@@ -122,11 +122,8 @@ fn client_certificates(reader: &Reader<'_>, named: &file::Tls) -> Option<ClientC
         }
         (ClientCertificates::Optional | ClientCertificates::Required, None) => {
             let hint = "add client_ca = \"clients.pem\": who may sign them";
-            reader.error(
-                named.position,
-                "client certificates need a `client_ca`",
-                hint,
-            );
+            let message = "client certificates need a `client_ca`";
+            reader.absent(named.position, &["client_ca"], message, hint);
             None
         }
         _ => Some(wanted),
@@ -193,7 +190,8 @@ fn certificate(reader: &Reader<'_>, pair: &file::Certificate) -> Option<Certifie
             reader.error(
                 chain_path.position,
                 message,
-                "put the end-entity certificate first",
+                "name the key that belongs to the first certificate of the chain; that of the \
+                 server comes first, then those who signed it",
             );
         })
         .ok()

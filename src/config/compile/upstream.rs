@@ -87,7 +87,7 @@ fn addresses<'f>(
         }
         (None, true) => {
             let message = format!("upstream.{} has no `address`", name.value);
-            reader.error(name.position, message, hint);
+            reader.absent(name.position, &["address", "addresses"], message, hint);
         }
     }
     one.into_iter().chain(&declared.addresses).collect()

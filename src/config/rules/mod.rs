@@ -68,8 +68,7 @@ pub fn read(path: &Path, text: &str, slots: &mut Slots) -> Result<Vec<Native>, V
     let reader = Reader::new(path, text);
     let rules = reader.parse(|root| root.tables("rule", declared));
     if rules.is_empty() {
-        let start = Position { line: 1, column: 1 };
-        reader.error(start, "the file holds no rules", "add [[rule]]");
+        reader.error(Position::START, "the file holds no rules", "add [[rule]]");
     }
     let file: Arc<str> = path.display().to_string().into();
     let rules = rules.into_iter().flatten();

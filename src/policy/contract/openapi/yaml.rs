@@ -92,7 +92,7 @@ fn read_within(text: &str, most_nodes: usize) -> Result<Tree, Vec<Fault>> {
             Err(error) => Err(fault(
                 position(error.marker()),
                 format!("neither YAML nor JSON: {}", error.info()),
-                "check indentation, quotes and brackets around this place",
+                "check indentation (by spaces, never tabs), quotes and brackets around this place",
             )),
         };
         if let Err(fault) = outcome {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::config::reader::{At, Table};
 use crate::config::settings::Shards;
-use crate::config::units::Size;
+use crate::config::units::{Seconds, Size, Span};
 use crate::diagnostic::Position;
 use crate::policy::contract::lint::Lint;
 use crate::policy::ratelimit::Rate;
@@ -78,7 +78,7 @@ pub struct Issuer {
     pub algorithms: Vec<At<String>>,
     pub keys: Option<At<String>>,
     pub secret: Option<At<String>>,
-    pub leeway: Duration,
+    pub leeway: Seconds,
     pub max_token_size: Option<At<Size>>,
 }
 
@@ -92,7 +92,7 @@ pub struct Upstream {
     pub max_idle: usize,
     pub max_in_flight: Option<At<usize>>,
     pub retry_percent: Option<At<usize>>,
-    pub slow_start: Duration,
+    pub slow_start: Span,
     pub ejection: Ejection,
     pub health: Option<Health>,
     pub tls: Option<UpstreamTls>,
@@ -377,7 +377,7 @@ fn issuer(table: &Table<'_, '_>) -> Issuer {
         algorithms: table.list("algorithms"),
         keys: table.optional("keys"),
         secret: table.optional("secret"),
-        leeway: table.or("leeway", 30 * SECOND),
+        leeway: table.or("leeway", Seconds(30)),
         max_token_size: table.optional("max_token_size"),
     }
 }
@@ -393,7 +393,7 @@ fn upstream(table: &Table<'_, '_>) -> Upstream {
         max_idle: table.or("max_idle", 64),
         max_in_flight: table.optional("max_in_flight"),
         retry_percent: table.optional("retry_percent"),
-        slow_start: table.or("slow_start", 10 * SECOND),
+        slow_start: table.or("slow_start", Span(10 * SECOND)),
         ejection: table.table("ejection", ejection).unwrap_or_default(),
         health: table.table("health", health),
         tls: table.table("tls", upstream_tls),

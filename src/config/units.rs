@@ -15,16 +15,50 @@ impl Value for Duration {
 
     fn read(value: &DeValue<'_>) -> Result<Duration, String> {
         let text = value.as_str().ok_or_else(|| unexpected(value))?;
-        let milliseconds = scaled(
-            text,
-            &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)],
-        )
-        .ok_or_else(|| format!("\"{text}\" is not a time"))?;
-        match milliseconds {
-            0 => Err("0 is no time limit here: write the longest time that you accept".to_owned()),
-            86_400_001.. => Err(format!("\"{text}\" is longer than a day")),
-            milliseconds => Ok(Duration::from_millis(milliseconds)),
+        match time(text)? {
+            Duration::ZERO => {
+                Err("0 is no time limit here: write the longest time that you accept".to_owned())
+            }
+            time => Ok(time),
         }
+    }
+}
+
+/// A time that may be none at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Value for Span {
+    const EXAMPLE: &'static str = "a time such as \"0s\", \"500ms\", \"10s\" or \"2m\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Span, String> {
+        time(value.as_str().ok_or_else(|| unexpected(value))?).map(Span)
+    }
+}
+
+/// As [`Span`], for what is compared with times in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub u32);
+
+impl Value for Seconds {
+    const EXAMPLE: &'static str = "a time in whole seconds such as \"0s\", \"30s\" or \"2m\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Seconds, String> {
+        let text = value.as_str().ok_or_else(|| unexpected(value))?;
+        let time = time(text)?;
+        match u32::try_from(time.as_secs()) {
+            Ok(seconds) if time.subsec_nanos() == 0 => Ok(Seconds(seconds)),
+            _ => Err(format!("\"{text}\" has parts of a second")),
+        }
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    match scaled(text, &units) {
+        None => Err(format!("\"{text}\" is not a time")),
+        Some(86_400_001..) => Err(format!("\"{text}\" is longer than a day")),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
     }
 }
 
@@ -137,6 +171,14 @@ mod tests {
             "10", "\"10\"", "\"s\"", "\"-1s\"", "\"1.5s\"", "\"1 s\"", "\"0s\"", "\"25h\"",
         ] {
             assert!(read::<Duration>(bad).is_err(), "{bad}");
+        }
+        assert_eq!(read("\"0s\""), Ok(Span(Duration::ZERO)));
+        assert_eq!(read("\"1ms\""), Ok(Span(Duration::from_millis(1))));
+        for (good, seconds) in [("\"0s\"", 0), ("\"2000ms\"", 2), ("\"24h\"", 86_400)] {
+            assert_eq!(read(good), Ok(Seconds(seconds)));
+        }
+        for bad in ["\"1500ms\"", "\"1ms\"", "\"25h\"", "\"-1s\"", "0", "\"0\""] {
+            assert!(read::<Seconds>(bad).is_err(), "{bad}");
         }
         for bad in ["\"64k\"", "\"2GiB\"", "\"99999999999999999999B\"", "64"] {
             assert!(read::<Size>(bad).is_err(), "{bad}");

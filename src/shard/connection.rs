@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use monoio::buf::IoBuf;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, Canceller,
     OwnedReadHalf, OwnedWriteHalf,
@@ -330,6 +331,13 @@ impl<S: Transport> Client<S> {
 }
 
 impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
+    /// What a large body took is not kept while somebody else is slow.
+    pub fn give_back_room(&mut self) {
+        if self.inbound.is_empty() && self.inbound.capacity() > LARGE {
+            self.inbound.shrink(INBOUND);
+        }
+    }
+
     /// Sends what stands in `answer`.
     pub async fn send_answer(&mut self) -> io::Result<()> {
         self.deadline.set(self.timeouts.body);
@@ -365,6 +373,31 @@ pub async fn pass<W: AsyncWriteRent>(writer: &mut W, buffer: &mut Buffer) -> io:
     *buffer = back;
     buffer.clear();
     outcome.map(drop)
+}
+
+/// So much is written under one deadline: a peer that takes less in that time takes too little.
+const SENT: usize = 128 * 1024;
+
+/// Writes all of `bytes`, with a deadline for each part of them, so that who is slow but steady gets
+/// all of a long message. The bytes come back.
+pub async fn send_paced<W: AsyncWriteRent>(
+    writer: &mut W,
+    bytes: Vec<u8>,
+    (deadline, time): (&Deadline, Duration),
+) -> (io::Result<()>, Vec<u8>) {
+    let mut bytes = bytes;
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = bytes.len().min(at + SENT);
+        deadline.set(time);
+        let (outcome, back) = writer.write_all(bytes.slice(at..end)).await;
+        bytes = back.into_inner();
+        if let Err(error) = outcome {
+            return (Err(error), bytes);
+        }
+        at = end;
+    }
+    (Ok(()), bytes)
 }
 
 /// Writes all of `bytes` and empties it.

@@ -219,11 +219,11 @@ fn pass_checked<S: AsyncWriteRent>(
     account: &mut Account,
     cleared: Cleared,
 ) -> Result<Ready, Refusal> {
-    let mut held = shard.load.bytes();
     let record = cleared
         .sieve(&view.snapshot)
         .map_or(0, |sieve| sieve.bounds().record);
-    if !held.grow_to(record) {
+    // Held is what has come; one for which there is no room now is refused before it is sent.
+    if !shard.load.bytes().has_room_for(record) {
         return Err(cleared.refuse(Denial::Overloaded));
     }
     let written = (&cleared, Framing::Chunked, Written::default());
@@ -235,7 +235,7 @@ fn pass_checked<S: AsyncWriteRent>(
         body: Body::Streamed(client.head.framing),
         key,
         accept: None,
-        _held: Some(held),
+        _held: None,
     })
 }
 
@@ -306,13 +306,14 @@ where
         _ => return Ok(None),
     };
     let mut held = shard.load.bytes();
-    if !held.grow_to(length as usize) {
-        return Ok(None);
-    }
     let started = Instant::now();
-    collect(client, length as usize, &mut held).await?;
+    let collected = collect(client, length as usize, &mut held).await;
     account.waited = started.elapsed();
-    Ok(Some(held))
+    match collected {
+        Ok(()) => Ok(Some(held)),
+        Err(Denial::Overloaded) => Ok(None),
+        Err(denial) => Err(denial),
+    }
 }
 
 /// What a client asks for that wants to switch, where the operation allows it. Elsewhere nobody
@@ -331,7 +332,7 @@ fn handshake<S: AsyncWriteRent>(
 }
 
 /// Moves a body that has arrived behind the head in `client.request`.
-fn take_whole<S: AsyncWriteRent>(client: &mut Client<S>, account: &mut Account) {
+fn take_whole<S: AsyncReadRent + AsyncWriteRent>(client: &mut Client<S>, account: &mut Account) {
     let length = match client.head.framing {
         Framing::Length(length) => length as usize,
         Framing::None | Framing::Chunked | Framing::UntilClose => 0,
@@ -340,6 +341,7 @@ fn take_whole<S: AsyncWriteRent>(client: &mut Client<S>, account: &mut Account) 
     let body = &client.inbound.bytes()[head..head + length];
     client.request.extend_from_slice(body);
     client.inbound.consume(head + length);
+    client.give_back_room();
     account.bytes_in = length as u64;
 }
 
@@ -513,10 +515,12 @@ fn write_request<S: AsyncWriteRent>(
 impl<S: AsyncWriteRent> Client<S> {
     /// How slowly the body may come in: as the operation has it, or else the listener.
     fn expect_body(&mut self, own: &Timeouts) {
+        let exchange = own.exchange.unwrap_or(self.timeouts.exchange);
         self.pace = Pace::new(
             own.body.unwrap_or(self.timeouts.body),
             own.body_rate.unwrap_or(self.timeouts.body_rate),
-        );
+        )
+        .within(exchange);
     }
 
     /// The request as the policy reads it.

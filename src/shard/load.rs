@@ -65,15 +65,26 @@ impl Held {
         }
     }
 
-    /// Holds `amount` in all. `false`: there is no room, and nothing has changed.
-    pub fn grow_to(&mut self, amount: usize) -> bool {
+    /// Whether there would be room now to hold `amount` in all.
+    pub fn has_room_for(&self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
-        let sum = self.sum.get().saturating_add(more);
-        if sum > self.most {
+        self.sum.get().saturating_add(more) <= self.most
+    }
+
+    /// Holds `amount` in all, if not more already. `false`: there is no room, and nothing has
+    /// changed.
+    pub fn grow_to(&mut self, amount: usize) -> bool {
+        self.turn_to(amount.max(self.amount))
+    }
+
+    /// Holds `amount` in all, which may be less than before. `false`: there is no room, and nothing
+    /// has changed.
+    pub fn turn_to(&mut self, amount: usize) -> bool {
+        if !self.has_room_for(amount) {
             return false;
         }
-        self.sum.set(sum);
-        self.amount += more;
+        self.sum.set(self.sum.get() - self.amount + amount);
+        self.amount = amount;
         true
     }
 }
@@ -101,6 +112,9 @@ mod tests {
         let (mut one, mut other) = (load.bytes(), load.bytes());
         assert!(one.grow_to(60) && !other.grow_to(41) && other.grow_to(40));
         assert!(one.grow_to(50) && !one.grow_to(61) && !other.grow_to(usize::MAX));
+        assert_eq!(load.buffered(), 100);
+        assert!(!one.turn_to(61) && one.turn_to(10) && other.has_room_for(90));
+        assert!(!other.has_room_for(91) && other.grow_to(90));
         assert_eq!(load.buffered(), 100);
         drop((one, other));
         assert_eq!((load.buffered(), load.in_flight()), (0, 1));

@@ -16,6 +16,8 @@ pub struct Pace {
     between: Duration,
     /// The floor, in bytes a second; at least 1.
     floor: u64,
+    /// The longest time for all of it.
+    longest: Duration,
     waited: Duration,
     received: u64,
     since: u32,
@@ -26,10 +28,16 @@ impl Pace {
         Pace {
             between,
             floor: floor.max(1),
+            longest: Duration::MAX,
             waited: Duration::ZERO,
             received: 0,
             since: 0,
         }
+    }
+
+    /// The same with an end, however fast the body comes.
+    pub fn within(self, longest: Duration) -> Pace {
+        Pace { longest, ..self }
     }
 
     /// A read begins: the deadline is set to what is left.
@@ -46,8 +54,8 @@ impl Pace {
 
     fn left(&self) -> Duration {
         let paid = Duration::from_millis(self.received.saturating_mul(1000) / self.floor);
-        let left = (GRACE + paid).saturating_sub(self.waited);
-        left.min(self.between)
+        let left = GRACE.saturating_add(paid).min(self.longest);
+        left.saturating_sub(self.waited).min(self.between)
     }
 }
 
@@ -73,6 +81,9 @@ mod tests {
         assert_eq!(drip(50), Some(9));
         assert_eq!(drip(100), None);
         assert_eq!(drip(u64::MAX / 2000), None);
+        let mut ends = Pace::new(Duration::from_secs(30), 1).within(Duration::from_secs(20));
+        (ends.received, ends.waited) = (1_000_000, Duration::from_secs(19));
+        assert_eq!(ends.left(), Duration::from_secs(1));
         assert_eq!(
             Pace::new(Duration::from_secs(2), 0).left(),
             Duration::from_secs(2)

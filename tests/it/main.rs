@@ -15,6 +15,7 @@ mod gateway;
 mod golden;
 mod golden_responses;
 mod graphql;
+mod held;
 mod import;
 mod inspector;
 mod json_schema;

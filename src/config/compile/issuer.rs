@@ -12,7 +12,7 @@ use crate::policy::authn::{Issuer, IssuerSettings, Keys, algorithm};
 const TOKEN: usize = 4 * 1024;
 
 /// Leeway beyond five minutes would keep expired tokens alive rather than forgive clocks.
-const MOST_LEEWAY_S: u64 = 300;
+const MOST_LEEWAY_S: u32 = 300;
 
 pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
     let algorithms = algorithms(reader, issuer);
@@ -21,7 +21,7 @@ pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
         let message = "the issuer has no `audiences`";
         reader.absent(issuer.position, &["audiences"], message, hint);
     }
-    if issuer.leeway.as_secs() > MOST_LEEWAY_S {
+    if issuer.leeway.0 > MOST_LEEWAY_S {
         reader.error(
             issuer.position,
             "the `leeway` is too large",
@@ -33,7 +33,7 @@ pub fn compile(reader: &Reader<'_>, issuer: &file::Issuer) -> Option<Issuer> {
         issuer: issuer.issuer.as_ref()?.value.clone(),
         audiences: issuer.audiences.iter().map(|at| at.value.clone()).collect(),
         algorithms,
-        leeway_s: issuer.leeway.as_secs() as u32,
+        leeway_s: issuer.leeway.0,
         max_token_size: issuer
             .max_token_size
             .as_ref()

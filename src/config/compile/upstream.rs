@@ -61,7 +61,7 @@ fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -
             max_in_flight: at_least_one(reader, &declared.max_in_flight, 1024),
             retry_percent: percent(reader, declared.retry_percent.as_ref(), 20),
             ejection: ejection(reader, &declared.ejection),
-            slow_start: declared.slow_start,
+            slow_start: declared.slow_start.0,
             health: declared.health.as_ref().map(|health| check(reader, health)),
             tls: match &declared.tls {
                 Some(tls) => Some(upstream_tls::compile(reader, tls, &written.first()?.value)?),

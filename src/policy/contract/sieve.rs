@@ -113,6 +113,11 @@ impl<'c> Sieve<'c> {
         }
     }
 
+    /// How much there is of a record that is not whole yet.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }

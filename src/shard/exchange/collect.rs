@@ -13,6 +13,9 @@ use crate::shard::load::Held;
 /// How much of a coded body is decoded in one turn: at most a hundred times as much comes out.
 const PIECE: usize = 4 * 1024;
 
+/// The first memory for a body beyond what every connection has; it doubles with what comes.
+const FIRST: usize = 16 * 1024;
+
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Whether a body of this length has arrived with its head.
@@ -20,7 +23,9 @@ pub fn is_here<S: AsyncWriteRent>(client: &Client<S>, length: u64) -> bool {
     client.inbound.len().saturating_sub(client.head.length) as u64 >= length
 }
 
-/// Reads until `length` bytes of body stand behind the head. The head stays where it is.
+/// Reads until `length` bytes of body stand behind the head. The head stays where it is. What has
+/// not come takes no memory, so that nobody takes all of it by announcing bodies; a body for which
+/// there is no room now is refused before it is sent.
 pub async fn collect<S>(
     client: &mut Client<S>,
     length: usize,
@@ -29,13 +34,27 @@ pub async fn collect<S>(
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
-    if !held.grow_to(length) {
+    if !held.has_room_for(length) {
         return Err(Denial::Overloaded);
     }
     confirm_expectation(client).await?;
-    client.inbound.reserve_total(client.head.length + length);
-    while client.inbound.len() < client.head.length + length {
+    let head = client.head.length;
+    while client.inbound.len() < head + length {
+        let here = client.inbound.len() - head;
+        let room = match client.inbound.room() {
+            0 => length.min(2 * here.max(FIRST)),
+            _ => here,
+        };
+        if !held.grow_to(room) {
+            return Err(Denial::Overloaded);
+        }
+        if room > here {
+            client.inbound.reserve_total(head + room);
+        }
         read_body(client).await?;
+    }
+    if !held.grow_to(length) {
+        return Err(Denial::Overloaded);
     }
     client.deadline.clear();
     Ok(())

@@ -187,7 +187,8 @@ where
                 operation,
             };
             let rules = Rules::of(around, &ready.cleared);
-            Passage::Checked(Box::new(Screen::new(streamed, sieve, rules, &shard.state)))
+            let screen = Screen::new(streamed, sieve, rules, shard);
+            Passage::Checked(Box::new(screen))
         }
         None => Passage::AsItComes(
             Transcoder::new(streamed, streamed),
@@ -199,7 +200,8 @@ where
         link: &link,
         passage,
         client_deadline: &client.deadline,
-        pace: client.pace,
+        // From here on the backend's side is the first to end.
+        pace: client.pace.within(Duration::MAX),
         deadline: &connection.deadline,
         timeout: response_timeout,
         bytes: std::mem::take(&mut client.request),

@@ -246,7 +246,7 @@ impl Cluster {
         };
         let whole = in_ticks(self.settings.slow_start);
         let age = self.deadlines.now().wrapping_sub(since);
-        if age >= whole {
+        if age >= whole || self.settings.slow_start.is_zero() {
             member.came_back.set(None);
             return true;
         }

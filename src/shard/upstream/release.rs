@@ -9,8 +9,9 @@ use crate::policy::denial::Denial;
 use crate::policy::egress::{Fault, Passed};
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
+use crate::shard::RESPONSE;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{fill, send};
+use crate::shard::connection::{fill, send_paced};
 use crate::shard::load::Held;
 use crate::shard::upstream::Error;
 use crate::shard::upstream::outbound::Inspected;
@@ -125,8 +126,16 @@ impl Relay<'_> {
         download.is_clean = is_clean;
         download.relayed = Some(Instant::now());
         let status = self.response.status;
-        self.client_deadline.set(self.client_timeout);
-        download.response = match send(writer, self.out).await {
+        // What leaves stands in `out`; a slow client keeps no second copy of it.
+        drop(content);
+        if buffer.is_empty() {
+            buffer.shrink(RESPONSE);
+        }
+        let paced = (self.client_deadline, self.client_timeout);
+        let (outcome, back) = send_paced(writer, std::mem::take(self.out), paced).await;
+        *self.out = back;
+        self.out.clear();
+        download.response = match outcome {
             Ok(()) => Response::Complete {
                 status,
                 closes: self.closes,

@@ -12,6 +12,8 @@ use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::stage::{Progress, Protection, Running, Workspace};
 use crate::proto::body::Framing;
 use crate::proto::transcode::Transcoder;
+use crate::shard::Shard;
+use crate::shard::load::Held;
 use crate::shard::upstream::outbound::Around;
 
 /// What a record costs beside its bytes: rules that run whatever it holds.
@@ -49,6 +51,8 @@ pub struct Screen<'a> {
     /// What went through, and how much of that rules let pass.
     good: Vec<u8>,
     passed: usize,
+    /// The memory of both.
+    held: Held,
     is_finished: bool,
     is_ended: bool,
     left: Left,
@@ -83,18 +87,19 @@ impl<'a> Screen<'a> {
         framing: Framing,
         sieve: Sieve<'a>,
         rules: Option<Rules<'a>>,
-        state: &'a RefCell<State>,
+        shard: &'a Shard,
     ) -> Screen<'a> {
         Screen {
             input: Transcoder::new(framing, Framing::None),
             sieve,
             rules,
             output: Transcoder::new(Framing::UntilClose, Framing::Chunked),
-            state,
+            state: &shard.state,
             content: Vec::new(),
             sifted: 0,
             good: Vec::new(),
             passed: 0,
+            held: shard.load.bytes(),
             is_finished: false,
             is_ended: false,
             left: Left::default(),
@@ -116,15 +121,28 @@ impl<'a> Screen<'a> {
             }
         }
         let is_paused = !self.sift()?;
+        self.hold()?;
         let written = self.output.feed(&self.good[..self.passed], out);
         written.map_err(Denial::Malformed)?;
         self.good.drain(..self.passed);
         self.passed = 0;
+        self.hold()?;
         self.is_ended = !is_paused && self.is_finished;
         if self.is_ended && self.output.close(out).is_err() {
             return Err(Denial::Incomplete);
         }
         Ok(Fed { used, is_paused })
+    }
+
+    /// Counts what stands here, a record that is not whole yet above all, among all that the shard
+    /// holds.
+    fn hold(&mut self) -> Result<(), Denial> {
+        let left = self.content.len() - self.sifted;
+        let amount = left + self.sieve.pending() + self.good.len();
+        match self.held.turn_to(amount) {
+            true => Ok(()),
+            false => Err(Denial::Overloaded),
+        }
     }
 
     /// Takes what came through sieve and rules. False: others get their turn first.

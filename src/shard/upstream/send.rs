@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, Request};
@@ -13,7 +13,7 @@ use crate::proto::forwarded::Chain;
 use crate::proto::websocket;
 use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
-use crate::shard::connection::{LINGER_BYTES, fill_large, pass};
+use crate::shard::connection::{LINGER_BYTES, fill_large, pass, send_paced};
 use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
@@ -146,7 +146,6 @@ impl Upload<'_> {
         W: AsyncWriteRent,
     {
         let end = if self.passage.is_done() {
-            self.deadline.set(self.timeout);
             match self.write(writer).await {
                 true => UploadEnd::Complete,
                 false => UploadEnd::Dropped,
@@ -210,7 +209,6 @@ impl Upload<'_> {
                 self.deadline.set(self.timeout);
                 wanted = pass(writer, inbound).await.is_ok();
             } else if !self.bytes.is_empty() {
-                self.deadline.set(self.timeout);
                 wanted = self.write(writer).await;
             }
             if is_as_it_came {
@@ -260,7 +258,8 @@ impl Upload<'_> {
 
     /// `false`: the backend takes no more. What it answers is still read.
     async fn write<W: AsyncWriteRent>(&mut self, writer: &mut W) -> bool {
-        let (outcome, back) = writer.write_all(std::mem::take(&mut self.bytes)).await;
+        let paced = (self.deadline, self.timeout);
+        let (outcome, back) = send_paced(writer, std::mem::take(&mut self.bytes), paced).await;
         self.bytes = back;
         outcome.is_ok()
     }

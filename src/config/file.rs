@@ -90,6 +90,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     pub response_timeout: Duration,
     pub max_idle: usize,
+    pub idle_timeout: Duration,
     pub max_in_flight: Option<At<usize>>,
     pub retry_percent: Option<At<usize>>,
     pub slow_start: Span,
@@ -108,6 +109,8 @@ pub struct UpstreamTls {
 pub struct Ejection {
     pub failures: Option<At<usize>>,
     pub failure_percent: Option<At<usize>>,
+    /// None: left out. An empty list is one.
+    pub statuses: Option<Vec<At<usize>>>,
     pub time: Option<Duration>,
 }
 
@@ -391,6 +394,7 @@ fn upstream(table: &Table<'_, '_>) -> Upstream {
         connect_timeout: table.or("connect_timeout", SECOND),
         response_timeout: table.or("response_timeout", 10 * SECOND),
         max_idle: table.or("max_idle", 64),
+        idle_timeout: table.or("idle_timeout", 4 * SECOND),
         max_in_flight: table.optional("max_in_flight"),
         retry_percent: table.optional("retry_percent"),
         slow_start: table.or("slow_start", Span(10 * SECOND)),
@@ -419,6 +423,7 @@ fn ejection(table: &Table<'_, '_>) -> Ejection {
     Ejection {
         failures: table.optional("failures"),
         failure_percent: table.optional("failure_percent"),
+        statuses: table.has("statuses").then(|| table.list("statuses")),
         time: table.optional("time").map(|found| found.value),
     }
 }

@@ -30,11 +30,15 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Idle connections kept per endpoint and shard.
     pub max_idle: usize,
-    /// Requests under way per endpoint and shard.
+    /// How long one of them is kept.
+    pub idle: Duration,
+    /// Requests under way, and connections being opened, per endpoint and shard.
     pub max_in_flight: usize,
     /// Of a hundred requests, how many may be second tries.
     pub retry_percent: u32,
     pub ejection: Ejection,
+    /// Answers with these are failures of the endpoint.
+    pub failure_statuses: Box<[u16]>,
     /// How long an endpoint that has come back gets less than its share.
     pub slow_start: Duration,
     pub health: Option<HealthCheck>,
@@ -81,6 +85,7 @@ impl Settings {
                 response: Duration::from_secs(10),
             },
             max_idle: 64,
+            idle: Duration::from_secs(4),
             max_in_flight: 1024,
             retry_percent: 20,
             ejection: Ejection {
@@ -88,6 +93,7 @@ impl Settings {
                 failure_percent: 50,
                 time: Duration::from_secs(5),
             },
+            failure_statuses: Box::new([500, 502, 503, 504]),
             slow_start: Duration::from_secs(10),
             health: None,
             tls: None,
@@ -153,7 +159,7 @@ pub enum HashKey {
 /// When an endpoint that fails is left out, and for how long (passive health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ejection {
-    /// So many requests in a row that got no answer.
+    /// So many requests in a row that got no answer, or were told that there is nobody to answer.
     pub failures: u32,
     /// Or so many of a hundred, once there were enough to tell.
     pub failure_percent: u32,

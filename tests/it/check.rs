@@ -450,6 +450,27 @@ fn tables_that_no_api_names_are_told() {
 }
 
 #[test]
+fn only_statuses_of_failing_servers_leave_an_endpoint_out() {
+    let body = with_body("{ type: string, maxLength: 5 }");
+    let table = |statuses: &str| {
+        format!(
+            "[upstream.web]\naddress = \"127.0.0.1:8\"\nidle_timeout = \"4s\"\n\
+             [upstream.web.ejection]\nstatuses = [{statuses}]\n"
+        )
+    };
+    for (statuses, told) in [
+        ("500, 404", Some("404 is no status of a server that fails")),
+        ("600", Some("write statuses from 500 to 599")),
+        ("500, 599", None),
+        ("", None),
+    ] {
+        let (code, text) = check("check-statuses", &body, &table(statuses), &[]);
+        assert_eq!(code, Some(i32::from(told.is_some())), "{text}");
+        assert!(told.is_none_or(|told| text.contains(told)), "{text}");
+    }
+}
+
+#[test]
 fn what_is_written_as_elsewhere_is_told_how_it_is_written_here() {
     let body = with_body("{ type: string, maxLength: 5 }");
     let more = "[upstream.web]\naddress = \"http://127.0.0.1:9\"\n[upstream.bare]\naddress = \"localhost\"\n\

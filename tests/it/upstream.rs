@@ -298,6 +298,85 @@ fn the_circuit_opens_for_one_that_fails_and_closes_when_it_is_well() {
     assert_eq!(client.ask(POST).status, 200);
 }
 
+/// A backend that answers everything so.
+fn answering(answer: &'static str) -> SocketAddr {
+    backend(move |_, mut client| {
+        use std::io::Write;
+        while client.request().is_some() && client.stream.write_all(answer.as_bytes()).is_ok() {
+            if answer.contains("Content-Length: 9") {
+                return;
+            }
+        }
+    })
+}
+
+const FAILURE: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+const CUT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut";
+
+/// How many of so many requests get a whole answer that is no failure.
+fn good(gateway: &Gateway, requests: usize) -> usize {
+    let served = (0..requests).filter(|_| {
+        let mut client = gateway.connect();
+        client.send(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+        client.rest().ends_with(b"\r\n\r\nwell")
+    });
+    served.count()
+}
+
+#[test]
+fn one_of_three_that_answers_with_failures_is_left_out() {
+    // How many bad answers are seen before: 20 for a share, three in a row for a 503.
+    for (answer, most) in [(FAILURE, 20), (CUT, 20), (UNAVAILABLE, 3)] {
+        let addresses = [answering(answer), named("well"), named("well")];
+        let mut upstream = several(&addresses, Balance::RoundRobin);
+        upstream.settings.ejection.time = Duration::from_secs(3600);
+        let gateway = Gateway::open_to(upstream);
+        let bad = 75 - good(&gateway, 75);
+        assert!((1..=most).contains(&bad), "{bad} bad: {answer}");
+        assert_eq!(good(&gateway, 60), 60, "it is still asked: {answer}");
+    }
+}
+
+#[test]
+fn the_only_one_is_asked_whatever_it_answers_and_so_are_all_if_all_answer_so() {
+    for count in [1, 3] {
+        let addresses: Vec<_> = (0..count).map(|_| answering(UNAVAILABLE)).collect();
+        let mut upstream = several(&addresses, Balance::RoundRobin);
+        upstream.settings.ejection.time = Duration::from_secs(3600);
+        let gateway = Gateway::open_to(upstream);
+        let mut client = gateway.connect();
+        for _ in 0..60 {
+            let answer = client.ask(GET);
+            let is_own = answer.field("content-type").is_none();
+            assert!(answer.status == 503 && is_own, "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn statuses_that_are_no_failures_leave_nobody_out() {
+    let addresses = [answering(FAILURE), named("well")];
+    let mut upstream = several(&addresses, Balance::RoundRobin);
+    upstream.settings.failure_statuses = Box::default();
+    let gateway = Gateway::open_to(upstream);
+    assert_eq!(good(&gateway, 100), 50);
+}
+
+/// As many at once as may be under way: none of them is turned away for having to connect.
+#[test]
+fn a_cold_burst_is_served() {
+    let mut upstream = several(&[named("well")], Balance::LeastRequest);
+    upstream.settings.timeouts.connect = PATIENCE;
+    upstream.settings.timeouts.response = PATIENCE;
+    let gateway = Gateway::open_to(upstream);
+    let mut clients: Vec<_> = (0..400).map(|_| gateway.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(GET));
+    for client in &mut clients {
+        assert_eq!(client.answer(false).status, 200);
+    }
+}
+
 #[test]
 fn one_that_comes_back_is_used_at_once_if_there_is_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -58,9 +58,11 @@ fn upstream(reader: &Reader<'_>, name: &At<String>, declared: &file::Upstream) -
                 response: declared.response_timeout,
             },
             max_idle: declared.max_idle,
+            idle: declared.idle_timeout,
             max_in_flight: at_least_one(reader, &declared.max_in_flight, 1024),
             retry_percent: percent(reader, declared.retry_percent.as_ref(), 20),
             ejection: ejection(reader, &declared.ejection),
+            failure_statuses: failure_statuses(reader, &declared.ejection),
             slow_start: declared.slow_start.0,
             health: declared.health.as_ref().map(|health| check(reader, health)),
             tls: match &declared.tls {
@@ -202,6 +204,23 @@ fn ejection(reader: &Reader<'_>, declared: &file::Ejection) -> Ejection {
         ),
         time: declared.time.unwrap_or(default.time),
     }
+}
+
+/// Only what a backend says of itself: what it says of a request is no failure.
+fn failure_statuses(reader: &Reader<'_>, declared: &file::Ejection) -> Box<[u16]> {
+    let Some(written) = &declared.statuses else {
+        return Settings::named("").failure_statuses;
+    };
+    let read = written.iter().filter_map(|status| {
+        let known = u16::try_from(status.value).ok();
+        let known = known.filter(|known| (500..=599).contains(known));
+        if known.is_none() {
+            let message = format!("{} is no status of a server that fails", status.value);
+            reader.error(status.position, message, "write statuses from 500 to 599");
+        }
+        known
+    });
+    read.collect()
 }
 
 fn check(reader: &Reader<'_>, declared: &file::Health) -> HealthCheck {

@@ -128,7 +128,7 @@ where
         if !(is_silent && connection.is_reused) {
             // A kept connection that has gone meanwhile says nothing about its endpoint.
             ended
-                .outcome()
+                .outcome(&cluster.settings.failure_statuses)
                 .into_iter()
                 .for_each(|outcome| turn.note(outcome));
         }
@@ -150,6 +150,8 @@ struct Ended {
     response: Response,
     upload: UploadEnd,
     is_reusable: bool,
+    /// All the time that the exchange had is over.
+    is_over: bool,
     /// Lines of a refused answer that the client is told nevertheless.
     told: Vec<u8>,
 }
@@ -278,6 +280,7 @@ where
     // take it for the next request, so there is none on this connection.
     let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");
     Ended {
+        is_over: account.received.elapsed() >= spent.saturating_add(longest),
         is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
         response,
         upload: upload.end,
@@ -357,13 +360,20 @@ impl Ended {
     }
 
     /// What the endpoint has shown of itself; none where the client had its part in it.
-    fn outcome(&self) -> Option<Outcome> {
-        match (&self.response, self.upload) {
-            (
-                Response::Complete { .. } | Response::Switched { .. } | Response::Refused { .. },
-                _,
-            ) => Some(Outcome::Answered),
-            (Response::Truncated { .. }, _) | (_, UploadEnd::Refused(_)) => None,
+    fn outcome(&self, failures: &[u16]) -> Option<Outcome> {
+        match (self.response, self.upload) {
+            (Response::Complete { status, .. } | Response::Refused { status, .. }, _) => {
+                Some(match status {
+                    502..=504 if failures.contains(&status) => Outcome::Unwell,
+                    _ if failures.contains(&status) => Outcome::Faulty,
+                    _ => Outcome::Answered,
+                })
+            }
+            (Response::Switched { .. }, _) => Some(Outcome::Answered),
+            (_, UploadEnd::Refused(_)) => None,
+            (Response::Truncated { by_backend, .. }, _) => {
+                (by_backend && !self.is_over).then_some(Outcome::Faulty)
+            }
             (Response::None { .. }, _) => Some(Outcome::Failed),
         }
     }
@@ -399,7 +409,7 @@ where
             account.status = 101;
             After::Close
         }
-        (Response::Truncated { status }, _) => {
+        (Response::Truncated { status, .. }, _) => {
             account.decision = Decision::Forwarded;
             account.status = status;
             account.is_truncated = true;

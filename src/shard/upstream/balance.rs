@@ -2,8 +2,9 @@
 //!
 //! Out of the question is an endpoint that health checks call down, one that is left out for what
 //! this shard has seen of it, and one that has its fill of requests. Of the others the balance
-//! picks. An endpoint that refused connections is asked after all if there is no other: that costs
-//! nothing, and shows at once when it is back.
+//! picks. An endpoint that refused connections, or answered with failures, is asked after all if there
+//! is no other: the first costs nothing and shows at once when it is back, and a poor answer is better
+//! than none.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -58,6 +59,7 @@ pub struct Turn {
 enum Bar {
     Down,
     Refusing,
+    Unwell,
     Failing,
     Full,
 }
@@ -194,12 +196,14 @@ impl Cluster {
             barred.filter(|each| !is_failed(each))
         };
         // One that refused before may be back, one that has just failed hardly is.
-        let refusing: Vec<_> = bars(Bar::Refusing).collect();
-        if let Some(picked) = self.balanced(&refusing, key) {
-            return Ok(picked);
+        for bar in [Bar::Unwell, Bar::Refusing] {
+            let barred: Vec<_> = bars(bar).collect();
+            if let Some(picked) = self.balanced(&barred, key) {
+                return Ok(picked);
+            }
         }
         if let Some(failed) = members.iter().find(|each| is_failed(each))
-            && matches!(self.bar(failed), None | Some(Bar::Refusing))
+            && matches!(self.bar(failed), None | Some(Bar::Unwell | Bar::Refusing))
         {
             return Ok(failed.clone());
         }
@@ -217,14 +221,19 @@ impl Cluster {
             return Some(Bar::Down);
         }
         let in_flight = member.in_flight.get();
-        match member.record.borrow().standing(self.deadlines.now()) {
-            Standing::LeftOut(Outcome::Refused) => return Some(Bar::Refusing),
-            Standing::LeftOut(Outcome::Failed | Outcome::Answered) => return Some(Bar::Failing),
+        let left_out = match member.record.borrow().standing(self.deadlines.now()) {
+            Standing::InUse => None,
+            Standing::LeftOut(why) => Some(why),
             // One at a time.
-            Standing::OnTrial if in_flight > 0 => return Some(Bar::Failing),
-            Standing::OnTrial | Standing::InUse => {}
+            Standing::OnTrial(why) => (in_flight > 0).then_some(why),
+        };
+        match left_out {
+            Some(Outcome::Failed | Outcome::Answered) => Some(Bar::Failing),
+            _ if in_flight >= self.settings.max_in_flight => Some(Bar::Full),
+            Some(Outcome::Refused) => Some(Bar::Refusing),
+            Some(Outcome::Unwell | Outcome::Faulty) => Some(Bar::Unwell),
+            None => None,
         }
-        (in_flight >= self.settings.max_in_flight).then_some(Bar::Full)
     }
 
     /// One of these, of those in their slow start only if its lot says so or no other is there.
@@ -332,7 +341,7 @@ impl Turn {
                 .ejected
                 .set(self.cluster.counters.ejected.get() + 1);
         }
-        if was == Standing::OnTrial && record.standing(now) == Standing::InUse {
+        if matches!(was, Standing::OnTrial(_)) && record.standing(now) == Standing::InUse {
             self.member.came_back.set(Some(now));
         }
     }

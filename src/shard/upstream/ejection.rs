@@ -20,12 +20,17 @@ const ENOUGH: u32 = 20;
 /// How a request to an endpoint ended, as far as the endpoint had a part in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It answered, whatever the status.
+    /// It answered as one that is well.
     Answered,
     /// It took no connection. Asking again costs nobody anything.
     Refused,
     /// It took the request and gave no valid answer, or none in time.
     Failed,
+    /// It answered that there is nobody to answer (RFC 9110 sections 15.6.3 to 15.6.5).
+    Unwell,
+    /// It answered with another failure, or broke off in the middle: a client may know how to
+    /// provoke that, so it counts for the share alone.
+    Faulty,
 }
 
 /// Whether requests may go to an endpoint.
@@ -34,7 +39,7 @@ pub enum Standing {
     InUse,
     LeftOut(Outcome),
     /// Its time is over: the next request shows whether it is well again.
-    OnTrial,
+    OnTrial(Outcome),
 }
 
 #[derive(Debug, Default)]
@@ -58,18 +63,20 @@ impl Record {
         self.asked += 1;
         if outcome == Outcome::Answered {
             self.in_a_row = 0;
-            if matches!(self.standing(now), Standing::OnTrial) {
+            if matches!(self.standing(now), Standing::OnTrial(_)) {
                 self.left_out = None;
                 self.times = 0;
             }
             return false;
         }
-        self.in_a_row += 1;
+        if outcome != Outcome::Faulty {
+            self.in_a_row += 1;
+        }
         self.failed += 1;
         let was_on_trial = match self.standing(now) {
             // Requests that were under way when it was left out.
             Standing::LeftOut(_) => return false,
-            Standing::OnTrial => true,
+            Standing::OnTrial(_) => true,
             Standing::InUse => false,
         };
         let is_mostly_bad = self.asked >= ENOUGH
@@ -88,7 +95,7 @@ impl Record {
     pub fn standing(&self, now: u32) -> Standing {
         match self.left_out {
             None => Standing::InUse,
-            Some((until, _)) if now.wrapping_sub(until) < u32::MAX / 2 => Standing::OnTrial,
+            Some((until, why)) if now.wrapping_sub(until) < u32::MAX / 2 => Standing::OnTrial(why),
             Some((_, why)) => Standing::LeftOut(why),
         }
     }
@@ -99,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use Outcome::{Answered, Failed, Refused};
+    use Outcome::{Answered, Failed, Faulty, Refused, Unwell};
 
     const RULE: Ejection = Ejection {
         failures: 3,
@@ -119,7 +126,7 @@ mod tests {
         // What was under way meanwhile changes nothing.
         assert!(!record.note(Failed, 8, RULE) && !record.note(Answered, 8, RULE));
         assert_eq!(record.standing(6 + SECOND), Standing::LeftOut(Refused));
-        assert_eq!(record.standing(8 + SECOND), Standing::OnTrial);
+        assert_eq!(record.standing(8 + SECOND), Standing::OnTrial(Refused));
         // One failure on trial is enough, and the next time is twice as long.
         assert!(record.note(Failed, 8 + SECOND, RULE));
         assert_eq!(
@@ -127,7 +134,7 @@ mod tests {
             Standing::LeftOut(Failed)
         );
         let back = 12 + 3 * SECOND;
-        assert_eq!(record.standing(back), Standing::OnTrial);
+        assert_eq!(record.standing(back), Standing::OnTrial(Failed));
         assert!(!record.note(Answered, back, RULE));
         assert_eq!(record.standing(back), Standing::InUse);
     }
@@ -151,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_may_provoke_counts_for_the_share_alone() {
+        let mut provoked = Record::default();
+        assert!((1..ENOUGH).all(|_| !provoked.note(Faulty, 1, RULE)));
+        assert!(provoked.note(Faulty, 1, RULE), "20 of 20");
+        assert_eq!(provoked.standing(2), Standing::LeftOut(Faulty));
+        // On trial it has to answer well.
+        assert!(provoked.note(Faulty, 2 + 2 * SECOND, RULE));
+        let mut unwell = Record::default();
+        assert!(!unwell.note(Unwell, 1, RULE) && !unwell.note(Unwell, 1, RULE));
+        assert!(!unwell.note(Faulty, 1, RULE) && unwell.note(Unwell, 1, RULE));
+    }
+
+    #[test]
     fn the_time_grows_up_to_a_bound() {
         let mut record = Record::default();
         let mut now = 1;
@@ -163,7 +183,7 @@ mod tests {
                 Standing::LeftOut(_)
             ));
             now += length + 1;
-            assert_eq!(record.standing(now), Standing::OnTrial);
+            assert_eq!(record.standing(now), Standing::OnTrial(Failed));
         }
     }
 }

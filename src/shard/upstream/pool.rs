@@ -15,16 +15,9 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::policy::upstream::{Address, Settings, Timeouts, Tls};
-use crate::shard::deadline::{Deadline, Deadlines};
+use crate::shard::deadline::{Deadline, Deadlines, in_ticks};
 use crate::shard::upstream::Error;
 use crate::shard::upstream::wire::{self, Reader, Writer};
-
-/// Connections being opened at once per pool; beyond it requests are refused, not queued.
-const MAX_OPENING: usize = 256;
-
-/// Ticks after which an idle connection is closed: a minute. Backends keep theirs about as long, and
-/// what they have closed must not stay half open here.
-const LONGEST_IDLE: u32 = 3000;
 
 /// One connection to a backend.
 pub struct Connection {
@@ -58,6 +51,11 @@ pub struct Pool {
     timeouts: Timeouts,
     tls: Option<Tls>,
     max_idle: usize,
+    /// Ticks after which an idle connection is closed.
+    longest_idle: u32,
+    /// Connections being opened at once. Each request opens one at most, so it is reached only where
+    /// many were given up on that the system still tries to open.
+    max_opening: usize,
     counters: Rc<Counters>,
     deadlines: Deadlines,
     idle: RefCell<Vec<Connection>>,
@@ -84,6 +82,8 @@ impl Pool {
             timeouts: settings.timeouts,
             tls: settings.tls.clone(),
             max_idle: settings.max_idle,
+            longest_idle: in_ticks(settings.idle),
+            max_opening: settings.max_in_flight,
             counters,
             deadlines,
             idle: RefCell::default(),
@@ -128,14 +128,14 @@ impl Pool {
     pub fn sweep(&self) {
         let now = self.deadlines.now();
         let mut idle = self.idle.borrow_mut();
-        let is_old = |each: &Connection| now.wrapping_sub(each.idle_since) > LONGEST_IDLE;
+        let is_old = |each: &Connection| now.wrapping_sub(each.idle_since) > self.longest_idle;
         let old = idle.iter().take_while(|each| is_old(each)).count();
         idle.drain(..old);
     }
 
     /// A connection that no request has used yet.
     pub async fn open(self: &Rc<Self>) -> Result<Connection, Error> {
-        if self.opening.get() >= MAX_OPENING {
+        if self.opening.get() >= self.max_opening {
             return Err(Error::Overloaded);
         }
         self.opening.set(self.opening.get() + 1);
@@ -306,7 +306,7 @@ mod tests {
                 pool.checkout().await.unwrap(),
             );
             pool.put_back(old);
-            (0..LONGEST_IDLE).for_each(|_| deadlines.tick());
+            (0..pool.longest_idle).for_each(|_| deadlines.tick());
             pool.put_back(young);
             pool.sweep();
             assert_eq!(pool.idle_count(), 2);

@@ -59,7 +59,11 @@ pub enum Response {
     /// The client has got the head of a switch of protocols; what follows is not HTTP.
     Switched { is_extended: bool },
     /// The client has got a part, and knows it from the end of the connection.
-    Truncated { status: u16 },
+    Truncated {
+        status: u16,
+        /// The backend broke off, not the client.
+        by_backend: bool,
+    },
     /// The client has got nothing: policy does not let out what the backend answered.
     Refused { denial: Denial, status: u16 },
     /// The client has got nothing.
@@ -193,7 +197,7 @@ impl<'a> Relay<'a> {
         self.client_deadline.set(self.client_timeout);
         match send(writer, self.out).await {
             Ok(()) => Response::Switched { is_extended },
-            Err(_) => Response::Truncated { status: 101 },
+            Err(_) => truncated(101),
         }
     }
 
@@ -213,7 +217,7 @@ impl<'a> Relay<'a> {
             self.client_deadline.set(self.client_timeout);
             let outcome = send(writer, self.out).await;
             let status = self.response.status;
-            outcome.map_err(|_| Response::Truncated { status })?;
+            outcome.map_err(|_| truncated(status))?;
         }
         buffer.consume(length);
         Ok(())
@@ -232,7 +236,11 @@ impl<'a> Relay<'a> {
             return;
         };
         let status = self.response.status;
-        download.response = Response::Truncated { status };
+        download.response = truncated(status);
+        let broken = Response::Truncated {
+            status,
+            by_backend: true,
+        };
         let framing = self.client_framing();
         let closes = self.closes || framing == Framing::UntilClose;
         self.write_head(buffer, (framing, closes), &passed);
@@ -266,10 +274,14 @@ impl<'a> Relay<'a> {
                 // An end that came by force is no end of a body.
                 Ok(_) if !self.deadline.has_fired() => {
                     if coder.close(self.out).is_err() {
+                        download.response = broken;
                         return;
                     }
                 }
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(_) => {
+                    download.response = broken;
+                    return;
+                }
             }
         }
     }
@@ -290,6 +302,11 @@ impl<'a> Relay<'a> {
                         // The client has seen nothing of it yet.
                         self.out.clear();
                         download.response = none(Error::Malformed);
+                    } else {
+                        download.response = Response::Truncated {
+                            status: self.response.status,
+                            by_backend: true,
+                        };
                     }
                     return false;
                 }
@@ -464,6 +481,14 @@ fn is_strong(field: &Field, bytes: &[u8]) -> bool {
     !field.hop_by_hop
         && field.name.of(bytes).eq_ignore_ascii_case(b"ETag")
         && field.value.of(bytes).starts_with(b"\"")
+}
+
+/// By the client, or by nobody's fault.
+pub(super) fn truncated(status: u16) -> Response {
+    Response::Truncated {
+        status,
+        by_backend: false,
+    }
 }
 
 pub(super) fn none(error: Error) -> Response {

@@ -15,7 +15,7 @@ use crate::shard::connection::{fill, send_paced};
 use crate::shard::load::Held;
 use crate::shard::upstream::Error;
 use crate::shard::upstream::outbound::Inspected;
-use crate::shard::upstream::relay::{Download, Relay, Response, none};
+use crate::shard::upstream::relay::{Download, Relay, Response, none, truncated};
 
 /// The longest body of a refused answer that is read, so that the connection can be used again.
 const DRAINED: usize = 64 * 1024;
@@ -140,7 +140,7 @@ impl Relay<'_> {
                 status,
                 closes: self.closes,
             },
-            Err(_) => Response::Truncated { status },
+            Err(_) => truncated(status),
         };
         None
     }

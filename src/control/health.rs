@@ -17,10 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::policy::upstream::{Address, Endpoint, HealthCheck, Probe, Settings, Upstream};
 
-/// What the answers of an endpoint so far say.
+/// What the last answers of an endpoint say.
 #[derive(Default)]
 struct Series {
-    is_decided: bool,
     /// Answers in a row that speak against what it is taken for.
     against: u32,
 }
@@ -65,7 +64,7 @@ impl Series {
         check: &HealthCheck,
         upstream: &str,
     ) {
-        let is_first = !std::mem::replace(&mut self.is_decided, true);
+        let is_first = !endpoint.note_checked();
         if answer.is_ok() == endpoint.is_up() {
             self.against = 0;
             return;
@@ -224,6 +223,27 @@ mod tests {
             assert!(count() >= before + 2, "fewer than two good answers");
         }
         keeping.abort();
+    }
+
+    /// As when a reload changes the table of its upstream.
+    #[tokio::test]
+    async fn checks_that_begin_again_decide_in_a_row() {
+        let (status, asked) = (Arc::new(AtomicU16::new(200)), Arc::default());
+        let address = backend(status.clone(), Arc::clone(&asked)).await;
+        let path = "/healthz".into();
+        let upstream = upstream(address, Probe::Http { path });
+        let endpoint = upstream.endpoints.load()[0].clone();
+        let count = || asked.load(Ordering::Relaxed);
+        let first = tokio::spawn(keep(upstream.clone()));
+        until(|| count() >= 3).await;
+        first.abort();
+        let _ = first.await;
+        status.store(503, Ordering::Relaxed);
+        let before = count();
+        let again = tokio::spawn(keep(upstream));
+        until(|| !endpoint.is_up()).await;
+        assert!(count() >= before + 3, "one bad answer was enough");
+        again.abort();
     }
 
     #[tokio::test]

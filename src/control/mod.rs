@@ -81,7 +81,8 @@ impl Control {
         self.admin.set_nonblocking(true)?;
         let admin = tokio::net::TcpListener::from_std(self.admin.try_clone()?)?;
         tokio::spawn(admin::serve(admin, self.registry.clone()));
-        let mut watchers = watch(&self.published);
+        let mut watch = Watch::default();
+        watch.renew(&self.published);
         std::mem::replace(&mut self.serving, Box::new(|| {}))();
         tell_left_out(&self.published);
         service::ready();
@@ -100,9 +101,8 @@ impl Control {
                     self.report_reload(outcome);
                     if is_new {
                         tell_left_out(&self.published);
+                        watch.renew(&self.published);
                     }
-                    watchers.shutdown().await;
-                    watchers = watch(&self.published);
                 }
                 _ = upgrade.recv(), if reload.is_none() => upgrade_now(&obey),
                 _ = terminate.recv() => break,
@@ -202,20 +202,41 @@ fn tell_left_out(published: &Published) {
     }
 }
 
-/// Looks after the endpoints of the published upstreams for as long as the set lives.
-fn watch(published: &Published) -> JoinSet<()> {
-    let mut watched = JoinSet::new();
-    let snapshot = published.load();
-    let resolver = resolver(&snapshot.upstreams);
-    for upstream in &snapshot.upstreams {
-        if upstream.settings.health.is_some() {
-            watched.spawn(health::keep(upstream.clone()));
-        }
-        if let Some(resolver) = resolver.as_ref().filter(|_| resolve::has_names(upstream)) {
-            watched.spawn(resolve::keep(upstream.clone(), resolver.clone()));
+/// Who looks after the endpoints of the published upstreams, for as long as the value lives.
+#[derive(Default)]
+struct Watch {
+    health: Vec<(Upstream, JoinSet<()>)>,
+    names: JoinSet<()>,
+}
+
+impl Watch {
+    /// Goes on with what a reload has published. The health checks of an upstream that stays as it
+    /// is go on as they were; names are asked for anew, at the name servers that there are now.
+    fn renew(&mut self, published: &Published) {
+        let snapshot = published.load();
+        let mut before = std::mem::take(&mut self.health);
+        let checked = snapshot.upstreams.iter();
+        let checked = checked.filter(|upstream| upstream.settings.health.is_some());
+        self.health = checked
+            .map(|upstream| {
+                let same = before.iter().position(|(each, _)| each.is(upstream));
+                same.map(|same| before.swap_remove(same))
+                    .unwrap_or_else(|| {
+                        let mut watched = JoinSet::new();
+                        watched.spawn(health::keep(upstream.clone()));
+                        (upstream.clone(), watched)
+                    })
+            })
+            .collect();
+        self.names = JoinSet::new();
+        let resolver = resolver(&snapshot.upstreams);
+        for upstream in &snapshot.upstreams {
+            if let Some(resolver) = resolver.as_ref().filter(|_| resolve::has_names(upstream)) {
+                self.names
+                    .spawn(resolve::keep(upstream.clone(), resolver.clone()));
+            }
         }
     }
-    watched
 }
 
 /// As the system is set up; none if there is nothing to resolve.

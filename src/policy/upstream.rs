@@ -19,6 +19,13 @@ pub struct Upstream {
     pub endpoints: Arc<Endpoints>,
 }
 
+impl Upstream {
+    /// Whether both are the same, with the same endpoints and not only equal ones.
+    pub fn is(&self, other: &Upstream) -> bool {
+        self.settings == other.settings && Arc::ptr_eq(&self.endpoints, &other.endpoints)
+    }
+}
+
 /// What the configuration says of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -197,6 +204,7 @@ pub enum Probe {
 pub struct Endpoint {
     pub address: Address,
     is_up: AtomicBool,
+    is_checked: AtomicBool,
 }
 
 impl Endpoint {
@@ -204,12 +212,18 @@ impl Endpoint {
         Endpoint {
             address,
             is_up: AtomicBool::new(true),
+            is_checked: AtomicBool::new(false),
         }
     }
 
     /// What the last health checks say; true without any.
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether health checks had an answer of it before; they have one now.
+    pub fn note_checked(&self) -> bool {
+        self.is_checked.swap(true, Ordering::Relaxed)
     }
 
     pub fn set_up(&self, is_up: bool) {
@@ -250,6 +264,17 @@ impl Endpoints {
         // Release: who sees the number finds the list.
         self.generation.fetch_add(1, Ordering::Release);
         true
+    }
+
+    /// Takes over what is known there of the addresses that are here too.
+    pub fn learn(&self, known: &Endpoints) {
+        let (own, known) = (self.load(), known.load());
+        let learned = own.iter().map(|each| {
+            let same = known.iter().find(|known| known.address == each.address);
+            same.unwrap_or(each).clone()
+        });
+        self.current.store(Arc::new(learned.collect()));
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     pub fn generation(&self) -> u64 {

@@ -88,8 +88,7 @@ impl Cluster {
 
     /// Whether it serves this upstream, so that a reload may keep it.
     pub fn is_of(&self, upstream: &Upstream) -> bool {
-        self.settings == upstream.settings
-            && Arc::ptr_eq(&self.upstream.endpoints, &upstream.endpoints)
+        self.upstream.is(upstream)
     }
 
     /// Takes over a changed list of endpoints and what health checks have found.

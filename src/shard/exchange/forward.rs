@@ -110,11 +110,14 @@ where
         };
         let mut connection = match connection {
             Ok(connection) => connection,
-            Err(error) if error.sent_nothing() && may_retry() => {
-                failed = Some(turn);
-                continue;
+            Err(unopened) => {
+                if unopened.error.sent_nothing() && may_retry() {
+                    failed = Some(turn);
+                    continue;
+                }
+                account.detail = unopened.reason;
+                return Err(unopened.error);
             }
-            Err(error) => return Err(error),
         };
         let ended = run(
             (shard, view),

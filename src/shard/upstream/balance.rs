@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use crate::policy::upstream::{Balance, Endpoint, Settings, Upstream};
 use crate::shard::deadline::{Deadlines, in_ticks};
-use crate::shard::upstream::Error;
 use crate::shard::upstream::affinity::{digest, weight};
 use crate::shard::upstream::budget::Budget;
 use crate::shard::upstream::ejection::{Outcome, Record, Standing};
 use crate::shard::upstream::pool::{Connection, Counters, Pool};
+use crate::shard::upstream::{Error, Unopened};
 
 /// Least share that an endpoint gets at the beginning of its slow start, of 256.
 const FIRST_SHARE: u32 = 26;
@@ -306,19 +306,20 @@ impl Cluster {
 
 impl Turn {
     /// An idle connection to the endpoint, or a new one.
-    pub async fn checkout(&self) -> Result<Connection, Error> {
+    pub async fn checkout(&self) -> Result<Connection, Unopened> {
         let outcome = self.member.pool.checkout().await;
         self.noted(outcome)
     }
 
     /// A connection that no request has used.
-    pub async fn open(&self) -> Result<Connection, Error> {
+    pub async fn open(&self) -> Result<Connection, Unopened> {
         let outcome = self.member.pool.open().await;
         self.noted(outcome)
     }
 
-    fn noted(&self, outcome: Result<Connection, Error>) -> Result<Connection, Error> {
-        if let Err(Error::Unreachable | Error::ConnectTimeout) = &outcome {
+    fn noted(&self, outcome: Result<Connection, Unopened>) -> Result<Connection, Unopened> {
+        let error = outcome.as_ref().err().map(|unopened| unopened.error);
+        if let Some(Error::Unreachable | Error::ConnectTimeout) = error {
             self.note(Outcome::Refused);
         }
         outcome

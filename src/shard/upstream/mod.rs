@@ -15,7 +15,9 @@ pub mod tunnel;
 mod wire;
 
 use std::cell::Cell;
-use std::fmt;
+use std::{fmt, io};
+
+use nix::errno::Errno;
 
 use crate::problem::Problem;
 
@@ -24,6 +26,8 @@ use crate::problem::Problem;
 pub enum Error {
     /// The connection was refused or reset before a request could be sent.
     Unreachable,
+    /// This machine has no descriptor, port or leave for a connection: no fault of the backend.
+    LocalFault,
     ConnectTimeout,
     /// As many connections are being opened, or requests under way, as is allowed.
     Overloaded,
@@ -41,9 +45,10 @@ pub enum Error {
 
 impl Error {
     /// The names of all of them, for the metrics.
-    pub fn names() -> [&'static str; 8] {
+    pub fn names() -> [&'static str; 9] {
         [
             Error::Unreachable,
+            Error::LocalFault,
             Error::ConnectTimeout,
             Error::Overloaded,
             Error::CircuitOpen,
@@ -59,6 +64,7 @@ impl Error {
     pub fn sent_nothing(self) -> bool {
         match self {
             Error::Unreachable
+            | Error::LocalFault
             | Error::ConnectTimeout
             | Error::Overloaded
             | Error::CircuitOpen
@@ -70,6 +76,7 @@ impl Error {
     pub fn name(self) -> &'static str {
         match self {
             Error::Unreachable => "upstream-unreachable",
+            Error::LocalFault => "upstream-local-fault",
             Error::ConnectTimeout => "upstream-connect-timeout",
             Error::Overloaded => "upstream-overloaded",
             Error::CircuitOpen => "upstream-circuit-open",
@@ -78,6 +85,54 @@ impl Error {
             Error::ClosedEarly => "upstream-closed-early",
             Error::Malformed => "upstream-malformed-response",
         }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct Unopened {
+    pub error: Error,
+    /// For the log; empty where the error says it all.
+    pub reason: String,
+}
+
+impl From<Error> for Unopened {
+    fn from(error: Error) -> Unopened {
+        Unopened {
+            error,
+            reason: String::new(),
+        }
+    }
+}
+
+impl From<io::Error> for Unopened {
+    fn from(error: io::Error) -> Unopened {
+        let number = error.raw_os_error().map(Errno::from_raw);
+        let is_local = matches!(
+            number,
+            Some(
+                Errno::EMFILE
+                    | Errno::ENFILE
+                    | Errno::EADDRNOTAVAIL
+                    | Errno::ENOBUFS
+                    | Errno::ENOMEM
+                    | Errno::EACCES
+                    | Errno::EPERM
+            )
+        );
+        Unopened {
+            error: match is_local {
+                true => Error::LocalFault,
+                false => Error::Unreachable,
+            },
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<Unopened> for Error {
+    fn from(unopened: Unopened) -> Error {
+        unopened.error
     }
 }
 
@@ -99,9 +154,11 @@ pub struct Link {
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         let (status, title) = match error {
-            Error::Unreachable | Error::Overloaded | Error::CircuitOpen | Error::NoEndpoint => {
-                (503, "The backend is unavailable")
-            }
+            Error::Unreachable
+            | Error::LocalFault
+            | Error::Overloaded
+            | Error::CircuitOpen
+            | Error::NoEndpoint => (503, "The backend is unavailable"),
             Error::ConnectTimeout | Error::ResponseTimeout => {
                 (504, "The backend did not answer in time")
             }

@@ -16,8 +16,8 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use crate::policy::upstream::{Address, Settings, Timeouts, Tls};
 use crate::shard::deadline::{Deadline, Deadlines, in_ticks};
-use crate::shard::upstream::Error;
 use crate::shard::upstream::wire::{self, Reader, Writer};
+use crate::shard::upstream::{Error, Unopened};
 
 /// One connection to a backend.
 pub struct Connection {
@@ -98,7 +98,7 @@ impl Pool {
     /// An idle connection that is still quiet, or a new one. Each is looked at, however short a
     /// time it was idle: what has come behind an answer would be the next client's, and a backend
     /// that has closed takes no request that may not be repeated.
-    pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Error> {
+    pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Unopened> {
         while let Some(mut connection) = self.take_idle() {
             if is_quiet(connection.socket) {
                 connection.is_reused = true;
@@ -134,9 +134,9 @@ impl Pool {
     }
 
     /// A connection that no request has used yet.
-    pub async fn open(self: &Rc<Self>) -> Result<Connection, Error> {
+    pub async fn open(self: &Rc<Self>) -> Result<Connection, Unopened> {
         if self.opening.get() >= self.max_opening {
-            return Err(Error::Overloaded);
+            return Err(Error::Overloaded.into());
         }
         self.opening.set(self.opening.get() + 1);
         let slot = Rc::new(RefCell::new(Slot::default()));
@@ -147,11 +147,11 @@ impl Pool {
         let outcome = std::future::poll_fn(|context| {
             let slot = &mut *slot.borrow_mut();
             if let Some(outcome) = slot.outcome.take() {
-                return Poll::Ready(outcome.map_err(|_| Error::Unreachable));
+                return Poll::Ready(outcome.map_err(Unopened::from));
             }
             if deadline.has_fired() {
                 slot.is_abandoned = true;
-                return Poll::Ready(Err(Error::ConnectTimeout));
+                return Poll::Ready(Err(Error::ConnectTimeout.into()));
             }
             slot.waker = Some(context.waker().clone());
             deadline.register(context.waker());
@@ -317,13 +317,28 @@ mod tests {
     }
 
     #[test]
+    fn what_this_machine_lacks_is_no_fault_of_the_backend() {
+        for (number, error) in [
+            (Errno::EMFILE, Error::LocalFault),
+            (Errno::EADDRNOTAVAIL, Error::LocalFault),
+            (Errno::ECONNREFUSED, Error::Unreachable),
+            (Errno::EHOSTUNREACH, Error::Unreachable),
+        ] {
+            let failed = io::Error::from_raw_os_error(number as i32);
+            assert_eq!(Unopened::from(failed).error, error, "{number}");
+        }
+    }
+
+    #[test]
     fn a_refused_connection_is_unreachable() {
         on_ring(async || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             drop(listener);
             let (pool, _deadlines) = pool(address, 8);
-            assert_eq!(pool.checkout().await.err(), Some(Error::Unreachable));
+            let unopened = pool.checkout().await.err().unwrap();
+            assert_eq!(unopened.error, Error::Unreachable);
+            assert!(unopened.reason.contains("refused"), "{}", unopened.reason);
             assert_eq!((pool.counters.failed.get(), pool.opening.get()), (1, 0));
         });
     }

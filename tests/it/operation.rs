@@ -11,7 +11,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::gateway::{Client, PATIENCE, echo};
+use crate::gateway::{Client, PATIENCE, backend, echo};
 use crate::process::{Directory, Process, bank_setup, claims, get, portcullis};
 
 /// Free when it was looked for, and not one that the system gives to others meanwhile: below the
@@ -295,4 +295,36 @@ fn sockets_that_a_service_manager_has_bound_are_used() {
         let answer = Client::connect(address).ask(get("/accounts/a1/balances", &token));
         assert_eq!(answer.status, 200);
     }
+}
+
+/// The checks of an upstream that stays as it is go on: nobody is asked more often for a reload.
+#[test]
+fn reloads_do_not_begin_health_checks_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let address = backend(move |_, mut client| {
+        while let Some(request) = client.request() {
+            if request.line.starts_with("GET /healthz ") {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let upstream = format!("[upstream.bank]\naddress = \"{address}\"\n");
+    let health = "[upstream.bank.health]\npath = \"/healthz\"\ninterval = \"3600s\"\n";
+    let running = bank_setup(1, "")
+        .replacing(&upstream, &format!("{upstream}{health}"))
+        .start("reload-health", address);
+    let until = Instant::now() + PATIENCE;
+    while asked.load(Ordering::Relaxed) == 0 {
+        assert!(Instant::now() < until, "it is never asked");
+        std::thread::yield_now();
+    }
+    for generation in 2..6 {
+        running.process.signal(Signal::SIGHUP);
+        running
+            .process
+            .wait_for(&format!("reloaded: generation {generation}"));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

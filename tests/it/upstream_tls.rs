@@ -100,13 +100,16 @@ fn another_name_or_another_authority_is_nobody() {
         ("tls-address", &authority, ""),
         ("tls-ca", &Authority::new(), "name = \"bank.example\""),
     ] {
-        let (_directory, process, request) = gateway(directory, address, trusted, tls);
+        let (directory, process, request) = gateway(directory, address, trusted, tls);
         let answer = process.connect().ask(&request);
         assert_eq!(
             (answer.status, &*answer.problem()),
             (503, "backend-unavailable"),
             "{tls}"
         );
+        let line = &process.lines(&directory)[0];
+        let reason = line["detail"].as_str().unwrap_or_default();
+        assert!(reason.contains("certificate"), "{line}");
     }
 }
 

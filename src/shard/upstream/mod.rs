@@ -125,9 +125,16 @@ impl From<io::Error> for Unopened {
                 true => Error::LocalFault,
                 false => Error::Unreachable,
             },
-            reason: error.to_string(),
+            reason: told(&error),
         }
     }
+}
+
+/// With what is behind it: the outermost of a failed handshake says no more than "io error".
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(|cause| cause.to_string()).collect();
+    causes.join(": ")
 }
 
 impl From<Unopened> for Error {

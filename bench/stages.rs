@@ -422,6 +422,7 @@ fn head_rewrite() -> Stage {
             bytes: black_box(&bytes),
             path: &path,
             sealed: &sealed,
+            is_told: false,
             default_host: "backend.example",
             keeps_tracestate: false,
             added_pair: None,

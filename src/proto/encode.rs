@@ -6,7 +6,7 @@
 
 use super::body::Framing;
 use super::head::{Field, RequestHead, ResponseHead};
-use super::header::{Kind, SealedNames};
+use super::header::{self, Kind, SealedNames};
 use super::target::Path;
 
 const DIGESTS: [&str; 4] = ["Content-Digest", "Repr-Digest", "Digest", "Content-MD5"];
@@ -22,6 +22,8 @@ pub struct Forwarded<'a> {
     pub path: &'a Path,
     /// Names that only the gateway writes: a client's are dropped in every alias.
     pub sealed: &'a SealedNames,
+    /// Whether a trusted proxy has sent it, whose word on the way is taken.
+    pub is_told: bool,
     /// For an HTTP/1.0 client that names no host; RFC 9112 section 3.2 asks for one here.
     pub default_host: &'a str,
     /// Whether the trace goes on, so that its `tracestate` still belongs to it.
@@ -66,6 +68,8 @@ pub fn request(out: &mut Vec<u8>, request: Forwarded<'_>) {
         is_end_to_end(field)
             && (field.kind != Kind::Tracestate || request.keeps_tracestate)
             && !request.sealed.cover(field.name.of(bytes))
+            && (!header::tells_the_way(field.name.of(bytes))
+                || request.is_told && header::is_inherited(field.name.of(bytes)))
             && !(request.is_decoded
                 && field
                     .name
@@ -182,6 +186,7 @@ mod tests {
             bytes,
             path: &path,
             sealed: &sealed,
+            is_told: false,
             default_host: "backend.example",
             keeps_tracestate: false,
             added_pair: None,

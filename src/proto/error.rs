@@ -82,7 +82,6 @@ impl Error {
             Error::HeadTooLarge | Error::TooManyFields => 431,
             Error::RequestLineTooLong => 414,
             Error::UnsupportedVersion | Error::UpgradeToHttp2 => 505,
-            Error::UnknownTransferCoding => 501,
             Error::UnknownExpectation => 417,
             Error::BareLineFeed
             | Error::BareCarriageReturn
@@ -100,6 +99,7 @@ impl Error {
             | Error::RepeatedLength
             | Error::MalformedLength
             | Error::LengthWithTransferCoding
+            | Error::UnknownTransferCoding
             | Error::TransferCodingInHttp10
             | Error::MalformedChunk
             | Error::ChunkTooLarge

@@ -20,6 +20,8 @@ pub struct Chain {
     hops: Vec<IpAddr>,
     /// Whether the source spoke TLS.
     pub is_tls: bool,
+    /// A trusted proxy is the peer.
+    pub is_told: bool,
 }
 
 impl Chain {
@@ -33,6 +35,7 @@ impl Chain {
         self.hops.clear();
         self.hops.push(peer);
         self.is_tls = is_tls;
+        self.is_told = told.is_some();
         let Some((head, bytes)) = told else {
             return;
         };
@@ -46,8 +49,10 @@ impl Chain {
             let forwarded = values(head, bytes, b"forwarded");
             follow(&mut self.hops, forwarded, forwarded_for, &is_trusted);
         }
-        // The nearest proxy's word.
-        if let Some(scheme) = values(head, bytes, b"x-forwarded-proto").next() {
+        // The nearest proxy's word, that of RFC 7239 where the other is not there.
+        let scheme = values(head, bytes, b"x-forwarded-proto").next();
+        let forwarded = || forwarded_proto(values(head, bytes, b"forwarded").next()?);
+        if let Some(scheme) = scheme.or_else(forwarded) {
             self.is_tls = scheme.trim_ascii().eq_ignore_ascii_case(b"https");
         }
     }
@@ -155,18 +160,29 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
     Some(found.to_canonical())
 }
 
-/// The `for` parameter of one element of `Forwarded`.
+/// The address in the `for` parameter of one element of `Forwarded`.
 fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    parse_address(parameter(element, b"for")?)
+}
+
+/// The scheme that the nearest proxy tells in a line of `Forwarded`: the `proto` of its last
+/// element.
+fn forwarded_proto(line: &[u8]) -> Option<&[u8]> {
+    let nearest = line.rsplit(|&byte| byte == b',').next()?;
+    parameter(nearest, b"proto")
+}
+
+/// A parameter of one element of `Forwarded`, without its quotes.
+fn parameter<'a>(element: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let mut pairs = element.split(|&byte| byte == b';');
     pairs.find_map(|pair| {
         let equals = pair.iter().position(|&byte| byte == b'=')?;
-        let (name, value) = (pair[..equals].trim_ascii(), &pair[equals + 1..]);
-        let is_for = name.eq_ignore_ascii_case(b"for");
-        let value = value.trim_ascii();
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
         let unquoted = value
             .strip_prefix(b"\"")
             .and_then(|rest| rest.strip_suffix(b"\""));
-        is_for.then(|| parse_address(unquoted.unwrap_or(value)))?
+        let is_wanted = name.eq_ignore_ascii_case(wanted);
+        is_wanted.then_some(unquoted.unwrap_or(value))
     })
 }
 
@@ -204,6 +220,25 @@ mod tests {
             lines(&chain),
             "X-Forwarded-Proto: http\r\nX-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1;proto=http\r\n"
         );
+    }
+
+    #[test]
+    fn the_nearest_proxy_tells_the_scheme() {
+        for (fields, is_tls) in [
+            ("", false),
+            ("X-Forwarded-Proto: https\r\n", true),
+            ("Forwarded: for=1.2.3.4;proto=https\r\n", true),
+            ("Forwarded: for=1.2.3.4; Proto=\"HTTPS\"\r\n", true),
+            ("Forwarded: proto=https\r\nForwarded: proto=http\r\n", false),
+            ("Forwarded: for=6.6.6.6;proto=https, for=1.2.3.4\r\n", false),
+            (
+                "X-Forwarded-Proto: http\r\nForwarded: proto=https\r\n",
+                false,
+            ),
+        ] {
+            assert_eq!(chain(fields, true).is_tls, is_tls, "{fields:?}");
+            assert!(!chain(fields, false).is_tls, "{fields:?}");
+        }
     }
 
     #[test]

@@ -113,6 +113,53 @@ pub fn is_framing_alias(name: &[u8]) -> bool {
     is_alias(name, &FRAMING) && Kind::of(name) == Kind::Other
 }
 
+/// Families of names that tell a backend how a request came to it.
+const WAY_FAMILIES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-original-"];
+
+/// Names without a family that do so, as proxies and content networks use them.
+const WAY: [&[u8]; 13] = [
+    b"forwarded",
+    b"x-forwarded",
+    b"x-real-ip",
+    b"x-client-ip",
+    b"x-remote-ip",
+    b"x-remote-addr",
+    b"x-cluster-client-ip",
+    b"true-client-ip",
+    b"client-ip",
+    b"proxy-client-ip",
+    b"cf-connecting-ip",
+    b"cf-connecting-ipv6",
+    b"fastly-client-ip",
+];
+
+/// What a trusted proxy may say of the way beside addresses and scheme.
+const INHERITED: [&[u8]; 3] = [
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-prefix",
+];
+
+/// Whether a backend may take a field for a word on the way of a request, which only the gateway and
+/// the proxies that it trusts have to say.
+pub fn tells_the_way(name: &[u8]) -> bool {
+    let is_candidate = matches!(
+        name.first().map(u8::to_ascii_lowercase),
+        Some(b'x' | b'f' | b't' | b'c' | b'p')
+    );
+    is_candidate && (WAY_FAMILIES.iter().any(|family| begins(name, family)) || is_alias(name, &WAY))
+}
+
+/// Whether a trusted proxy's word of this name goes on to the backend: in its own spelling only.
+pub fn is_inherited(name: &[u8]) -> bool {
+    let mut names = INHERITED.iter();
+    names.any(|inherited| name.eq_ignore_ascii_case(inherited))
+}
+
+fn begins(name: &[u8], family: &[u8]) -> bool {
+    name.len() >= family.len() && family.iter().zip(name).all(|(&a, &b)| a == fold(b))
+}
+
 fn is_alias(name: &[u8], known: &[&[u8]]) -> bool {
     let mut known = known.iter().filter(|known| known.len() == name.len());
     known.any(|known| name.iter().zip(*known).all(|(&a, &b)| fold(a) == b))

@@ -91,6 +91,16 @@ impl Admission {
     }
 }
 
+impl Place {
+    /// Counts the source that a balancer has told of its connection.
+    pub fn is_of(&mut self, source: IpAddr) -> Result<(), Full> {
+        if self.counters.is_none() {
+            self.counters = Some(self.admission.count(source)?);
+        }
+        Ok(())
+    }
+}
+
 /// Adds one where that does not go beyond `most`.
 fn raise(count: &AtomicUsize, most: usize) -> bool {
     let step = |count| (count < most).then_some(count + 1);
@@ -155,5 +165,19 @@ mod tests {
         let places: Vec<_> = (0..3).map(admit).collect();
         assert!(places.iter().all(Result::is_ok));
         assert_eq!(admit(3).err(), Some(Full::Total));
+    }
+
+    #[test]
+    fn who_stands_behind_a_trusted_source_is_bounded() {
+        let admission = Admission::new(Most {
+            connections: 9,
+            per_source: 1,
+        });
+        let mut places = [0, 1].map(|_| admission.admit(source("10.0.0.1"), true).unwrap());
+        assert_eq!(places[0].is_of(source("9.9.9.9")), Ok(()));
+        assert_eq!(places[1].is_of(source("9.9.9.9")), Err(Full::Source));
+        assert_eq!(places[1].is_of(source("9.9.8.9")), Ok(()));
+        drop(places);
+        assert!(admission.admit(source("9.9.9.9"), false).is_ok());
     }
 }

@@ -79,8 +79,6 @@ pub struct Client<S: AsyncWriteRent> {
     pub timeouts: Timeouts,
     /// Of the body that is coming in.
     pub pace: Pace,
-    /// How long the next request may take to begin.
-    patience: Duration,
 }
 
 /// What is reused from one request to the next, whosever they are.
@@ -99,6 +97,9 @@ pub enum After {
     KeepAlive,
     /// The client has all it will get and knows that the end has come.
     Close,
+    /// It has been cut off in a body that only the end of the connection ends, so that must not look
+    /// like one.
+    Reset,
     /// As `Close`, but it may still be sending what nobody wants.
     Linger,
 }
@@ -127,18 +128,18 @@ pub async fn serve<S: Transport>(
     peer: Peer,
     settings: Arc<Settings>,
 ) {
-    let Timeouts {
-        first_byte, idle, ..
-    } = settings.timeouts;
-    let mut patience = first_byte;
+    deadline.set_idle(settings.timeouts.first_byte);
     loop {
-        deadline.set_idle(patience);
         stream.readable().await;
         // In a box, and made there: a connection that waits does not have the memory of it.
         let (shard, settings) = (shard.clone(), settings.clone());
         let served = Box::pin(async move {
-            let mut client = Client::new(&shard, (stream, deadline), patience, peer, settings);
+            let mut client = Client::new(&shard, (stream, deadline), peer, settings);
             match client.requests(&shard).await {
+                Some(After::Reset) => {
+                    client.reset();
+                    Served::Closed
+                }
                 Some(after) => {
                     client.end(after).await;
                     Served::Closed
@@ -150,7 +151,6 @@ pub async fn serve<S: Transport>(
             Served::Quiet(socket, on_it) => (stream, deadline) = (socket, on_it),
             Served::Closed => return,
         }
-        patience = idle;
     }
 }
 
@@ -158,7 +158,6 @@ impl<S: Transport> Client<S> {
     fn new(
         shard: &Shard,
         (stream, deadline): (S, Deadline),
-        patience: Duration,
         peer: Peer,
         settings: Arc<Settings>,
     ) -> Client<S> {
@@ -189,7 +188,6 @@ impl<S: Transport> Client<S> {
             settings,
             timeouts,
             pace: Pace::new(timeouts.body, timeouts.body_rate),
-            patience,
         }
     }
 
@@ -232,13 +230,14 @@ impl<S: Transport> Client<S> {
             shard.give_block(std::mem::take(&mut self.request));
             shard.give_block(std::mem::take(&mut self.answer));
             self.inbound.shrink(INBOUND);
+            self.deadline.set_idle(self.timeouts.idle);
         }
     }
 
-    /// Waits for the next head. `Ok` tells when it was complete.
+    /// Waits for the next head. `Ok` tells when it was complete. How long it may take to begin has
+    /// been set before: what is no part of a head, such as an empty line, gives no more time.
     async fn read_head(&mut self) -> Result<Instant, End> {
         let mut has_begun = false;
-        self.deadline.set_idle(self.patience);
         loop {
             // RFC 9112 section 2.2: empty lines before a request are passed over.
             while self.inbound.bytes().starts_with(b"\r\n") {
@@ -264,7 +263,7 @@ impl<S: Transport> Client<S> {
                 false => fill(&mut self.reader, &mut self.inbound).await,
             };
             match outcome {
-                Ok(count) if count > 0 => self.patience = self.timeouts.idle,
+                Ok(count) if count > 0 => {}
                 outcome if is_given_up(&outcome) => return Err(End::Quiet),
                 _ if !has_begun => return Err(End::Gone),
                 _ if self.deadline.has_fired() => return Err(End::Refused(Denial::TooSlow)),
@@ -309,6 +308,13 @@ impl<S: Transport> Client<S> {
         if self.inbound.room() == 0 {
             self.inbound.reserve_total(limits::HEAD + INBOUND);
         }
+    }
+
+    /// Closes without an end that could be taken for that of an answer.
+    fn reset(self) {
+        self.deadline.reset_at_close();
+        // A half that is dropped by itself says the end.
+        drop(S::reunited(self.reader, self.writer));
     }
 
     async fn end(&mut self, after: After) {

@@ -5,12 +5,13 @@
 //! buffer back. One coarse ticker per shard looks after all deadlines; setting one is a store.
 
 use std::cell::RefCell;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
 use nix::sys::socket::{Shutdown, shutdown};
+use socket2::SockRef;
 
 /// How often deadlines are looked at; they fire at most this much late.
 pub const TICK: Duration = Duration::from_millis(1000 / TICKS_PER_SECOND as u64);
@@ -188,6 +189,20 @@ impl Deadline {
     /// Fires now for reading only.
     pub fn end_reading(&self) {
         self.end_now(Shutdown::Read);
+    }
+
+    /// Lets the socket be closed with a reset, so that its peer does not take that for an end.
+    pub fn reset_at_close(&self) {
+        if let Action::Shutdown(socket) = self.table.borrow().entries[self.index as usize].action {
+            #[expect(
+                unsafe_code,
+                reason = "a deadline is dropped before its socket is closed"
+            )]
+            // SAFETY: so the descriptor is open, and it is this socket's.
+            let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+            // One that cannot be reset has gone already.
+            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        }
     }
 
     fn end_now(&self, end: Shutdown) {

@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
@@ -271,20 +271,20 @@ fn take(shard: &Rc<Shard>, bound: &Bound, stream: TcpStream, address: IpAddr) {
         }),
         Err(_) => {
             shard.note_refused();
-            turn_away(&stream, peer.is_tls);
+            turn_away(stream.as_raw_fd(), peer.is_tls);
         }
     }
 }
 
 /// Tells a client that there is no place, without waiting and without memory. It may not get to
 /// read it if it has sent its request already, because the close then resets the connection.
-fn turn_away(stream: &TcpStream, is_tls: bool) {
+fn turn_away(socket: RawFd, is_tls: bool) {
     if !is_tls {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         // Whoever does not take it goes without.
-        let _ = send(stream.as_raw_fd(), FULL, flags);
+        let _ = send(socket, FULL, flags);
     }
-    let _ = shutdown(stream.as_raw_fd(), Shutdown::Write);
+    let _ = shutdown(socket, Shutdown::Write);
 }
 
 /// Serves a connection in a task of its own. A panic costs one connection.
@@ -293,7 +293,7 @@ pub fn start(shard: &Rc<Shard>, accepted: Accepted) {
         stream,
         peer,
         settings,
-        place,
+        mut place,
     } = accepted;
     // A ring polls a non-blocking socket before each operation, which costs a pass; epoll needs it.
     let ready = stream.set_nonblocking(!shard.is_on_ring());
@@ -303,7 +303,7 @@ pub fn start(shard: &Rc<Shard>, accepted: Accepted) {
     };
     let shard = shard.clone();
     monoio::spawn(async move {
-        if !contained(serve(&shard, settings, stream, peer)).await {
+        if !contained(serve(&shard, settings, (stream, &mut place), peer)).await {
             shard.note_panic();
         }
         shard.note_closed();
@@ -322,14 +322,20 @@ fn contained(work: impl Future<Output = ()>) -> impl Future<Output = bool> {
 async fn serve(
     shard: &Rc<Shard>,
     settings: Arc<Settings>,
-    mut stream: monoio::net::TcpStream,
+    (mut stream, place): (monoio::net::TcpStream, &mut Place),
     mut peer: Peer,
 ) {
     let deadline = shard.deadlines.socket(stream.as_raw_fd());
     deadline.set(settings.timeouts.handshake);
     if settings.proxy_protocol {
         match proxy::read(&mut stream).await {
-            Ok(Told::Client(client)) => peer = settings.peer(client),
+            Ok(Told::Client(client)) => {
+                peer = settings.peer(client);
+                if !peer.is_trusted && place.is_of(peer.address).is_err() {
+                    shard.note_refused();
+                    return turn_away(stream.as_raw_fd(), peer.is_tls);
+                }
+            }
             Ok(Told::Nobody) => {}
             Err(_) => return shard.note_failed_handshake(),
         }

@@ -5,9 +5,11 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use portcullis::shard::Shared;
+use portcullis::shard::listener::Settings;
 use portcullis::shard::ring::Mode;
 
-use crate::gateway::{Gateway, backend, echo, open_operation, snapshot};
+use crate::gateway::{Gateway, backend, echo, open_operation, settings, snapshot};
 
 const GET: &str = "GET /a/b?c=d HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -59,6 +61,83 @@ fn identity_and_forwarding_headers_of_a_client_do_not_arrive() {
     let id = answer.field("x-request-id").unwrap();
     assert!(text.contains(&format!("x-request-id: {id}\n")));
     assert_eq!(answer.field("connection"), Some("close"));
+}
+
+#[test]
+fn nobody_who_is_not_trusted_tells_the_way_of_a_request() {
+    let names = [
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "x_forwarded_prefix",
+        "X-Forwarded-Ssl",
+        "X.Forwarded.User",
+        "X-Forwarded-Client-Cert",
+        "X-Forwarded",
+        "X-Envoy-Original-Path",
+        "X-Envoy-External-Address",
+        "X-Original-Forwarded-For",
+        "X-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "client_ip",
+        "Forwarded",
+    ];
+    let lines: String = names.map(|name| format!("{name}: 6.6.6.6\r\n")).concat();
+    let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}X-Forwardable: yes\r\n\r\n");
+    let text = |answer: crate::gateway::Answer| {
+        let text = String::from_utf8(answer.body).unwrap();
+        text.to_lowercase()
+    };
+    let gateway = Gateway::open(echo());
+    let got = text(gateway.connect().ask(&request));
+    assert!(!got.contains("6.6.6.6"), "{got}");
+    assert!(got.contains("x-forwardable: yes\n"), "{got}");
+    // A trusted proxy is believed about what no address tells, in its own spelling.
+    let shared = Shared::new(
+        snapshot(1, echo(), vec![open_operation("GET", "/**")]),
+        1,
+        Mode::probe(Mode::DeferTaskrun),
+    );
+    let trusting = Settings {
+        trusted_peers: vec!["127.0.0.0/8".parse().unwrap()],
+        ..settings()
+    };
+    let gateway = Gateway::serve(shared.unwrap(), trusting);
+    let got = text(gateway.connect().ask(&request));
+    let mut told: Vec<&str> = got
+        .lines()
+        .filter(|line| line.ends_with(": 6.6.6.6"))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        ["x-forwarded-host: 6.6.6.6", "x-forwarded-port: 6.6.6.6"]
+    );
+}
+
+#[test]
+fn an_answer_that_is_cut_off_does_not_look_whole_to_an_old_client() {
+    let head = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let cut = backend(move |_, mut client| {
+        client.request_head();
+        client.send(head);
+    });
+    let gateway = Gateway::open(cut);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    let mut got = Vec::new();
+    let outcome = std::io::Read::read_to_end(&mut client.stream, &mut got);
+    let kind = outcome.map_err(|error| error.kind());
+    assert_eq!(kind, Err(std::io::ErrorKind::ConnectionReset), "{got:?}");
+    let whole = backend(move |_, mut client| {
+        client.request_head();
+        client.send([head, "0\r\n\r\n"].concat());
+    });
+    let gateway = Gateway::open(whole);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    let got = String::from_utf8(client.rest()).unwrap();
+    assert!(got.ends_with("\r\n\r\nhello"), "{got}");
 }
 
 #[test]
@@ -148,7 +227,7 @@ fn malformed_requests_are_answered_and_the_connection_ends() {
         ),
         (
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n",
-            501,
+            400,
         ),
         ("GET / HTTP/1.1\r\nHost: h\r\nExpect: 200-ok\r\n\r\n", 417),
         ("GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n", 400),

@@ -99,6 +99,7 @@ fn request_heads() {
             bytes,
             path: &path,
             sealed: &sealed,
+            is_told: false,
             default_host: "backend.example",
             keeps_tracestate: true,
             added_pair: None,

@@ -333,6 +333,76 @@ fn an_exchange_has_an_end_whatever_it_waits_for() {
 }
 
 #[test]
+fn a_balancer_does_not_hide_how_many_connections_a_source_has() {
+    let shared = shared(echo());
+    let shared = Shared {
+        admission: Admission::new(admission::Most {
+            connections: 100,
+            per_source: 2,
+        }),
+        ..shared
+    };
+    let gateway = Gateway::serve(shared, balancer());
+    let ask = |source: &str| {
+        let mut client = gateway.connect();
+        client.send(format!("PROXY TCP4 {source} 127.0.0.1 1 2\r\n{GET}"));
+        let status = client.answer(false).status;
+        (client, status)
+    };
+    let open = [ask("9.9.9.9"), ask("9.9.9.9")];
+    assert!(open.iter().all(|(_, status)| *status == 200));
+    assert_eq!(ask("9.9.9.9").1, 503);
+    assert_eq!(ask("9.9.8.9").1, 200);
+    // Each connection that ends gives its place back.
+    drop(open);
+    let until = Instant::now() + PATIENCE;
+    while ask("9.9.9.9").1 != 200 {
+        assert!(Instant::now() < until, "no place comes back");
+    }
+}
+
+#[test]
+fn what_is_no_request_does_not_prolong_the_wait_for_one() {
+    for (first_byte, is_used) in [(300, false), (10_000, true)] {
+        let timeouts = Timeouts {
+            first_byte: Duration::from_millis(first_byte),
+            idle: Duration::from_millis(300),
+            ..timeouts()
+        };
+        let settings = Settings {
+            timeouts,
+            ..settings()
+        };
+        let gateway = Gateway::serve(shared(echo()), settings);
+        let mut client = gateway.connect();
+        if is_used {
+            assert_eq!(client.ask(GET).status, 200);
+        }
+        // An empty line before each request is passed over (RFC 9112 section 2.2).
+        let start = Instant::now();
+        client
+            .stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        let is_open = |client: &mut Client| {
+            let mut byte = [0];
+            match std::io::Read::read(&mut client.stream, &mut byte) {
+                Ok(count) => count > 0,
+                Err(error) => matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                ),
+            }
+        };
+        while std::io::Write::write_all(&mut client.stream, b"\r\n").is_ok() && is_open(&mut client)
+        {
+            assert!(start.elapsed() < PATIENCE / 2, "it is open for ever");
+        }
+        assert!(start.elapsed() >= Duration::from_millis(250));
+    }
+}
+
+#[test]
 fn the_first_byte_is_waited_for_no_longer_than_said() {
     let timeouts = Timeouts {
         first_byte: Duration::from_millis(100),

@@ -29,7 +29,7 @@ use crate::policy::route::{self, Segment, TemplateError};
 use crate::policy::snapshot::Snapshot;
 use crate::policy::waf::outbound::{Outbound, Reach, is_endless};
 use crate::policy::waf::stage::Protection;
-use crate::proto::header::{Kind, SealedNames};
+use crate::proto::header::{Kind, SealedNames, tells_the_way};
 use crate::proto::target::Reserved;
 
 /// Longest body when nothing else is said.
@@ -48,16 +48,9 @@ const UNOWNED: &str = "FILL IN";
 /// Most limits of one operation.
 const MOST_LIMITS: usize = 8;
 
-/// What the gateway itself tells a backend, beside the identity headers; a client's is dropped.
-const TOLD_BY_THE_GATEWAY: [&str; 7] = [
-    "X-Request-ID",
-    "traceparent",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Host",
-    "X-Real-IP",
-    "Forwarded",
-];
+/// What the gateway itself tells a backend, beside the identity headers and the way of the request;
+/// a client's is dropped.
+const TOLD_BY_THE_GATEWAY: [&str; 2] = ["X-Request-ID", "traceparent"];
 
 /// What names refer to.
 struct Names<'f> {
@@ -1038,7 +1031,8 @@ struct Outline<'o> {
 }
 
 fn is_told(name: &str) -> bool {
-    SealedNames::new(TOLD_BY_THE_GATEWAY).cover(name.as_bytes())
+    let name = name.as_bytes();
+    tells_the_way(name) || SealedNames::new(TOLD_BY_THE_GATEWAY).cover(name)
 }
 
 fn scopes(security: &Security) -> Box<[ScopeSet]> {

@@ -11,6 +11,7 @@ use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::Refusal;
 use crate::policy::waf::found::Found;
 use crate::proto::body::Framing;
+use crate::proto::head::Version;
 use crate::proto::transcode::Transcoder;
 use crate::proto::websocket::frames;
 use crate::shard::account::{Account, Decision};
@@ -416,7 +417,11 @@ where
             account.decision = Decision::Forwarded;
             account.status = status;
             account.is_truncated = true;
-            After::Close
+            match client.head.version {
+                // Its body may have no other end than that of the connection.
+                Version::Http10 => After::Reset,
+                Version::Http11 => After::Close,
+            }
         }
         (Response::Refused { denial, status }, _) => {
             let refused = (denial, status, &*ended.told);

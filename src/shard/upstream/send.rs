@@ -51,6 +51,7 @@ impl Outgoing<'_> {
             bytes,
             path,
             sealed: &self.snapshot.sealed,
+            is_told: self.chain.is_told,
             default_host: self.default_host(cleared),
             keeps_tracestate: self.trace.is_continued,
             added_pair: operation

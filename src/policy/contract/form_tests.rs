@@ -145,7 +145,7 @@ fn other_fields_have_a_schema_or_are_refused() {
     assert!(check("b=1&b=2").is_err());
 }
 
-const PARTS: &str = "{multipart/form-data: {schema: {type: object, required: [file], properties: {file: {type: string, format: binary, minLength: 2, maxLength: 8}, files: {type: array, maxItems: 2, items: {type: string, format: binary}}, note: {type: string, maxLength: 5}, count: {type: integer}, meta: {type: object, additionalProperties: false, properties: {a: {type: integer}}}, csv: {type: string}}}, encoding: {file: {contentType: 'image/png, image/jpeg', headers: {X-Id: {required: true, schema: {type: integer}}}}, csv: {contentType: text/csv}}}}";
+const PARTS: &str = "{multipart/form-data: {schema: {type: object, required: [file], properties: {file: {type: string, format: binary, minLength: 2, maxLength: 8}, files: {type: array, maxItems: 2, items: {type: string, format: binary}}, note: {type: string, maxLength: 5}, count: {type: integer}, meta: {type: object, additionalProperties: false, properties: {a: {type: integer}}}, csv: {type: string}}}, encoding: {file: {contentType: 'image/png, image/jpeg', headers: {x-id: {required: true, schema: {type: integer}}}}, csv: {contentType: text/csv}}}}";
 
 fn part(head: &str, content: &[u8]) -> Vec<u8> {
     let mut part = format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes();

@@ -5,12 +5,16 @@
 //! What stays true: only relative paths are followed, and none leads out of the directory of the
 //! description; every file is read once, so that files may refer to each other in a circle.
 
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::contract::openapi::node::lookup;
+use crate::policy::contract::openapi::place::{self, Keyword, Kind, Reference};
 use crate::policy::contract::openapi::yaml::{self, Tree, push_token};
+use crate::policy::contract::schema::uri;
 
 /// Where the other files stand in the tree.
 const KEY: &str = "x-files";
@@ -19,137 +23,209 @@ const KEY: &str = "x-files";
 const FILES: usize = 256;
 const BYTES: usize = yaml::TEXT;
 
-/// Values that may hold anything: a `$ref` in them refers to nothing.
-const OPAQUE: [&str; 5] = ["example", "examples", "default", "enum", "const"];
-
 /// Reads the text of a file below the directory of the description, by its relative path.
 pub type Open<'o> = &'o dyn Fn(&str) -> Result<String, String>;
 
 /// The other files of a description, by the pointer to where they stand.
 pub type Parts = Vec<(String, PathBuf)>;
 
+/// What was read, by its path relative to the description, whose own is empty.
+struct Part {
+    name: String,
+    tree: Tree,
+}
+
 struct Bundle<'o> {
     open: Open<'o>,
     /// The description's own file.
     file: &'o Path,
-    /// Relative paths in the order in which they came up, and their trees.
-    names: Vec<String>,
-    trees: Vec<Tree>,
+    /// The description first.
+    parts: Vec<Part>,
     bytes: usize,
+    /// Whether `$id` means anything, and what it names in the description.
+    reads_ids: bool,
+    ids: Vec<String>,
+    /// Places that something leads to, by part, pointer and kind.
+    pending: VecDeque<(usize, String, Kind)>,
+    seen: HashSet<(usize, String, Kind)>,
+    /// References that have to be written anew, by part and pointer.
+    written: Vec<(usize, String, String)>,
     faults: Vec<Diagnostic>,
 }
 
 /// Takes all other files into the tree of the description.
 pub fn bundle(tree: &mut Tree, file: &Path, open: Open<'_>) -> Result<Parts, Vec<Diagnostic>> {
+    let version = tree.root.get("openapi").and_then(Value::as_str);
+    let reads_ids = version.is_some_and(|version| version.starts_with("3.1"));
+    let mut ids = Vec::new();
+    if reads_ids {
+        place::ids(&tree.root, "", &mut ids);
+    }
     let mut bundle = Bundle {
         open,
         file,
-        names: Vec::new(),
-        trees: Vec::new(),
+        parts: vec![Part {
+            name: String::new(),
+            tree: std::mem::take(tree),
+        }],
         bytes: 0,
+        reads_ids,
+        ids,
+        pending: VecDeque::from([(0, String::new(), Kind::Document)]),
+        seen: HashSet::new(),
+        written: Vec::new(),
         faults: Vec::new(),
     };
-    bundle.follow(tree, "");
-    // Grows while it is walked.
-    let mut at = 0;
-    while at < bundle.trees.len() {
-        let mut tree = std::mem::take(&mut bundle.trees[at]);
-        let name = bundle.names[at].clone();
-        bundle.follow(&mut tree, &name);
-        bundle.trees[at] = tree;
-        at += 1;
+    bundle.follow();
+    bundle.write();
+    let Bundle { parts, faults, .. } = bundle;
+    if !faults.is_empty() {
+        return Err(faults);
     }
-    if !bundle.faults.is_empty() {
-        return Err(bundle.faults);
-    }
-    if bundle.names.is_empty() {
-        return Ok(Parts::new());
-    }
-    let mut parts = Parts::new();
+    let mut parts = parts.into_iter();
+    *tree = parts.next().map(|own| own.tree).unwrap_or_default();
+    let mut places = Parts::new();
     let mut files = serde_json::Map::new();
-    for (name, other) in bundle.names.iter().zip(bundle.trees) {
-        let place = place(name);
+    for Part { name, tree: other } in parts {
+        let place = place(&name);
         for (pointer, position) in other.positions {
             tree.positions.insert(format!("{place}{pointer}"), position);
         }
         for (pointer, number) in other.numbers {
             tree.numbers.insert(format!("{place}{pointer}"), number);
         }
-        files.insert(name.clone(), other.root);
-        parts.push((place, beside(file, name)));
+        places.push((place, beside(file, &name)));
+        files.insert(name, other.root);
     }
-    tree.root[KEY] = Value::Object(files);
-    Ok(parts)
+    if !places.is_empty() {
+        tree.root[KEY] = Value::Object(files);
+    }
+    Ok(places)
 }
 
 impl Bundle<'_> {
-    /// Rewrites the references of one file, whose path relative to the description is `name`.
-    fn follow(&mut self, tree: &mut Tree, name: &str) {
-        let mut root = std::mem::take(&mut tree.root);
-        self.value(&mut root, &mut String::new(), (tree, name));
-        tree.root = root;
-    }
-
-    fn value(&mut self, value: &mut Value, pointer: &mut String, from: (&Tree, &str)) {
-        let length = pointer.len();
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map {
-                    push_token(pointer, key);
-                    match value {
-                        Value::String(text) if key == "$ref" => {
-                            self.reference(text, pointer, from);
-                        }
-                        _ if OPAQUE.contains(&key.as_str()) || key.starts_with("x-") => {}
-                        value => self.value(value, pointer, from),
-                    }
-                    pointer.truncate(length);
+    /// Everything that the description leads to, each place once.
+    fn follow(&mut self) {
+        while let Some((part, pointer, kind)) = self.pending.pop_front() {
+            let root = &self.parts[part].tree.root;
+            for reference in place::references(root, &pointer, kind, self.reads_ids) {
+                if self
+                    .seen
+                    .insert((part, reference.pointer.clone(), Kind::Plain))
+                {
+                    self.reference(part, &reference);
                 }
             }
-            Value::Array(list) => {
-                for (at, value) in list.iter_mut().enumerate() {
-                    push_token(pointer, &at.to_string());
-                    self.value(value, pointer, from);
-                    pointer.truncate(length);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
-    /// One reference: to the place where what it names will stand.
-    fn reference(&mut self, text: &mut String, pointer: &str, (tree, name): (&Tree, &str)) {
-        let (path, fragment) = text.split_once('#').unwrap_or((text, ""));
-        let target = match path {
-            "" if name.is_empty() => return,
-            "" => Ok(name.to_owned()),
-            path => relative(name, path),
-        };
-        let target = target.and_then(|target| self.load(&target).map(|()| target));
-        match target {
-            // Back to the description itself.
-            Ok(target) if self.is_own(&target) => *text = format!("#{fragment}"),
-            Ok(target) => *text = format!("#{}{fragment}", place(&target)),
+    /// Each reference to the place where what it names will stand.
+    fn write(&mut self) {
+        for (part, pointer, text) in self.written.drain(..) {
+            if let Some(place) = self.parts[part].tree.root.pointer_mut(&pointer) {
+                *place = Value::String(text);
+            }
+        }
+    }
+
+    fn reference(&mut self, part: usize, reference: &Reference) {
+        match self.target(part, reference) {
+            Ok(None) => {}
+            Ok(Some((target, fragment))) => {
+                let root = &self.parts[target].tree.root;
+                if let Ok(node) = lookup(root, &format!("#{fragment}")) {
+                    let next = (target, node.pointer, reference.kind);
+                    if self.seen.insert(next.clone()) {
+                        self.pending.push_back(next);
+                    }
+                }
+                let name = &self.parts[target].name;
+                let text = match name.as_str() {
+                    "" => format!("#{fragment}"),
+                    name => format!("#{}{fragment}", place(name)),
+                };
+                if text != reference.text {
+                    self.written.push((part, reference.pointer.clone(), text));
+                }
+            }
             Err(message) => {
-                let position = tree.positions.get(pointer).copied();
-                let own = beside(self.file, name);
+                let from = &self.parts[part];
+                let position = from.tree.positions.get(&reference.pointer).copied();
+                let own = beside(self.file, &from.name);
                 let position = position.unwrap_or(Position { line: 1, column: 1 });
-                let fault = Diagnostic::new(own, position, message).at(pointer);
+                let fault = Diagnostic::new(own, position, message).at(&reference.pointer);
                 let hint = "name a file below the directory of the description, as in `parts/common.yaml#/Name`";
                 self.faults.push(fault.with_hint(hint));
             }
         }
     }
 
-    fn is_own(&self, target: &str) -> bool {
-        self.file.file_name().is_some_and(|own| own == target)
+    /// The part that a reference leads to, and the pointer there as it stands in a URI. None: it
+    /// names a schema by `$id` or an anchor, which is for the compiler of schemas.
+    fn target(
+        &mut self,
+        part: usize,
+        reference: &Reference,
+    ) -> Result<Option<(usize, String)>, String> {
+        let text = match reference.keyword {
+            Keyword::Ref | Keyword::DynamicRef => reference.text.clone(),
+            Keyword::Mapping => match self.mapped(part, &reference.text) {
+                Some(text) => text,
+                None => return Ok(None),
+            },
+        };
+        let (path, fragment) = text.split_once('#').unwrap_or((&text, ""));
+        let is_pointer = fragment.is_empty() || fragment.starts_with('/');
+        let is_named = match path {
+            "" => !reference.base.is_empty() || part == 0 && !is_pointer,
+            path => {
+                let named = uri::resolve(&reference.base, path);
+                self.ids.contains(&named)
+            }
+        };
+        if is_named {
+            return Ok(None);
+        }
+        let target = match path {
+            "" => part,
+            path => {
+                let name = relative(&self.parts[part].name, path)?;
+                self.load(&name)?
+            }
+        };
+        if !is_pointer {
+            return Err(format!(
+                "`{text}`: an anchor is read in the description itself, or below a `$id`"
+            ));
+        }
+        if reference.keyword == Keyword::DynamicRef && (part, target) != (0, 0) {
+            return Err(format!(
+                "`{text}`: `$dynamicRef` is read in the description itself, or below a `$id`"
+            ));
+        }
+        Ok(Some((target, fragment.to_owned())))
     }
 
-    fn load(&mut self, target: &str) -> Result<(), String> {
-        if self.is_own(target) || self.names.iter().any(|name| name == target) {
-            return Ok(());
+    /// What stands in a mapping is the name of a schema or a reference. None: a name that is left to
+    /// the compiler.
+    fn mapped(&self, part: usize, text: &str) -> Option<String> {
+        if text.contains(['#', '/', '.']) {
+            return Some(text.to_owned());
         }
-        if self.names.len() == FILES {
+        let own = format!("#/components/schemas/{text}");
+        let is_own = part > 0 && lookup(&self.parts[part].tree.root, &own).is_ok();
+        is_own.then_some(own)
+    }
+
+    /// The index of a part, which is read where it is not yet.
+    fn load(&mut self, target: &str) -> Result<usize, String> {
+        if self.file.file_name().is_some_and(|own| own == target) {
+            return Ok(0);
+        }
+        if let Some(known) = self.parts.iter().position(|part| part.name == target) {
+            return Ok(known);
+        }
+        if self.parts.len() > FILES {
             return Err(format!("the description is in more than {FILES} files"));
         }
         let text = (self.open)(target)?;
@@ -165,9 +241,11 @@ impl Bundle<'_> {
             self.faults.extend(told);
             Tree::default()
         });
-        self.names.push(target.to_owned());
-        self.trees.push(tree);
-        Ok(())
+        self.parts.push(Part {
+            name: target.to_owned(),
+            tree,
+        });
+        Ok(self.parts.len() - 1)
     }
 }
 
@@ -287,5 +365,140 @@ mod tests {
         let broken = |_: &str| Ok("a: [\n".to_owned());
         let faults = Document::read_with(Path::new("api/root.yaml"), ROOT, &broken).unwrap_err();
         assert_eq!(faults[0].file, Path::new("api/parts/order.yaml"));
+    }
+
+    /// The schema of the body of `/a` in a description whose body refers to `o.yaml#/B`.
+    fn body(more: &str, other: &'static str) -> Result<Schema, String> {
+        let text = ROOT.replace("parts/order.yaml", "o.yaml#/B") + more;
+        let open = |name: &str| match name {
+            "o.yaml" => Ok(other.to_owned()),
+            name => open(name),
+        };
+        let document = Document::read_with(Path::new("root.yaml"), &text, &open)
+            .map_err(|faults| faults[0].message.clone())?;
+        let pointer = "/paths/~1a/post/requestBody/content/application~1json/schema";
+        Schema::compile(&document.tree.root, pointer, document.dialect)
+            .map_err(|errors| errors[0].message.clone())
+    }
+
+    const MORE: &str = "components: {schemas: {A: {type: string, $anchor: n}}}\n";
+
+    #[test]
+    fn members_may_have_the_names_of_keywords() {
+        let other = "components: {schemas: {A: {type: integer}}}\nB:\n  $defs: {default: {$ref: '#/components/schemas/A'}, x-a: {$ref: '#/components/schemas/A'}}\n  patternProperties: {enum: {$ref: '#/components/schemas/A'}}\n  properties:\n    plain: &a {$ref: '#/components/schemas/A'}\n"
+            .replace("&a ", "");
+        let names = [
+            "example",
+            "examples",
+            "default",
+            "const",
+            "x-foo",
+            "$ref",
+            "properties",
+            "$id",
+            "discriminator",
+        ];
+        let members = names.map(|name| format!("    {name}: {{$ref: '#/components/schemas/A'}}\n"));
+        let more = "    by: {$ref: '#/B/$defs/default'}\n    way: {$ref: '#/B/$defs/x-a'}\n";
+        let other: &'static str = Box::leak(format!("{other}{}{more}", members.concat()).into());
+        let body = body(MORE, other).unwrap();
+        let mut scratch = Scratch::default();
+        for name in names.iter().chain(&["plain", "enum", "by", "way"]) {
+            let check = |text: String, scratch: &mut Scratch| body.check(text.as_bytes(), scratch);
+            assert!(
+                check(format!("{{\"{name}\":1}}"), &mut scratch).is_ok(),
+                "{name}"
+            );
+            assert!(
+                check(format!("{{\"{name}\":\"a\"}}"), &mut scratch).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_refer_to_nothing_whatever_is_in_them() {
+        let other = "B: {const: {$ref: 'nowhere.yaml'}, default: {$ref: '#/x'}, x-own: {$ref: 'none.yaml'}, examples: [{$ref: 'none.yaml'}]}\n";
+        let body = body("", other).unwrap();
+        let text = br#"{"$ref":"nowhere.yaml"}"#;
+        assert!(body.check(text, &mut Scratch::default()).is_ok());
+    }
+
+    #[test]
+    fn mappings_name_the_schemas_of_their_file() {
+        let other = "B: {oneOf: [{$ref: '#/C'}, {$ref: '#/components/schemas/D'}], discriminator: {propertyName: t, mapping: {c: '#/C', d: D}}}\nC: {required: [t, c]}\ncomponents: {schemas: {D: {required: [t]}}}\n";
+        let body = body("", other).unwrap();
+        for (text, holds) in [
+            (r#"{"t":"c","c":1}"#, true),
+            (r#"{"t":"c"}"#, false),
+            (r#"{"t":"d"}"#, true),
+        ] {
+            let checked = body.check(text.as_bytes(), &mut Scratch::default());
+            assert_eq!(checked.is_ok(), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn responses_by_default_may_be_in_another_file() {
+        let text = ROOT.replace(
+            "responses: {",
+            "responses: {default: {$ref: 'parts/answers.yaml#/Done'}, ",
+        );
+        let document = Document::read_with(Path::new("root.yaml"), &text, &open).unwrap();
+        let operations = document.operations().unwrap();
+        assert!(matches!(operations[0].responses, Some(Ok(_))));
+    }
+
+    #[test]
+    fn schemas_have_their_own_names_below_an_id() {
+        let mut scratch = Scratch::default();
+        for other in [
+            // From the outside into a schema with a name: what is in it refers to itself.
+            "B: {$ref: '#/C/$defs/in'}\nC: {$id: 'https://x.example/c', $defs: {in: {$ref: '#/$defs/a'}, a: {type: integer}}}\n",
+            "B: {$id: 'https://x.example/c', $ref: '#n', $defs: {in: {$anchor: n, type: integer}}}\n",
+        ] {
+            let body = body(MORE, other).unwrap();
+            assert!(body.check(b"1", &mut scratch).is_ok(), "{other}");
+            assert!(body.check(b"\"a\"", &mut scratch).is_err(), "{other}");
+        }
+        // Never the anchor of another file.
+        for other in [
+            "B: {$ref: '#n'}\nC: {$anchor: n, type: integer}\n",
+            "B: {$dynamicRef: '#n'}\nC: {$dynamicAnchor: n, type: integer}\n",
+            "B: {$ref: 'o.yaml#n'}\nC: {$anchor: n, type: integer}\n",
+        ] {
+            let told = body(MORE, other).unwrap_err();
+            assert!(told.contains("is read in the description itself"), "{told}");
+        }
+    }
+
+    #[test]
+    fn names_reach_through_the_whole_description() {
+        let components = "components:\n  schemas:\n    A: {$anchor: n, type: integer}\n    I: {$id: 'https://x.example/i', type: integer}\n    J: {$id: 'https://x.example/j', $ref: i}\n    Page: {$id: page, properties: {items: {items: {$dynamicRef: '#item'}}}, $defs: {item: {$dynamicAnchor: item, not: {}}}}\n    Own: {$id: own, $ref: page, $defs: {item: {$dynamicAnchor: item, type: integer}}}\n";
+        for (reference, right, wrong) in [
+            ("#n", "1", "\"a\""),
+            ("https://x.example/i", "1", "\"a\""),
+            ("#/components/schemas/J", "1", "\"a\""),
+            (
+                "#/components/schemas/Own",
+                r#"{"items":[1]}"#,
+                r#"{"items":["a"]}"#,
+            ),
+            ("own", r#"{"items":[1]}"#, r#"{"items":["a"]}"#),
+        ] {
+            let text = ROOT.replace("parts/order.yaml", reference) + components;
+            let document = Document::read_with(Path::new("root.yaml"), &text, &open).unwrap();
+            let pointer = "/paths/~1a/post/requestBody/content/application~1json/schema";
+            let body = Schema::compile(&document.tree.root, pointer, document.dialect).unwrap();
+            let mut scratch = Scratch::default();
+            assert!(
+                body.check(right.as_bytes(), &mut scratch).is_ok(),
+                "{reference}"
+            );
+            assert!(
+                body.check(wrong.as_bytes(), &mut scratch).is_err(),
+                "{reference}"
+            );
+        }
     }
 }

@@ -56,7 +56,7 @@ pub fn read<'d>(
     let encoding = media.member("encoding");
     if let Some(encoding) = &encoding {
         report.is_mapping(encoding, "`encoding`");
-        for (name, node) in encoding.declared() {
+        for (name, node) in encoding.members() {
             if !shape.named().iter().any(|(own, _)| own == name) {
                 let message = format!("the schema has no property `{name}`");
                 report.error(&node, message, "remove it, or declare the property");
@@ -292,7 +292,7 @@ impl<'d> Reader<'_, 'd> {
             return None;
         }
         let mut found = Vec::new();
-        for (name, header) in node.declared() {
+        for (name, header) in node.members() {
             // OpenAPI "Encoding Object": it is described by `contentType`.
             if name.eq_ignore_ascii_case("content-type") {
                 continue;

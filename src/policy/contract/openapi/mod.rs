@@ -17,6 +17,7 @@ mod node;
 mod number;
 mod operation;
 mod parameter;
+mod place;
 mod reading;
 mod response;
 mod security;

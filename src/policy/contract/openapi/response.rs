@@ -2,6 +2,7 @@
 
 use crate::policy::contract::media_type::is_token;
 use crate::policy::contract::openapi::node::{Node, Report};
+use crate::policy::contract::openapi::reading::Shape;
 use crate::policy::contract::openapi::{content, media};
 use crate::policy::contract::response::{Declared, Header, Responses, Status};
 use crate::policy::contract::schema::Direction;
@@ -83,7 +84,7 @@ fn response<'d>(report: &mut Report<'d>, status: Status, node: Node<'d>) -> Opti
     if let Some(headers) = &headers {
         report.is_mapping(headers, "`headers`");
     }
-    let headers = headers.iter().flat_map(Node::declared);
+    let headers = headers.iter().flat_map(Node::members);
     let headers = headers.filter_map(|(name, node)| header(report, name, node));
     Some(Declared {
         status,
@@ -123,17 +124,23 @@ fn header<'d>(report: &mut Report<'d>, name: &str, node: Node<'d>) -> Option<Hea
         report.error(&node, message, hint);
         return None;
     };
-    let target = report.resolve(schema.clone())?;
-    let kind = target.value.get("type");
-    if kind.is_some_and(|kind| kind == "object") {
+    let shape = Shape::of(&report.document.tree.root, schema.value);
+    if shape.is_object() {
         let message = "an object as a header is not enforced";
         report.error(&schema, message, "declare a text or a list");
+        return None;
+    }
+    let compiled = content::compile(report, &schema, Direction::Response)?;
+    if compiled.has_views() {
+        let message = "x-visible-to, x-mask and writeOnly have no effect on a header";
+        let hint = "remove them, or the header: what is not declared does not leave";
+        report.error(&schema, message, hint);
         return None;
     }
     Some(Header {
         name: name.into(),
         required: report.flag(&node, "required").unwrap_or(false),
-        is_list: kind.is_some_and(|kind| kind == "array"),
-        schema: content::compile(report, &schema, Direction::Response)?,
+        is_list: shape.is_array(),
+        schema: compiled,
     })
 }

@@ -845,6 +845,57 @@ fn bodies_are_enforced_or_refused() {
     );
 }
 
+/// What is wrong with the responses of the only operation, whose answer has this header.
+fn answered(header: &str) -> Vec<String> {
+    let answer =
+        format!("      responses: {{'200': {{description: ok, headers: {{x-own: {header}}}}}}}\n");
+    let operations = operations(&one("/a", &answer)).unwrap();
+    match &operations[0].responses {
+        Some(Err(found)) => found.iter().map(|each| each.message.clone()).collect(),
+        Some(Ok(_)) => Vec::new(),
+        None => panic!("no responses"),
+    }
+}
+
+#[test]
+fn headers_are_enforced_or_refused_however_they_are_written() {
+    for (header, told) in [
+        ("{schema: {type: integer}}", None),
+        (
+            "{schema: {type: [array, 'null'], items: {type: integer}}}",
+            None,
+        ),
+        ("{schema: {type: [object]}}", Some("an object as a header")),
+        (
+            "{schema: {allOf: [{type: object}]}}",
+            Some("an object as a header"),
+        ),
+        ("{schema: {type: strange}}", Some("")),
+        ("{}", Some("the header `x-own` has no `schema`")),
+        (
+            "{schema: {type: string, x-mask: last4}}",
+            Some("x-visible-to, x-mask"),
+        ),
+        (
+            "{schema: {allOf: [{x-visible-to: [a]}]}}",
+            Some("x-visible-to, x-mask"),
+        ),
+        (
+            "{schema: {type: string, writeOnly: true}}",
+            Some("x-visible-to, x-mask"),
+        ),
+    ] {
+        let found = answered(header);
+        assert_eq!(
+            found.len(),
+            usize::from(told.is_some()),
+            "{header} {found:?}"
+        );
+        let told = told.unwrap_or_default();
+        assert!(found.iter().all(|each| each.starts_with(told)), "{found:?}");
+    }
+}
+
 #[test]
 fn references_may_not_have_siblings_that_bind() {
     refused(

@@ -17,23 +17,21 @@ impl Declared {
         scratch: &mut Scratch,
     ) -> Result<(), Refused> {
         for header in &self.headers {
-            let mut is_there = false;
-            for field in &head.fields {
-                if !field
-                    .name
-                    .of(bytes)
-                    .eq_ignore_ascii_case(header.name.as_bytes())
-                {
-                    continue;
-                }
-                is_there = true;
+            let name = header.name.as_bytes();
+            let lines = head.fields.iter();
+            let lines = lines.filter(|field| field.name.of(bytes).eq_ignore_ascii_case(name));
+            let mut values = Vec::new();
+            for field in lines {
                 let value = std::str::from_utf8(field.value.of(bytes));
-                let value = value
-                    .map_err(|_| refused(Denial::InvalidResponse, &header.name, "encoding"))?;
-                header.check(value, scratch)?;
+                let malformed = |_| refused(Denial::InvalidResponse, &header.name, "encoding");
+                values.push(value.map_err(malformed)?);
             }
-            if header.required && !is_there && head.status != 304 {
-                return Err(refused(Denial::InvalidResponse, &header.name, "required"));
+            match values.is_empty() {
+                true if header.required && head.status != 304 => {
+                    return Err(refused(Denial::InvalidResponse, &header.name, "required"));
+                }
+                true => {}
+                false => header.check(&values, scratch)?,
             }
         }
         Ok(())
@@ -103,14 +101,23 @@ fn is_encoded(head: &ResponseHead, bytes: &[u8]) -> bool {
 }
 
 impl Header {
-    fn check(&self, value: &str, scratch: &mut Scratch) -> Result<(), Refused> {
-        let outcome = match self.is_list {
-            true => {
-                let items: Vec<&str> = value.split(',').map(str::trim).collect();
-                self.schema.check_texts(&items, &mut scratch.schema)
-            }
-            false => self.schema.check_text(value, &mut scratch.schema),
-        };
-        outcome.map_err(|violation| refused(Denial::InvalidResponse, &self.name, violation.keyword))
+    /// The values of all lines. Those of a list are one list (RFC 9110 section 5.3); what is none
+    /// stands once, but for the field that cannot be joined.
+    fn check(&self, values: &[&str], scratch: &mut Scratch) -> Result<(), Refused> {
+        let fault = |keyword| refused(Denial::InvalidResponse, &self.name, keyword);
+        if self.is_list {
+            let items = values.iter().flat_map(|value| value.split(','));
+            let items: Vec<&str> = items.map(str::trim).collect();
+            let outcome = self.schema.check_texts(&items, &mut scratch.schema);
+            return outcome.map_err(|violation| fault(violation.keyword));
+        }
+        if values.len() > 1 && !self.name.eq_ignore_ascii_case("Set-Cookie") {
+            return Err(fault("repeated"));
+        }
+        for value in values {
+            let outcome = self.schema.check_text(value, &mut scratch.schema);
+            outcome.map_err(|violation| fault(violation.keyword))?;
+        }
+        Ok(())
     }
 }

@@ -24,7 +24,7 @@ mod program;
 mod resource;
 mod sequence;
 mod text;
-mod uri;
+pub mod uri;
 mod vector;
 mod view;
 mod walk;
@@ -46,7 +46,7 @@ pub use common::Common;
 pub use direct::DEPTH;
 pub use each::Each;
 pub use mask::{Mask, MaskKey};
-pub use resource::Documents;
+pub use resource::{Documents, LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, ONE_SCHEMA};
 pub use text::quote;
 pub use walk::{Pointer, Undeclared, is_over};
 

@@ -87,10 +87,12 @@ pub struct Resources<'d> {
     /// Those of `$dynamicAnchor` by name.
     dynamic: AHashMap<String, Vec<Place>>,
     scanned: AHashSet<Place>,
+    /// Whether all schemas of the description are scanned that have a name there.
+    has_all: bool,
 }
 
 /// Keywords whose value is a schema, a list of schemas, and an object of schemas.
-const ONE: [&str; 11] = [
+pub const ONE_SCHEMA: [&str; 11] = [
     "items",
     "additionalProperties",
     "not",
@@ -103,8 +105,8 @@ const ONE: [&str; 11] = [
     "unevaluatedProperties",
     "contentSchema",
 ];
-const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-const MAPS: [&str; 4] = [
+pub const LISTS_OF_SCHEMAS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+pub const MAPS_OF_SCHEMAS: [&str; 4] = [
     "properties",
     "patternProperties",
     "$defs",
@@ -128,6 +130,7 @@ impl<'d> Resources<'d> {
             anchors: AHashMap::new(),
             dynamic: AHashMap::new(),
             scanned: AHashSet::new(),
+            has_all: false,
         };
         resources.add(address, document);
         resources
@@ -207,11 +210,11 @@ impl<'d> Resources<'d> {
         for (key, value) in schema {
             let at = place.below(key);
             match value {
-                _ if ONE.contains(&key.as_str()) => self.scan(&at),
-                Value::Array(list) if LISTS.contains(&key.as_str()) => {
+                _ if ONE_SCHEMA.contains(&key.as_str()) => self.scan(&at),
+                Value::Array(list) if LISTS_OF_SCHEMAS.contains(&key.as_str()) => {
                     (0..list.len()).for_each(|index| self.scan(&at.below(&index.to_string())));
                 }
-                Value::Object(map) if MAPS.contains(&key.as_str()) => {
+                Value::Object(map) if MAPS_OF_SCHEMAS.contains(&key.as_str()) => {
                     map.keys().for_each(|name| self.scan(&at.below(name)));
                 }
                 _ => {}
@@ -240,8 +243,45 @@ impl<'d> Resources<'d> {
         }
     }
 
-    /// Where a reference leads.
+    /// The same for a place that may stand within a schema that has a `$id`.
+    pub fn enter(&mut self, place: &Place) {
+        if self.has_names {
+            let ends: Vec<usize> = place
+                .pointer
+                .match_indices('/')
+                .map(|each| each.0)
+                .collect();
+            for end in ends {
+                let above = Place {
+                    document: place.document,
+                    pointer: place.pointer[..end].to_owned(),
+                };
+                let has_id = |value: &Value| value.get("$id").is_some_and(Value::is_string);
+                if self.value(&above).is_some_and(has_id) {
+                    self.scan(&above);
+                }
+            }
+        }
+        self.scan(place);
+    }
+
+    /// Where a reference leads. What names nothing that was come by so far may name a schema of the
+    /// description that nothing else has led to.
     pub fn resolve(&mut self, from: &Place, reference: &str) -> Option<Place> {
+        let found = self.find(from, reference);
+        if found.is_some() || !self.has_names || self.has_all {
+            return found;
+        }
+        self.has_all = true;
+        let schemas = self.place("/components/schemas");
+        let named = self.value(&schemas).and_then(Value::as_object);
+        let places = named.into_iter().flat_map(serde_json::Map::keys);
+        let places: Vec<Place> = places.map(|name| schemas.below(name)).collect();
+        places.iter().for_each(|place| self.scan(place));
+        self.find(from, reference)
+    }
+
+    fn find(&mut self, from: &Place, reference: &str) -> Option<Place> {
         let (address, fragment) = uri::split(reference);
         let uri = uri::resolve(self.base(from), address);
         let root = self.resource(&uri)?;
@@ -256,7 +296,7 @@ impl<'d> Resources<'d> {
             pointer: root.pointer + &fragment,
         };
         self.value(&place)?;
-        self.scan(&place);
+        self.enter(&place);
         Some(place)
     }
 

@@ -106,7 +106,7 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         depth: 0,
     };
     let place = compilation.resources.place(pointer);
-    compilation.resources.scan(&place);
+    compilation.resources.enter(&place);
     compilation.vocabularies(&place);
     let root = compilation.at(&place);
     compilation.finish();

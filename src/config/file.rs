@@ -221,6 +221,8 @@ pub struct Requests {
     pub unknown_query: Option<At<String>>,
     pub encodings: Vec<At<String>>,
     pub check_accept: Option<At<bool>>,
+    pub max_violations: Option<At<usize>>,
+    pub tell_violations: Option<At<bool>>,
     pub stream_body: Option<At<Size>>,
     pub max_record: Option<At<Size>>,
 }
@@ -552,6 +554,8 @@ fn requests(table: &Table<'_, '_>) -> Requests {
         unknown_query: table.optional("unknown_query"),
         encodings: table.list("request_encodings"),
         check_accept: table.optional("check_accept"),
+        max_violations: table.optional("max_violations"),
+        tell_violations: table.optional("tell_violations"),
         stream_body: table.optional("stream_body"),
         max_record: table.optional("max_record"),
     }

@@ -4,7 +4,6 @@
 //! answer has left, so a refusal can still be told in its place.
 
 use crate::policy::catalogue::Operation;
-use crate::policy::contract::Detail;
 use crate::policy::contract::response::Expected;
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
@@ -64,10 +63,7 @@ fn judged(
 ) -> Result<Passed, Fault> {
     let fault = |denial| Fault {
         denial,
-        detail: state
-            .scratch
-            .detail()
-            .map_or_else(String::new, Detail::to_string),
+        detail: state.scratch.details().to_string(),
     };
     let expected = outcome.map_err(fault)?;
     Ok(Passed {

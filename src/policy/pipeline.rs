@@ -9,7 +9,7 @@ use crate::policy::authn::{SignatureCache, TokenError, bearer};
 use crate::policy::authz::Place;
 use crate::policy::catalogue::{Authentication, Operation};
 use crate::policy::contract::sieve::Sieve;
-use crate::policy::contract::{Body, Detail, Scratch};
+use crate::policy::contract::{Body, Details, Scratch};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::inspector::{Asked, Inspector, OnFailure, Verdict};
@@ -73,7 +73,7 @@ pub struct Cleared {
 }
 
 /// What was let pass although it is not as agreed; for the log.
-pub type Noted = (Denial, Detail);
+pub type Noted = (Denial, Details);
 
 /// What has to happen before a request may go on.
 #[derive(Debug)]

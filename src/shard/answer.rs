@@ -5,7 +5,7 @@ use crate::policy::catalogue::Operation;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::Refusal;
 use crate::policy::ratelimit::{write_remaining, write_retry_after};
-use crate::problem::{MEDIA_TYPE, Problem};
+use crate::problem::{Fault, MEDIA_TYPE, Problem};
 
 /// What surrounds a problem in its response.
 #[derive(Clone, Copy)]
@@ -18,10 +18,16 @@ pub struct Circumstances<'a> {
     pub confirms_keep_alive: bool,
 }
 
-/// Writes a whole response that carries `problem`; `fields` are lines of its own.
-pub fn problem(out: &mut Vec<u8>, problem: Problem, fields: &[u8], around: Circumstances<'_>) {
+/// Writes a whole response that carries `problem`, with what exactly is wrong where the client may
+/// know; `fields` are lines of its own.
+pub fn problem(
+    out: &mut Vec<u8>,
+    (problem, faults): (Problem, &[Fault<'_>]),
+    fields: &[u8],
+    around: Circumstances<'_>,
+) {
     let mut body = Vec::with_capacity(256);
-    problem.write(around.request_id, &mut body);
+    problem.write(around.request_id, faults, &mut body);
     let mut digits = itoa::Buffer::new();
     for part in [
         b"HTTP/1.1 ",

@@ -19,7 +19,7 @@ use std::time::Instant;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Timeouts;
-use crate::policy::contract::Detail;
+use crate::policy::contract::Details;
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::{self, Cleared, Inspection, Next, Refusal, Step};
 use crate::proto::body::Framing;
@@ -86,22 +86,21 @@ where
             forward(shard, &view, client, &mut account, ready).await
         }
         Err(refusal) => {
-            account.detail = detail(shard, &refusal);
-            refuse(&view, client, &mut account, &refusal).await
+            let details = details(shard, &refusal);
+            account.detail = details.to_string();
+            refuse(&view, client, &mut account, (&refusal, &details)).await
         }
     };
     shard.report(&view, &account, client.path.wire());
     after
 }
 
-/// What exactly the contract refused, for the log.
-fn detail(shard: &Shard, refusal: &Refusal) -> String {
-    let state = shard.state.borrow();
-    let detail = state
-        .scratch
-        .detail()
-        .filter(|_| refusal.denial.stage() == Stage::Contract);
-    detail.map_or_else(String::new, Detail::to_string)
+/// What exactly the contract refused.
+fn details(shard: &Shard, refusal: &Refusal) -> Details {
+    match refusal.denial.stage() {
+        Stage::Contract => shard.state.borrow().scratch.details().clone(),
+        _ => Details::default(),
+    }
 }
 
 fn open_account<S: AsyncWriteRent>(

@@ -35,6 +35,7 @@ mod suite;
 mod tls;
 mod upstream;
 mod upstream_tls;
+mod violations;
 mod waf;
 mod waf_answers;
 mod waf_budget;

@@ -460,7 +460,10 @@ impl Compiler<'_, '_> {
             items: items.zip(collection),
             mask_key: self.mask_key,
         };
-        response::compile(self.reader, &self.api.answers, own, described)
+        let requests = extra.map(|extra| &extra.requests);
+        let violations = request::violations(self.reader, &self.api.requests, requests);
+        let contract = response::compile(self.reader, &self.api.answers, own, described)?;
+        Some(contract.with_violations(violations))
     }
 
     /// Only what a contract reads is searched.

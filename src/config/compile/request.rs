@@ -39,7 +39,31 @@ pub fn compile(
         Some(At { value: true, .. }) => contract.with_accept_check(),
         _ => contract,
     };
-    contract.with_codings(codings(reader, api, own))
+    let tells = own.and_then(|own| own.tell_violations.as_ref());
+    let contract = match tells.or(api.tell_violations.as_ref()) {
+        Some(At { value: true, .. }) => contract.with_told_faults(),
+        _ => contract,
+    };
+    contract
+        .with_codings(codings(reader, api, own))
+        .with_violations(violations(reader, api, own))
+}
+
+/// Most faults of one message that are named.
+const VIOLATIONS: usize = 100;
+
+/// How many faults of one message are named.
+pub fn violations(reader: &Reader<'_>, api: &Requests, own: Option<&Requests>) -> usize {
+    let most = own.and_then(|own| own.max_violations.as_ref());
+    let Some(most) = most.or(api.max_violations.as_ref()) else {
+        return 1;
+    };
+    if !(1..=VIOLATIONS).contains(&most.value) {
+        let message = format!("max_violations cannot be {}", most.value);
+        let hint = format!("write a number from 1 to {VIOLATIONS}");
+        reader.error(most.position, message, hint);
+    }
+    most.value.clamp(1, VIOLATIONS)
 }
 
 /// In which codings bodies may come.
@@ -97,6 +121,12 @@ pub fn refuse(reader: &Reader<'_>, requests: &Requests) {
     if let Some(flag) = &requests.check_accept {
         let message = "what an operation answers with is known by a description only";
         reader.error(flag.position, message, "add `openapi`, or remove the key");
+    }
+    let most = requests.max_violations.as_ref().map(|at| at.position);
+    let tells = requests.tell_violations.as_ref().map(|at| at.position);
+    for position in most.into_iter().chain(tells) {
+        let message = "what is wrong with a message is known by a description only";
+        reader.error(position, message, "add `openapi`, or remove the key");
     }
     if let Some(word) = &requests.unknown_query {
         let message = "queries are checked by a description only";

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod body;
 pub mod codings;
 pub mod cutter;
+mod detail;
 pub mod field_names;
 pub mod fields;
 pub mod forms;
@@ -31,5 +32,6 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use detail::{Detail, Details};
 pub use response::ResponseContract;
-pub use terms::{Body, Contract, Detail, Scratch};
+pub use terms::{Body, Contract, Scratch};

@@ -168,15 +168,31 @@ impl Parameters {
         path: &Path,
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
+        let outcome = self.check_each(head, bytes, path, scratch);
+        scratch.conclude(outcome)
+    }
+
+    /// Up to the first refusal, or behind as many as are to be named.
+    fn check_each(
+        &self,
+        head: &RequestHead,
+        bytes: &[u8],
+        path: &Path,
+        scratch: &mut Scratch,
+    ) -> Result<(), Denial> {
         for (index, parameter) in &self.path {
             let text = path.segments().nth(*index);
-            let text = text.ok_or_else(|| parameter.named().missing(scratch))?;
-            parameter.check_segment(text, scratch)?;
+            let outcome = match text {
+                Some(text) => parameter.check_segment(text, scratch),
+                None => Err(parameter.named().missing(scratch)),
+            };
+            scratch.go_on(outcome)?;
         }
         let query = head.query.map_or(&[][..], |query| query.of(bytes));
         self.check_query(query, scratch)?;
         for (aliases, parameter) in &self.headers {
-            parameter.check_header(aliases, &head.fields, bytes, scratch)?;
+            let outcome = parameter.check_header(aliases, &head.fields, bytes, scratch);
+            scratch.go_on(outcome)?;
         }
         self.check_cookies(&head.fields, bytes, scratch)
     }
@@ -213,7 +229,10 @@ impl Parameters {
                 Taken::Others | Taken::Nobody if count >= PAIRS => {
                     return Err(named(None, "too-many", scratch));
                 }
-                Taken::Others | Taken::Nobody => self.undeclared(name, scratch)?,
+                Taken::Others | Taken::Nobody => {
+                    let outcome = self.undeclared(name, scratch);
+                    scratch.go_on(outcome)?;
+                }
             }
         }
         Ok(())
@@ -241,7 +260,9 @@ impl Parameters {
                 .iter()
                 .any(|pair| usize::from(pair.owner) == index)
             {
-                return Err(Named(Location::Query, &self.query.named[index].name).missing(scratch));
+                let named = Named(Location::Query, &self.query.named[index].name);
+                let outcome = Err(named.missing(scratch));
+                scratch.go_on(outcome)?;
             }
         }
         texts.sort();
@@ -249,7 +270,8 @@ impl Parameters {
             let index = usize::from(group[0].owner);
             let (field, (_, schema)) = (&self.query.named[index], &self.query_rules[index]);
             let named = Named(Location::Query, &field.name);
-            check(named, (field, schema), group, texts, scratch)?;
+            let outcome = check(named, (field, schema), group, texts, scratch);
+            scratch.go_on(outcome)?;
         }
         Ok(())
     }
@@ -268,18 +290,19 @@ impl Parameters {
                 .flat_map(|field| cookie::pairs(field.value.of(bytes)))
                 .filter(|(name, _)| *name == parameter.field.name.as_bytes())
                 .map(|(_, value)| value);
-            match (values.next(), values.next()) {
-                (None, _) if parameter.required => return Err(named.missing(scratch)),
-                (None, _) => {}
-                (Some(_), Some(_)) => return Err(named.invalid("repeated", scratch)),
+            let outcome = match (values.next(), values.next()) {
+                (None, _) if parameter.required => Err(named.missing(scratch)),
+                (None, _) => Ok(()),
+                (Some(_), Some(_)) => Err(named.invalid("repeated", scratch)),
                 // Some take the quotes for a part of the value, others do not.
-                (Some([b'"', ..]), None) => return Err(named.invalid("quotes", scratch)),
+                (Some([b'"', ..]), None) => Err(named.invalid("quotes", scratch)),
                 (Some(value), None) => parameter.check_with(scratch, |owner, texts| {
                     parameter
                         .field
                         .take(owner, value, cookie::decode_into, texts)
-                })?,
-            }
+                }),
+            };
+            scratch.go_on(outcome)?;
         }
         Ok(())
     }
@@ -324,7 +347,11 @@ fn check(
         }
     }
     scratch.json = json;
-    outcome.map_err(|rule| named.invalid(rule, scratch))
+    outcome.map_err(|rule| {
+        let denial = named.invalid(rule, scratch);
+        scratch.locate();
+        denial
+    })
 }
 
 impl Parameter {

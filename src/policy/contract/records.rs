@@ -5,7 +5,7 @@
 //! document, none is empty, and only the last may lack its end.
 
 use crate::policy::contract::forms::{Broken, Memory};
-use crate::policy::contract::schema::{Edited, Schema, Violation, Wanted};
+use crate::policy::contract::schema::{Edited, Schema, Violation, Wanted, is_over};
 
 /// How records are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +93,46 @@ impl Records {
         }
         for (index, record) in self.cut.records(body).enumerate() {
             let checked = self.schema.check_value(text(index, record)?, memory.schema);
-            checked.map_err(|violation| within(index, &violation))?;
+            if let Err(violation) = checked {
+                self.find_all((index, body), None, memory);
+                return Err(within(index, &violation));
+            }
         }
         Ok(())
+    }
+
+    /// Finds what else is wrong, where more is wanted than the fault of the record at `bad`.
+    /// `wanted`: where records are edited.
+    fn find_all(
+        &self,
+        (bad, body): (usize, &[u8]),
+        wanted: Option<Wanted<'_>>,
+        memory: &mut Memory<'_>,
+    ) {
+        let most = memory.schema.wanted();
+        let found = memory.schema.take_found().into_iter();
+        let mut all: Vec<Violation> = found.map(|each| placed(bad, each)).collect();
+        let is_over = all.iter().any(|each| is_over(each.keyword));
+        let others = self.cut.records(body).enumerate().skip(bad + 1);
+        for (index, record) in others {
+            let Ok(text) = text(index, record) else {
+                break;
+            };
+            if is_over || all.len() >= most {
+                break;
+            }
+            let is_bad = match wanted {
+                Some(wanted) => self
+                    .schema
+                    .edit(text.as_bytes(), wanted, memory.schema)
+                    .is_err(),
+                None => self.schema.check_value(text, memory.schema).is_err(),
+            };
+            let found = memory.schema.take_found().into_iter().filter(|_| is_bad);
+            all.extend(found.map(|each| placed(index, each)));
+        }
+        all.truncate(most);
+        memory.schema.put_found(all);
     }
 
     /// Checks a whole body, and takes out of each record what is not to go on. What remains, if
@@ -119,15 +156,21 @@ impl Records {
         memory: &mut Memory<'_>,
     ) -> Result<Edited, Broken> {
         let mut all = Edited::default();
+        let mut noted = Vec::new();
         memory.json.clear();
         for (index, record) in self.cut.records(body).enumerate() {
             let record = text(index, record)?;
             let edited = self.schema.edit(record.as_bytes(), wanted, memory.schema);
-            let edited = edited.map_err(|violation| within(index, &violation))?;
-            if let Some(found) = edited.undeclared.filter(|_| all.undeclared.is_none()) {
-                let pointer = format!("/{index}{}", found.pointer);
-                all.undeclared = Some(Violation { pointer, ..found });
-            }
+            let edited = match edited {
+                Ok(edited) => edited,
+                Err(violation) => {
+                    self.find_all((index, body), Some(wanted), memory);
+                    return Err(within(index, &violation));
+                }
+            };
+            let left = memory.schema.wanted().saturating_sub(noted.len());
+            let found = memory.schema.take_found().into_iter().take(left);
+            noted.extend(found.map(|each| placed(index, each)));
             let record = match edited.is_changed {
                 true => memory.schema.rewritten(),
                 false => record,
@@ -136,6 +179,8 @@ impl Records {
             all.is_changed |= edited.is_changed;
         }
         self.finish(body, &all, memory);
+        all.undeclared = noted.first().cloned();
+        memory.schema.put_found(noted);
         Ok(all)
     }
 
@@ -195,6 +240,13 @@ impl Records {
 fn text<'a>(index: usize, record: Result<&'a [u8], &'static str>) -> Result<&'a str, Broken> {
     let text = record.and_then(|record| std::str::from_utf8(record).map_err(|_| "json"));
     text.map_err(|rule| (format!("/{index}"), rule))
+}
+
+fn placed(index: usize, found: Violation) -> Violation {
+    Violation {
+        pointer: format!("/{index}{}", found.pointer),
+        ..found
+    }
 }
 
 fn within(index: usize, violation: &Violation) -> Broken {

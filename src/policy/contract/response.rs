@@ -107,6 +107,8 @@ pub struct ResponseContract {
     unwanted: SealedNames,
     masks: Masks,
     items: Option<Items>,
+    /// How many faults of one body are named.
+    violations: usize,
 }
 
 /// Values that are masked wherever they leave, beside those that schemas name.
@@ -232,7 +234,14 @@ impl ResponseContract {
             max_body,
             masks: Masks::default(),
             items: None,
+            violations: 1,
         }
+    }
+
+    /// How many faults of one body are named.
+    #[must_use]
+    pub fn with_violations(self, violations: usize) -> ResponseContract {
+        ResponseContract { violations, ..self }
     }
 
     #[must_use]
@@ -301,7 +310,7 @@ impl ResponseContract {
         to_head: bool,
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
-        scratch.begin();
+        scratch.begin(self.violations);
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
         let Some(index) = self.responses.find_for(head.status) else {
             let status = head.status.to_string();
@@ -340,6 +349,7 @@ impl ResponseContract {
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
         scratch.refuse(denial, "response", &name, rule);
+        scratch.locate_kept();
         match self.enforcement {
             Enforcement::Report if !(is_unread && self.hides()) => Ok(Expected {
                 declared,

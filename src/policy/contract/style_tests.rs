@@ -458,8 +458,9 @@ fn undeclared_queries_are_refused_stripped_or_reported() {
     assert_eq!(outcome, Ok(()));
     let (denial, detail) = scratch.take_noted().unwrap();
     assert_eq!(denial, Denial::UndeclaredParameter);
+    let first = detail.first().unwrap();
     assert_eq!(
-        (detail.part, &*detail.name, detail.rule),
+        (first.part, &*first.name, first.rule),
         ("query", "x", "declared")
     );
     // What is declared is checked all the same.

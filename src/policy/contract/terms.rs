@@ -4,11 +4,10 @@
 //! is forgotten when the next check begins, so that a value of one request can never stand for
 //! one of another.
 
-use std::fmt;
-
 use crate::policy::contract::accept::Produced;
 use crate::policy::contract::body::{Announced, Content, Media, RequestBody, is_announced};
 use crate::policy::contract::codings::Codings;
+use crate::policy::contract::detail::{Detail, Details};
 use crate::policy::contract::forms::{Broken, Memory};
 use crate::policy::contract::graphql::{self, Endpoint};
 use crate::policy::contract::media_type::MediaRange;
@@ -21,9 +20,6 @@ use crate::policy::denial::Denial;
 use crate::proto::coding::Coding;
 use crate::proto::head::RequestHead;
 use crate::proto::target::Path;
-
-/// Most characters of a name kept for the log; undeclared names and keys are the client's.
-pub(super) const NAME: usize = 128;
 
 /// What a check reuses from one request to the next; one per shard.
 #[derive(Default)]
@@ -38,26 +34,9 @@ pub struct Scratch {
     has_body: bool,
     /// Whether the body that was checked last goes on as it was rewritten.
     is_rewritten: bool,
-    detail: Detail,
-    /// What was found and let pass; the first of a request.
-    noted: Option<(Denial, Detail)>,
-}
-
-/// What exactly a contract refused: for the log, never for the client. Holds no values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Detail {
-    /// `path`, `query`, `header`, `body` or `response`; empty when nothing was refused.
-    pub part: &'static str,
-    /// Of a parameter; of a body the JSON pointer to the value.
-    pub name: String,
-    /// The keyword of the schema, or the rule of the parameter or body.
-    pub rule: &'static str,
-}
-
-impl fmt::Display for Detail {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {} {}", self.part, self.name, self.rule)
-    }
+    pub(super) details: Details,
+    /// What was found and let pass: the reason to refuse for the first of it.
+    noted: Option<(Denial, Details)>,
 }
 
 /// What a head says of the body to come; goes from [`Contract::check_head`] to
@@ -77,6 +56,10 @@ pub struct Contract {
     /// None: nothing is checked.
     terms: Option<Terms>,
     codings: Codings,
+    /// How many faults of one request are named; none is as good as one.
+    violations: usize,
+    /// Whether the client is told them.
+    tells: bool,
 }
 
 struct Terms {
@@ -103,10 +86,7 @@ struct GraphqlTerms {
 impl Contract {
     /// For a backend without a description: nothing is checked.
     pub fn none() -> Contract {
-        Contract {
-            terms: None,
-            codings: Codings::default(),
-        }
+        Contract::of(None)
     }
 
     /// `body`: none refuses every body.
@@ -121,10 +101,35 @@ impl Contract {
             streams: None,
             graphql: None,
         };
+        Contract::of(Some(terms))
+    }
+
+    fn of(terms: Option<Terms>) -> Contract {
         Contract {
-            terms: Some(terms),
+            terms,
             codings: Codings::default(),
+            violations: 1,
+            tells: false,
         }
+    }
+
+    /// How many faults of one request are named.
+    #[must_use]
+    pub fn with_violations(self, violations: usize) -> Contract {
+        Contract { violations, ..self }
+    }
+
+    /// The client is told what is wrong with its request.
+    #[must_use]
+    pub fn with_told_faults(self) -> Contract {
+        Contract {
+            tells: true,
+            ..self
+        }
+    }
+
+    pub fn tells_faults(&self) -> bool {
+        self.tells
     }
 
     /// The same for a GraphQL endpoint. Without a description its requests have the form that
@@ -135,7 +140,7 @@ impl Contract {
         terms.graphql = Some(GraphqlTerms { endpoint, is_get });
         Contract {
             terms: Some(terms),
-            codings: self.codings,
+            ..self
         }
     }
 
@@ -292,7 +297,7 @@ impl Contract {
         path: &Path,
         scratch: &mut Scratch,
     ) -> Result<Body, Denial> {
-        scratch.begin();
+        scratch.begin(self.violations);
         scratch.noted = None;
         let is_announced = is_announced(head.framing);
         let coding = match is_announced {
@@ -343,7 +348,7 @@ impl Contract {
         body: &[u8],
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
-        scratch.begin();
+        scratch.begin(self.violations);
         let Some(terms) = &self.terms else {
             return Ok(());
         };
@@ -364,9 +369,7 @@ impl Contract {
             }
             _ => {
                 let checked = declared.check(announced, body, &mut scratch.memory());
-                checked.map_err(|(pointer, rule)| {
-                    scratch.refuse(Denial::InvalidBody, "body", &pointer, rule)
-                })
+                checked.map_err(|(pointer, rule)| scratch.refuse_body(&pointer, rule))
             }
         };
         // What goes on is what is judged.
@@ -488,9 +491,14 @@ impl Scratch {
         self.is_rewritten.then(|| self.rewritten())
     }
 
-    /// What the last check refused.
+    /// What the last check refused first.
     pub fn detail(&self) -> Option<&Detail> {
-        Some(&self.detail).filter(|detail| !detail.part.is_empty())
+        self.details.first()
+    }
+
+    /// All that the last check refused for, as many as it was to name.
+    pub fn details(&self) -> &Details {
+        &self.details
     }
 
     /// Takes the next piece of a body through a sieve, up to the end of a record; or its end where
@@ -511,7 +519,9 @@ impl Scratch {
                 pointer,
                 rule,
             } = fault;
-            self.refuse(denial, "body", &pointer, rule)
+            let denial = self.refuse(denial, "body", &pointer, rule);
+            self.locate();
+            denial
         })
     }
 
@@ -531,19 +541,21 @@ impl Scratch {
 
     /// What became of the body of a request.
     fn take_edited(&mut self, outcome: Result<Edited, Broken>) -> Result<(), Denial> {
-        let edited = outcome
-            .map_err(|(pointer, rule)| self.refuse(Denial::InvalidBody, "body", &pointer, rule))?;
+        let edited = outcome.map_err(|(pointer, rule)| self.refuse_body(&pointer, rule))?;
         self.is_rewritten = edited.is_changed;
-        if let Some(found) = &edited.undeclared {
-            self.note(Denial::InvalidBody, "body", &found.pointer, found.keyword);
+        if edited.undeclared.is_some() {
+            for found in self.schema.take_found() {
+                self.note(Denial::InvalidBody, "body", &found.pointer, found.keyword);
+            }
         }
         Ok(())
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, violations: usize) {
         self.has_body = false;
         self.is_rewritten = false;
-        self.detail.part = "";
+        self.details.begin(violations);
+        self.schema.find(violations);
     }
 
     /// Keeps what is wrong and passes all the same.
@@ -554,15 +566,64 @@ impl Scratch {
         name: &str,
         rule: &'static str,
     ) {
-        if self.noted.is_none() {
-            self.refuse(denial, part, name, rule);
-            self.noted = Some((denial, std::mem::take(&mut self.detail)));
-        }
+        let most = self.details.most();
+        let (_, noted) = self
+            .noted
+            .get_or_insert_with(|| (denial, Details::up_to(most)));
+        noted.push(Detail::new(part, name, rule));
     }
 
     /// What passed although the contract does not let it, since the head was checked.
-    pub fn take_noted(&mut self) -> Option<(Denial, Detail)> {
+    pub fn take_noted(&mut self) -> Option<(Denial, Details)> {
         self.noted.take()
+    }
+
+    /// Refuses a body, for all that is known to be wrong with it.
+    fn refuse_body(&mut self, pointer: &str, rule: &'static str) -> Denial {
+        let denial = self.refuse(Denial::InvalidBody, "body", pointer, rule);
+        self.add_found("body");
+        denial
+    }
+
+    /// Adds what the last check by a schema found to what is refused.
+    pub(super) fn add_found(&mut self, part: &'static str) {
+        for found in self.schema.take_found() {
+            let detail = Detail::new(part, &found.pointer, found.keyword);
+            self.details.push(detail.by(&found.schema));
+        }
+    }
+
+    /// Says which schema refused the last value.
+    pub(super) fn locate(&mut self) {
+        if let Some(found) = self.schema.take_found().first() {
+            self.details.locate(found.keyword, &found.schema);
+        }
+    }
+
+    /// The same, and what was found is still there to be [added](Scratch::add_found).
+    pub(super) fn locate_kept(&mut self) {
+        let found = self.schema.take_found();
+        if let Some(first) = found.first() {
+            self.details.locate(first.keyword, &first.schema);
+        }
+        self.schema.put_found(found);
+    }
+
+    /// Goes on behind a refusal where more are to be named.
+    pub(super) fn go_on(&mut self, outcome: Result<(), Denial>) -> Result<(), Denial> {
+        match outcome {
+            Err(denial) if denial != Denial::TooComplex && self.details.keep(denial) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Ends what [`go_on`](Scratch::go_on) let go on: the first refusal is the reason.
+    pub(super) fn conclude(&mut self, outcome: Result<(), Denial>) -> Result<(), Denial> {
+        // What ended the check stands in the list already, behind what was kept.
+        match self.details.conclude() {
+            Some(first) => Err(first),
+            None => outcome,
+        }
     }
 
     pub(super) fn refuse(
@@ -572,11 +633,7 @@ impl Scratch {
         name: &str,
         rule: &'static str,
     ) -> Denial {
-        self.detail.part = part;
-        self.detail.rule = rule;
-        self.detail.name.clear();
-        let shown = name.chars().filter(|character| !character.is_control());
-        self.detail.name.extend(shown.take(NAME));
+        self.details.refuse(Detail::new(part, name, rule));
         match denial {
             Denial::InvalidBody | Denial::InvalidParameter if is_over(rule) => Denial::TooComplex,
             _ => denial,

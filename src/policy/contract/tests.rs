@@ -2,9 +2,9 @@
 
 use std::path::Path as FilePath;
 
+use crate::policy::contract::detail::NAME;
 use crate::policy::contract::openapi::{Document, Operation};
 use crate::policy::contract::parameters::{ITEMS, PAIRS};
-use crate::policy::contract::terms::NAME;
 use crate::policy::contract::{Body, Contract, Scratch};
 use crate::policy::denial::Denial;
 use crate::proto::head::RequestHead;

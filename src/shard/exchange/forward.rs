@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::{Operation, WebSocket};
+use crate::policy::contract::Details;
 use crate::policy::denial::{Denial, Stage};
 use crate::policy::pipeline::Refusal;
 use crate::policy::waf::found::Found;
@@ -431,7 +432,7 @@ where
             let mut refusal = Refusal::nowhere(denial);
             refusal.operation = account.operation;
             refusal.principal = account.principal.clone();
-            refuse(view, client, account, &refusal).await;
+            refuse(view, client, account, (&refusal, &Details::default())).await;
             After::Linger
         }
         (Response::None { error, .. }, _) => fail(client, account, error, has_unread).await,

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
+use crate::policy::contract::{Detail, Details};
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::Refusal;
 use crate::policy::route::Match;
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 use crate::proto::body::Framing;
 use crate::proto::head::Version;
 use crate::shard::account::{Account, Decision};
@@ -35,7 +36,7 @@ where
         closes: true,
         confirms_keep_alive: false,
     };
-    answer::problem(&mut client.answer, denial.problem(), b"", around);
+    answer::problem(&mut client.answer, (denial.problem(), &[]), b"", around);
     account.relayed = Some(Instant::now());
     account.is_truncated = client.send_answer().await.is_err();
     shard.report(&view, &account, "");
@@ -108,7 +109,7 @@ where
 {
     client.request.clear();
     let closes = has_unread || !client.head.keep_alive;
-    answer_problem(client, account, problem, (fields, closes)).await;
+    answer_problem(client, account, (problem, &[]), (fields, closes)).await;
     match (has_unread, closes || account.is_truncated) {
         (true, _) => After::Linger,
         (false, true) => After::Close,
@@ -121,7 +122,7 @@ pub async fn refuse<S>(
     view: &View,
     client: &mut Client<S>,
     account: &mut Account,
-    refusal: &Refusal,
+    (refusal, details): (&Refusal, &Details),
 ) -> After
 where
     S: AsyncReadRent + AsyncWriteRent,
@@ -134,7 +135,11 @@ where
     let fields = answer::fields(refusal, operation, &allowed(view, client, refusal.denial));
     let rest = rest_of_body(client, refusal.denial);
     let closes = rest.is_none() || !client.head.keep_alive;
-    answer_problem(client, account, refusal.denial.problem(), (&fields, closes)).await;
+    let tells = operation.is_some_and(|operation| operation.contract.tells_faults());
+    let faults = details.iter().filter(|_| tells).map(Detail::fault);
+    let faults: Vec<Fault<'_>> = faults.collect();
+    let told = (refusal.denial.problem(), &faults[..]);
+    answer_problem(client, account, told, (&fields, closes)).await;
     match rest {
         Some(rest) if !account.is_truncated && skip(client, rest).await => {
             if closes {
@@ -150,7 +155,7 @@ where
 async fn answer_problem<S>(
     client: &mut Client<S>,
     account: &mut Account,
-    problem: Problem,
+    (problem, faults): (Problem, &[Fault<'_>]),
     (fields, closes): (&[u8], bool),
 ) where
     S: AsyncReadRent + AsyncWriteRent,
@@ -163,7 +168,7 @@ async fn answer_problem<S>(
         confirms_keep_alive: client.head.version == Version::Http10,
     };
     client.answer.clear();
-    answer::problem(&mut client.answer, problem, fields, around);
+    answer::problem(&mut client.answer, (problem, faults), fields, around);
     account.relayed = Some(Instant::now());
     account.is_truncated = client.send_answer().await.is_err();
 }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 
-use crate::policy::contract::Detail;
 use crate::policy::contract::sieve::Sieve;
 use crate::policy::denial::Denial;
 use crate::policy::pipeline::{Cleared, State};
@@ -176,8 +175,7 @@ impl<'a> Screen<'a> {
             let cut = state.scratch.sift(&mut self.sieve, piece, &mut self.good);
             let cut = cut.inspect_err(|_| {
                 // Before another request uses the same memory.
-                let detail = state.scratch.detail();
-                self.left.detail = detail.map_or_else(String::new, Detail::to_string);
+                self.left.detail = state.scratch.details().to_string();
             })?;
             self.sifted += cut.used;
             if let Some(record) = cut.record {

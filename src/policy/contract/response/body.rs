@@ -20,7 +20,7 @@ impl ResponseContract {
         sees: &Sees<'_>,
         scratch: &mut Scratch,
     ) -> Result<Expected, Denial> {
-        scratch.begin();
+        scratch.begin(self.violations);
         let Some(media) = self.media(expected) else {
             return Ok(expected);
         };
@@ -37,7 +37,9 @@ impl ResponseContract {
             Ok(edited) => self.edited(expected, &edited, scratch),
             Err((pointer, rule)) => {
                 let fault = refused(Denial::InvalidResponse, &pointer, rule);
-                self.fault((expected.declared, None), edits, fault, scratch)
+                let outcome = self.fault((expected.declared, None), edits, fault, scratch);
+                scratch.add_found("response");
+                outcome
             }
         }
     }
@@ -67,7 +69,7 @@ impl ResponseContract {
         let has_members = matches!(media.content, Content::Json(_) | Content::Records(_));
         let has_views = media.schema().is_some_and(Schema::has_views);
         has_members
-            && (self.enforcement == Enforcement::Strip
+            && (matches!(self.enforcement, Enforcement::Strip | Enforcement::Report)
                 || self.items.is_some()
                 || !self.masks.pointers.is_empty()
                 || has_views)
@@ -88,6 +90,7 @@ impl ResponseContract {
         if let Some(undeclared) = edited.undeclared.as_ref().filter(|_| reported.is_none()) {
             let (pointer, rule) = (&undeclared.pointer, undeclared.keyword);
             let denial = scratch.refuse(Denial::InvalidResponse, "response", pointer, rule);
+            scratch.add_found("response");
             reported = Some(denial);
         }
         Ok(Expected {

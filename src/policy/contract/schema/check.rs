@@ -70,6 +70,25 @@ pub(super) struct Memory {
     walk: walk::Memory,
     direct: direct::Memory,
     trail: Trail,
+    /// How many faults are wanted; none is as good as one.
+    most: usize,
+    /// Those of the check that ended last, undeclared members that are let pass among them.
+    found: Vec<Violation>,
+}
+
+impl Memory {
+    /// Keeps a fault, and what else is wrong where more is wanted. `again` walks for all.
+    fn keep(&mut self, first: &Violation, again: impl FnOnce(&mut Memory) -> Vec<Violation>) {
+        let wants_more = self.most > 1 && !walk::is_over(first.keyword);
+        self.found = match wants_more {
+            true => again(self),
+            false => Vec::new(),
+        };
+        if !self.found.contains(first) {
+            self.found.insert(0, first.clone());
+        }
+        self.found.truncate(self.most.max(1));
+    }
 }
 
 /// Where and by which keyword a value was refused; never the value itself.
@@ -86,7 +105,29 @@ impl Scratch {
     /// The memory of a check that begins.
     pub(super) fn begin(&mut self) -> &mut Memory {
         self.memory.trail.begin();
+        self.memory.found.clear();
         &mut self.memory
+    }
+
+    /// How many faults the checks to come are to find of one body.
+    pub fn find(&mut self, most: usize) {
+        self.memory.most = most;
+    }
+
+    /// How many that are; at least one.
+    pub fn wanted(&self) -> usize {
+        self.memory.most.max(1)
+    }
+
+    /// What the check that ended last found: first what it refused for, or all undeclared members
+    /// that it let pass.
+    pub fn take_found(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.memory.found)
+    }
+
+    /// Exchanges what was found for what was put together of several checks.
+    pub fn put_found(&mut self, found: Vec<Violation>) {
+        self.memory.found = found;
     }
 
     pub fn pattern_steps(&self) -> usize {
@@ -198,17 +239,36 @@ impl Schema {
         let is_first = !edited.is_changed;
         std::mem::swap(rewritten, previous);
         let text: &str = if is_first { text } else { previous.as_str() };
-        let Memory { walk, trail, .. } = memory;
+        let Memory {
+            walk,
+            trail,
+            most,
+            found,
+            ..
+        } = &mut *memory;
+        let most = (*most).max(1);
         let mut walk = Walk::new(&self.program, text, walk, trail).ok_or_else(no_json)?;
         let takes_undeclared = wanted.undeclared != Undeclared::Refused;
         walk.edit(&self.views, takes_undeclared, wanted.sees);
-        walk.run(self.root)
-            .map_err(|fault| told(&self.program, &walk, &fault))?;
+        let outcome = walk.run(self.root);
+        if let Err(fault) = outcome {
+            let first = told(&self.program, &walk, &fault);
+            memory.keep(&first, |memory| match is_first {
+                true => self.all(text, (self.root, Some(wanted)), most, memory),
+                // Places in what was rewritten are nobody's.
+                false => Vec::new(),
+            });
+            return Err(first);
+        }
         let edits = walk.edits();
         edits.decide();
         if is_first {
-            let undeclared = edits.undeclared(wanted.undeclared == Undeclared::Noted);
-            edited.undeclared = undeclared.map(|fault| told(&self.program, &walk, &fault));
+            if wanted.undeclared != Undeclared::Refused {
+                let undeclared = edits.undeclared(most);
+                let told = undeclared.iter().map(|at| told(&self.program, &walk, at));
+                found.extend(told);
+                edited.undeclared = found.first().cloned();
+            }
             edited.items = wanted.count.map(|pointer| walk.count_items(pointer));
         }
         let edits = walk.edits();
@@ -238,11 +298,26 @@ impl Schema {
         let Ok(text) = simdutf8::basic::from_utf8(body) else {
             return vec![no_json()];
         };
-        let Memory { walk, trail, .. } = scratch.begin();
+        self.all(text, (self.root, None), limit.max(1), scratch.begin())
+    }
+
+    /// `wanted`: of a body that is edited, where it tolerates what will be taken out.
+    fn all(
+        &self,
+        text: &str,
+        (rule, wanted): (RuleId, Option<Wanted<'_>>),
+        limit: usize,
+        memory: &mut Memory,
+    ) -> Vec<Violation> {
+        let Memory { walk, trail, .. } = memory;
         let Some(mut walk) = Walk::new(&self.program, text, walk, trail) else {
             return vec![no_json()];
         };
-        let faults = walk.run_all(self.root, limit.max(1));
+        if let Some(wanted) = wanted {
+            let takes_undeclared = wanted.undeclared != Undeclared::Refused;
+            walk.edit(&self.views, takes_undeclared, wanted.sees);
+        }
+        let faults = walk.run_all(rule, limit);
         let told = faults.iter().map(|fault| told(&self.program, &walk, fault));
         told.collect()
     }
@@ -321,15 +396,21 @@ impl Schema {
             walk,
             direct,
             trail,
-        } = memory;
+            ..
+        } = &mut *memory;
         if Direct::new(&self.plan, text, direct, trail).accepts(rule) {
             return Ok(());
         }
         let Some(mut walk) = Walk::new(&self.program, text, walk, trail) else {
             return Err(no_json());
         };
-        let outcome = walk.run(rule);
-        outcome.map_err(|fault| told(&self.program, &walk, &fault))
+        let Err(fault) = walk.run(rule) else {
+            return Ok(());
+        };
+        let first = told(&self.program, &walk, &fault);
+        let most = memory.most;
+        memory.keep(&first, |memory| self.all(text, (rule, None), most, memory));
+        Err(first)
     }
 }
 

@@ -368,6 +368,37 @@ fn alternatives_told_apart_by_a_member_are_jumped_to() {
     }
 }
 
+/// Two alternatives that lead on alike would be tried twice as often with each step down.
+#[test]
+fn alternatives_that_lead_to_each_other_are_judged_however_deep() {
+    let node = |own: Value| {
+        let mut properties = json!({"n": {"$ref": "#/$defs/a"}});
+        properties["x"] = own;
+        json!({"type": "object", "properties": properties})
+    };
+    let mut first = node(json!({"type": "integer"}));
+    first["required"] = json!(["x"]);
+    for keyword in ["anyOf", "oneOf"] {
+        let tree = schema(json!({"$ref": "#/$defs/a",
+            "$defs": {"a": {keyword: [first.clone(), node(json!({"type": "string"}))]}}}));
+        let mut scratch = Scratch::default();
+        for depth in [10, 16, 20, 40] {
+            let body =
+                |leaf: &str| format!("{}{leaf}{}", "{\"n\":".repeat(depth), "}".repeat(depth));
+            let good = tree.check(body("{}").as_bytes(), &mut scratch);
+            assert_eq!(good, Ok(()), "{keyword} {depth}");
+            let bad = tree.check(body("1").as_bytes(), &mut scratch);
+            assert_eq!(bad.unwrap_err().keyword, keyword, "{depth}");
+            let edited = tree.edit(
+                body("{}").as_bytes(),
+                Wanted::of(Undeclared::Stripped),
+                &mut scratch,
+            );
+            assert!(edited.is_ok(), "{keyword} {depth} {edited:?}");
+        }
+    }
+}
+
 #[test]
 fn all_faults_are_told_up_to_a_limit() {
     let order = schema(

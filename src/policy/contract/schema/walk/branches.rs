@@ -1,7 +1,7 @@
 //! Schemas that look at the same value: all, any, one, none of them, or by a condition.
 
 use super::super::program::{Branches, RuleId, Switch};
-use super::Walk;
+use super::{REMEMBERED, Walk};
 
 impl<'w> Walk<'w> {
     /// Whether a value fits a rule as it is, without a fault if not. None: the walk is over.
@@ -14,6 +14,23 @@ impl<'w> Walk<'w> {
 
     /// Whether a value fits a rule, without a fault if not. None: the walk is over.
     pub(super) fn tries(&mut self, id: RuleId, token: usize) -> Option<bool> {
+        // What a dynamic reference means depends on the way that led to it.
+        let remembers = self.steps < self.patience && self.is_proved && !self.program.is_dynamic;
+        if !remembers {
+            return self.tries_anew(id, token);
+        }
+        let key = (id, token, self.is_lenient);
+        if let Some(&holds) = self.memory.outcomes.get(&key) {
+            return Some(holds);
+        }
+        let holds = self.tries_anew(id, token)?;
+        if self.memory.outcomes.len() < REMEMBERED {
+            self.memory.outcomes.insert(key, holds);
+        }
+        Some(holds)
+    }
+
+    fn tries_anew(&mut self, id: RuleId, token: usize) -> Option<bool> {
         let (depth, nesting) = (self.depth, self.nesting);
         let (names, scope) = (self.memory.names.len(), self.memory.scope.len());
         self.quiet += 1;

@@ -88,11 +88,16 @@ impl Edits {
         !self.hidden.is_empty() || !self.masked.is_empty()
     }
 
-    /// The first undeclared member, or the first that a schema refuses.
-    pub fn undeclared(&self, only_refused: bool) -> Option<Fault> {
-        let doubtful = self.doubtful.iter().filter(|_| !only_refused);
-        let first = self.refused.iter().chain(doubtful).min()?;
-        Some(Fault::undeclared(first.start as usize + 3))
+    /// Undeclared members in the order of the text, at most so many.
+    pub fn undeclared(&self, most: usize) -> Vec<Fault> {
+        let mut parts: Vec<&Part> = self.refused.iter().chain(&self.doubtful).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        parts.truncate(most);
+        let faults = parts.into_iter();
+        faults
+            .map(|part| Fault::undeclared(part.start as usize + 3))
+            .collect()
     }
 
     /// Undeclared members are to be taken out.

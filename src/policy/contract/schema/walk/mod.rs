@@ -17,6 +17,8 @@ mod pointer;
 mod rewrite;
 mod unevaluated;
 
+use std::collections::HashMap;
+
 use ahash::RandomState;
 
 pub use edits::Undeclared;
@@ -36,8 +38,15 @@ const DEPTH: usize = 64;
 
 /// Steps of one check, and more for each token: alternatives within alternatives could otherwise
 /// take for ever.
-const STEPS: usize = 1 << 20;
-const STEPS_PER_TOKEN: usize = 16;
+const STEPS: usize = 1 << 16;
+const STEPS_PER_TOKEN: usize = 64;
+
+/// Steps after which it is remembered what fits: alternatives that lead to each other would be
+/// tried again and again for one value. Most bodies never get there.
+const FORGETFUL: usize = 1 << 11;
+
+/// Most outcomes that are remembered.
+const REMEMBERED: usize = 1 << 14;
 
 /// What is named where a value takes more steps than a walk, or a pattern, may take.
 const WALK_STEPS: &str = "complexity";
@@ -68,6 +77,8 @@ pub struct Memory {
     scope: Vec<u32>,
     /// What is to be taken out or changed.
     edits: Edits,
+    /// Whether a value fits a rule, by both, and whether it was lenient.
+    outcomes: HashMap<(RuleId, usize, bool), bool, RandomState>,
 }
 
 /// A value that was refused: its token, the rule and the keyword.
@@ -95,8 +106,9 @@ pub struct Walk<'w> {
     is_proved: bool,
     /// Ends are being noted.
     is_proving: bool,
-    /// What is left.
+    /// What is left, and with how little of it outcomes are remembered.
     steps: usize,
+    patience: usize,
     depth: usize,
     nesting: usize,
     /// Above zero within an alternative, whose failure may not matter.
@@ -133,6 +145,7 @@ impl<'w> Walk<'w> {
         memory.hashes.clear();
         memory.marks.clear();
         memory.scope.clear();
+        memory.outcomes.clear();
         let tokens = memory.index.positions().len();
         let fault = Fault {
             token: 0,
@@ -150,6 +163,7 @@ impl<'w> Walk<'w> {
             is_proved: false,
             is_proving: false,
             steps: STEPS + STEPS_PER_TOKEN * tokens,
+            patience: STEPS + STEPS_PER_TOKEN * tokens - FORGETFUL,
             depth: 0,
             nesting: 0,
             quiet: 0,

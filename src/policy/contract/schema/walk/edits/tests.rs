@@ -240,6 +240,10 @@ fn undeclared_members_are_refused_or_noted_as_well() {
     let silent = r#"{"a":{"x":1}}"#;
     assert_eq!(run(silent, Undeclared::Refused), Ok((false, None)));
     assert_eq!(
+        run(silent, Undeclared::Noted),
+        Ok((false, Some("/a/x".to_owned())))
+    );
+    assert_eq!(
         run(silent, Undeclared::Stripped),
         Ok((true, Some("/a/x".to_owned())))
     );

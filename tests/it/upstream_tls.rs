@@ -1,7 +1,7 @@
 //! TLS towards backends: by the right authority, for the right name, or not at all.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +17,18 @@ const ANSWER: &[u8] =
 
 /// A backend for `name`; with an authority for clients it wants their certificates.
 fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> SocketAddr {
+    backend_that(authority, name, clients, |_, stream| {
+        stream.write_all(ANSWER)
+    })
+}
+
+/// A backend that answers the requests of a connection, which are counted from one, in its own way.
+fn backend_that(
+    authority: &Authority,
+    name: &str,
+    clients: Option<&Authority>,
+    answer: fn(usize, &mut StreamOwned<ServerConnection, TcpStream>) -> std::io::Result<()>,
+) -> SocketAddr {
     let (chain, key) = authority.issue(name);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone());
@@ -43,10 +55,13 @@ fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> So
             std::thread::spawn(move || {
                 let connection = ServerConnection::new(config).unwrap();
                 let mut stream = BufReader::new(StreamOwned::new(connection, stream.unwrap()));
-                let mut line = String::new();
+                let (mut line, mut count) = (String::new(), 0);
                 while matches!(stream.read_line(&mut line), Ok(1..)) {
-                    if line == "\r\n" && stream.get_mut().write_all(ANSWER).is_err() {
-                        return;
+                    if line == "\r\n" {
+                        count += 1;
+                        if answer(count, stream.get_mut()).is_err() {
+                            return;
+                        }
                     }
                     line.clear();
                 }
@@ -89,6 +104,54 @@ fn a_backend_of_the_right_authority_and_name_is_used_and_its_connection_kept() {
     }
     let opened = "portcullis_upstream_connections_opened_total{upstream=\"bank\"}";
     assert!(process.metric(opened) <= 2);
+}
+
+#[test]
+fn what_comes_in_one_piece_with_an_answer_is_nobodys_answer() {
+    /// Bytes that are read at once by who reads records: an answer that fills them leaves the next
+    /// record unread, where a look at the socket does not find it.
+    const AT_ONCE: usize = 4096;
+    /// Of a record of TLS 1.3 beside what it carries.
+    const AROUND: usize = 22;
+    let authority = Authority::new();
+    let address = backend_that(&authority, "bank.example", None, |count, stream| {
+        if count != 2 {
+            return stream.write_all(ANSWER);
+        }
+        let head = |length: usize| {
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+            )
+        };
+        let room = AT_ONCE - AROUND;
+        let length = room - head(1000).len();
+        let mut answer = head(length).into_bytes();
+        answer.resize(room, b'x');
+        // Both records leave in one piece.
+        stream.conn.writer().write_all(&answer)?;
+        stream
+            .conn
+            .writer()
+            .write_all(format!("{}forged", head(6)).as_bytes())?;
+        let mut records = Vec::new();
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut records)?;
+        }
+        assert!(records.len() > AT_ONCE + AROUND);
+        stream.sock.write_all(&records)
+    });
+    let (_directory, process, request) =
+        gateway("tls-late", address, &authority, "name = \"bank.example\"");
+    for index in 1..=4 {
+        let answer = process.connect().ask(&request);
+        assert_eq!(answer.status, 200);
+        let expected = if index % 2 == 1 { 6 } else { 3900 };
+        assert!(answer.body.len() >= expected, "{index}");
+        assert!(
+            !answer.body.ends_with(b"forged"),
+            "{index}: another's answer"
+        );
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Pool {
     /// that has closed takes no request that may not be repeated.
     pub async fn checkout(self: &Rc<Self>) -> Result<Connection, Unopened> {
         while let Some(mut connection) = self.take_idle() {
-            if is_quiet(connection.socket) {
+            if is_quiet(connection.socket) && connection.reader.is_empty() {
                 connection.is_reused = true;
                 increment(&self.counters.reused);
                 return Ok(connection);

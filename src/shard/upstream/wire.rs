@@ -1,11 +1,15 @@
 //! A connection to a backend, whatever it runs over.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
+use std::rc::Rc;
+
+use futures_util::FutureExt;
 use monoio::BufResult;
 use monoio::buf::{IoBuf, IoBufMut, IoVecBuf, IoVecBufMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Split, Splitable};
 use monoio::net::{TcpStream, UnixStream};
 use monoio_rustls::{ClientTlsStream, TlsConnector};
 
@@ -15,14 +19,14 @@ use crate::policy::upstream::{Address, Tls};
 pub enum Reader {
     Tcp(OwnedReadHalf<TcpStream>),
     Unix(OwnedReadHalf<UnixStream>),
-    Tls(Box<OwnedReadHalf<ClientTlsStream<TcpStream>>>),
+    Tls(Box<OwnedReadHalf<ClientTlsStream<Below>>>, Rc<Cell<bool>>),
 }
 
 /// What goes to a backend.
 pub enum Writer {
     Tcp(OwnedWriteHalf<TcpStream>),
     Unix(OwnedWriteHalf<UnixStream>),
-    Tls(Box<OwnedWriteHalf<ClientTlsStream<TcpStream>>>),
+    Tls(Box<OwnedWriteHalf<ClientTlsStream<Below>>>),
 }
 
 /// A socket to a backend, before TLS.
@@ -61,10 +65,16 @@ impl Opened {
             }
             (Opened::Tcp(stream), Some(tls)) => {
                 let connector = TlsConnector::from(tls.config.clone());
-                let stream = connector.connect(tls.name.clone(), stream).await;
+                let is_dry = Rc::<Cell<bool>>::default();
+                let below = Below {
+                    stream,
+                    is_dry: is_dry.clone(),
+                };
+                let stream = connector.connect(tls.name.clone(), below).await;
                 let stream = stream.map_err(io::Error::other)?;
                 let (reader, writer) = stream.into_split();
-                Ok((Reader::Tls(Box::new(reader)), Writer::Tls(Box::new(writer))))
+                let reader = Reader::Tls(Box::new(reader), is_dry);
+                Ok((reader, Writer::Tls(Box::new(writer))))
             }
             (Opened::Unix(stream), None) => {
                 let (reader, writer) = stream.into_split();
@@ -76,12 +86,75 @@ impl Opened {
     }
 }
 
+/// A socket below TLS, which can be told to have nothing: so what TLS has taken from it already and
+/// nobody has asked for shows.
+pub struct Below {
+    stream: TcpStream,
+    is_dry: Rc<Cell<bool>>,
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a socket can be read and written at the same time"
+)]
+// SAFETY: reading and writing are those of the stream, for which it is promised.
+unsafe impl Split for Below {}
+
+impl AsyncReadRent for Below {
+    async fn read<T: IoBufMut>(&mut self, buffer: T) -> BufResult<usize, T> {
+        match self.is_dry.get() {
+            true => (Err(io::ErrorKind::WouldBlock.into()), buffer),
+            false => self.stream.read(buffer).await,
+        }
+    }
+
+    async fn readv<T: IoVecBufMut>(&mut self, buffer: T) -> BufResult<usize, T> {
+        match self.is_dry.get() {
+            true => (Err(io::ErrorKind::WouldBlock.into()), buffer),
+            false => self.stream.readv(buffer).await,
+        }
+    }
+}
+
+impl AsyncWriteRent for Below {
+    async fn write<T: IoBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
+        self.stream.write(buffer).await
+    }
+
+    async fn writev<T: IoVecBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
+        self.stream.writev(buffer).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush().await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+}
+
+impl Reader {
+    /// Whether nothing is left of what has been taken from the socket. Only TLS takes more than it
+    /// is asked for: records that came together.
+    pub fn is_empty(&mut self) -> bool {
+        let Reader::Tls(reader, is_dry) = self else {
+            return true;
+        };
+        is_dry.set(true);
+        let outcome = reader.read(vec![0; 1]).now_or_never();
+        is_dry.set(false);
+        let wanted_more = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        outcome.is_some_and(|(read, _)| read.as_ref().is_err_and(wanted_more))
+    }
+}
+
 impl AsyncReadRent for Reader {
     async fn read<T: IoBufMut>(&mut self, buffer: T) -> BufResult<usize, T> {
         match self {
             Reader::Tcp(reader) => reader.read(buffer).await,
             Reader::Unix(reader) => reader.read(buffer).await,
-            Reader::Tls(reader) => reader.read(buffer).await,
+            Reader::Tls(reader, _) => reader.read(buffer).await,
         }
     }
 
@@ -89,7 +162,7 @@ impl AsyncReadRent for Reader {
         match self {
             Reader::Tcp(reader) => reader.readv(buffer).await,
             Reader::Unix(reader) => reader.readv(buffer).await,
-            Reader::Tls(reader) => reader.readv(buffer).await,
+            Reader::Tls(reader, _) => reader.readv(buffer).await,
         }
     }
 }

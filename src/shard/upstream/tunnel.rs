@@ -85,8 +85,8 @@ impl Tunnel<'_> {
                 return;
             }
             match outcome {
-                Ok(1..) => self.renew(),
                 _ if self.is_over() => return self.finish(Reason::GoingAway),
+                Ok(1..) => self.renew(),
                 // It has said all; the other side may still answer.
                 Ok(0) => {
                     if writer.shutdown().await.is_err() {
@@ -100,7 +100,8 @@ impl Tunnel<'_> {
     }
 
     fn renew(&self) {
-        if self.ended.get().is_none() {
+        // Both ways must see that the time is over.
+        if self.ended.get().is_none() && !self.is_over() {
             let deadlines = self.deadlines.iter();
             deadlines.for_each(|each| each.set_for_tunnel(self.idle));
         }

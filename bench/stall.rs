@@ -28,7 +28,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const SIZES: [usize; 3] = [64 * 1024, 128 * 1024, 256 * 1024];
 
 /// Texts that are repeated: what tokenisers, decoders and patterns find hardest.
-const SEEDS: [&str; 24] = [
+const SEEDS: [&str; 28] = [
     "a",
     " ",
     "'",
@@ -41,6 +41,10 @@ const SEEDS: [&str; 24] = [
     "/*",
     "<",
     "&#",
+    "&lt",
+    "&lt;",
+    "%2",
+    "#",
     "\\\\u0041",
     "..%2f",
     "a=",

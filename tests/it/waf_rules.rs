@@ -69,6 +69,8 @@ impl Sent {
 /// Rules, and what they run with.
 pub struct Run {
     pub rules: Arc<RuleSet>,
+    /// Every rule is asked about every value.
+    exhaustive: bool,
     memory: Memory,
     inspection: Inspection,
 }
@@ -77,6 +79,7 @@ impl Run {
     pub fn of(rules: Arc<RuleSet>) -> Run {
         Run {
             rules,
+            exhaustive: false,
             memory: Memory::default(),
             inspection: Inspection::default(),
         }
@@ -86,6 +89,7 @@ impl Run {
     pub fn met(&mut self, sent: &Sent) -> BTreeMap<u32, String> {
         let tuning = Tuning {
             engine: Engine::DetectionOnly,
+            exhaustive: self.exhaustive,
             ..Tuning::default()
         };
         let headers: Vec<(&[u8], &[u8])> = sent
@@ -110,6 +114,7 @@ impl Run {
             rules,
             memory,
             inspection,
+            ..
         } = self;
         inspection.begin(rules, tuning);
         inspection.look_at(&Arc::new(View::default()));
@@ -288,6 +293,27 @@ fn every_rule_finds_its_attacks_and_no_rule_a_benign_twin() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// What is searched for first says which rules need not be asked, and nothing else: attacks and
+/// benign twins of all rules, each rule asked about each value.
+#[test]
+fn what_is_not_looked_at_changes_nothing() {
+    let mut run = Run::of(folder::rule_set());
+    let mut exhaustive = Run {
+        exhaustive: true,
+        ..Run::of(folder::rule_set())
+    };
+    let mut found = 0;
+    for case in cases() {
+        for sent in requests(&case.text) {
+            let expected = exhaustive.met(&sent);
+            found += expected.len();
+            assert_eq!(run.met(&sent), expected, "{}", case.place);
+            assert_eq!(run.met(&sent), expected, "{}, seen before", case.place);
+        }
+    }
+    assert!(found > 1000, "{found} findings are too few");
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! as an automaton, and gives up where that does not pay: the value is then more than the budget
 //! allows to look at.
 
+use std::ops::Range;
+
 use regex_automata::Input;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
@@ -34,6 +36,8 @@ pub struct Bounded {
     states: usize,
     /// Of the memory for states, in bytes.
     capacity: usize,
+    /// The longest match; none: there is no bound.
+    longest: Option<usize>,
 }
 
 impl Bounded {
@@ -66,6 +70,7 @@ impl Bounded {
             automaton,
             states,
             capacity: cache_bytes,
+            longest: hir.properties().maximum_len(),
         }))
     }
 
@@ -92,6 +97,22 @@ impl Bounded {
         let input = Input::new(value).earliest(true);
         let found = self.automaton.try_search_fwd(cache, &input);
         found.map(|found| found.is_some()).map_err(|_| GaveUp)
+    }
+
+    /// The part of a value in which a search for groups finds what it would in all of it; none: the
+    /// pattern does not match.
+    ///
+    /// It ends where the leftmost match ends, and begins before that by the longest match. A match
+    /// in it that began earlier would be one of the whole value, further left than the leftmost;
+    /// and of those that begin at the same place the one that is preferred is whole in it.
+    pub fn around(&self, cache: &mut Cache, value: &[u8]) -> Result<Option<Range<usize>>, GaveUp> {
+        let found = self.automaton.try_search_fwd(cache, &Input::new(value));
+        let found = found.map_err(|_| GaveUp)?;
+        Ok(found.map(|found| {
+            let end = found.offset();
+            let longest = self.longest.unwrap_or(end);
+            end.saturating_sub(longest)..end
+        }))
     }
 }
 
@@ -175,6 +196,35 @@ mod tests {
         assert_eq!(bounded.is_match(&mut cache, benign.as_bytes()), Ok(false));
         let found = bounded.is_match(&mut cache, b"a ${getruntime");
         assert_eq!(found, Ok(true));
+    }
+
+    /// Groups are those that the whole value would give.
+    #[test]
+    fn groups_of_a_long_value_are_looked_for_around_the_match() {
+        let text = r"\$\{(\w{0,20})[^}]{0,400}?(getruntime|new)\b(.{0,3})";
+        let pattern = Pattern::compile(text, true).unwrap();
+        let bounded = bounded(text).unwrap();
+        let (mut scratch, mut captures) = (pattern.cache(), pattern.empty_captures());
+        let mut random = fastrand::Rng::with_seed(11);
+        let parts = ["${", "}", "abc", "new", "getruntime", " ", "newer", "x"];
+        let mut matches = 0;
+        for _ in 0..500 {
+            let value: String = (0..30).filter_map(|_| random.choice(parts)).collect();
+            let value = format!("{}{value}{}", "y".repeat(500), "z".repeat(500));
+            let bytes = value.as_bytes();
+            let whole = (bytes, 0..bytes.len());
+            let is_match = pattern.captures_with(&mut scratch, &mut captures, whole);
+            let groups: Vec<_> = (0..4).map(|group| captures.get_group(group)).collect();
+            let around = bounded.around(&mut bounded.cache(), bytes).unwrap();
+            assert_eq!(around.is_some(), is_match, "{value}");
+            let Some(around) = around else { continue };
+            matches += 1;
+            assert!(around.len() < 600);
+            assert!(pattern.captures_with(&mut scratch, &mut captures, (bytes, around)));
+            let within: Vec<_> = (0..4).map(|group| captures.get_group(group)).collect();
+            assert_eq!(within, groups, "{value}");
+        }
+        assert!(matches > 100, "{matches}");
     }
 
     const RULE: &str =

@@ -27,6 +27,8 @@ pub struct Memory {
     /// Which evaluation of a rule is under way, and what its patterns that count have cost.
     evaluation: u64,
     cost: usize,
+    /// The same of groups that are looked for around a match.
+    groups_cost: usize,
     /// What it took beyond looking at the bytes once, in steps.
     effort: usize,
     pub(super) answers: Answers,
@@ -66,6 +68,7 @@ impl Memory {
     pub fn begin_rule(&mut self) {
         self.evaluation += 1;
         self.cost = 0;
+        self.groups_cost = 0;
     }
 
     /// Whether a search came to no end since [`take_gave_up`](Memory::take_gave_up).
@@ -160,16 +163,31 @@ impl Memory {
         let Some(tx) = capture else {
             return true;
         };
-        if !is_simulated {
-            // Groups would have to be looked for by the engine that takes too long.
-            (0..GROUPS).for_each(|number| tx.capture_nothing(number));
-            self.gave_up = true;
-            return true;
+        let mut part = 0..value.len();
+        if !is_simulated
+            && let (Some(bounded), Some(automaton)) = (pattern.bounded(), &mut slot.bounded)
+        {
+            let before = automaton.cache.memory_usage();
+            let around = bounded.around(&mut automaton.cache, value);
+            self.effort += bounded.effort(before, automaton.cache.memory_usage());
+            let around = around.ok().flatten().filter(|around| {
+                let cost = bounded.cost(&value[around.clone()]);
+                self.effort += cost / SELDOM;
+                self.groups_cost = self.groups_cost.saturating_add(cost);
+                self.groups_cost <= SIMULATED
+            });
+            let Some(around) = around else {
+                // It matches, and where cannot be found out in time.
+                (0..GROUPS).for_each(|number| tx.capture_nothing(number));
+                self.gave_up = true;
+                return true;
+            };
+            part = around;
         }
         let captures = slot
             .captures
             .get_or_insert_with(|| pattern.empty_captures());
-        if pattern.captures_with(&mut slot.cache, captures, value) {
+        if pattern.captures_with(&mut slot.cache, captures, (value, part)) {
             for number in 0..captures.group_len().min(GROUPS) {
                 match captures.get_group(number) {
                     Some(group) => tx.capture(number, &value[group.range()]),

@@ -6,6 +6,8 @@
 //! A possessive quantifier and an atomic group become plain ones: they match what they matched,
 //! and also what they only gave up to save time.
 
+use std::ops::Range;
+
 use regex_automata::meta::{Cache, Config, Regex};
 use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
@@ -82,10 +84,16 @@ impl Pattern {
         self.regex.search_half_with(cache, &input).is_some()
     }
 
-    /// Where the whole match and its groups are; `captures` is of this pattern.
-    pub fn captures_with(&self, cache: &mut Cache, captures: &mut Captures, value: &[u8]) -> bool {
-        self.regex
-            .search_captures_with(cache, &Input::new(value), captures);
+    /// Where the whole match in a part of a value, and its groups, are: what stands around the part
+    /// is seen. `captures` is of this pattern.
+    pub fn captures_with(
+        &self,
+        cache: &mut Cache,
+        captures: &mut Captures,
+        (value, part): (&[u8], Range<usize>),
+    ) -> bool {
+        let input = Input::new(value).range(part);
+        self.regex.search_captures_with(cache, &input, captures);
         captures.is_match()
     }
 

@@ -7,7 +7,7 @@ use crate::policy::waf::budget::Budget;
 /// What is looked at of one message when nothing else is said.
 const USUAL: Budget = Budget {
     bytes: 128 * 1024,
-    values: 4096,
+    values: 16 * 1024,
     depth: 64,
     variants: 64,
     steps: 64 * 1024 * 1024,

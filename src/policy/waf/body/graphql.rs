@@ -12,7 +12,7 @@ pub(super) fn read_request(
     scratch: &mut Scratch,
     visits: &mut Visits<'_>,
 ) -> Result<(), Error> {
-    let mut decoded = Vec::new();
+    let mut decoded = std::mem::take(&mut scratch.document);
     let mut outcome = Ok(());
     let left = visits.left;
     let mut visit = |target: Target, name: &[u8], value: &[u8]| {
@@ -29,6 +29,7 @@ pub(super) fn read_request(
         scratch,
         &mut Visits::new(left, &mut visit),
     );
+    scratch.document = decoded;
     read.and(outcome)
 }
 

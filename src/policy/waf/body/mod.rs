@@ -101,6 +101,8 @@ pub struct Scratch {
     seen: AHashSet<u64>,
     hasher: RandomState,
     joined: Vec<u8>,
+    /// The string of a GraphQL document that stands in a string of JSON.
+    document: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
-//! Of the Core Rule Set, wherever it is unpacked: a rule whose first link matches a value is a
-//! candidate for it. Values are made from what the rules themselves look for, and mutated.
+//! A rule whose first link matches a value is a candidate for it: of the built-in rules, and of the
+//! Core Rule Set, wherever it is unpacked. Values are made from what the rules themselves look for,
+//! and mutated.
 
 #![cfg(test)]
 
@@ -9,7 +10,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::tests::first_link_matches;
 use super::*;
-use crate::config::rules::disk;
+use crate::config::rules::{builtin, disk};
 use crate::policy::waf::load::Settings;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::rule::RuleSet;
@@ -21,7 +22,7 @@ const VALUES: usize = 24;
 /// So many other rules look at each of them.
 const OTHERS: usize = 8;
 
-fn rule_set() -> Option<RuleSet> {
+fn core_rule_set() -> Option<RuleSet> {
     let root = std::env::var("PORTCULLIS_CONFORMANCE").ok();
     let Some(root) = root.map(|root| root + "/crs-v4") else {
         eprintln!("soundness: PORTCULLIS_CONFORMANCE is not set: NOTHING IS TESTED HERE");
@@ -162,11 +163,23 @@ fn place(link: &Link) -> Option<(Collection, &str)> {
 }
 
 #[test]
+fn a_match_of_the_built_in_rules_is_a_candidate() {
+    let matched = candidates_of_what_matches(&builtin::rule_set());
+    assert!(matched > 500, "{matched} matches are too few");
+}
+
+#[test]
 fn a_match_of_the_core_rule_set_is_a_candidate() {
-    let Some(rules) = rule_set() else { return };
+    let Some(rules) = core_rule_set() else { return };
+    let matched = candidates_of_what_matches(&rules);
+    assert!(matched > 2000, "{matched} matches are too few");
+}
+
+/// How many values were matched: each by a candidate, and each rule matched one of its own.
+fn candidates_of_what_matches(rules: &RuleSet) -> usize {
     let mut random = fastrand::Rng::with_seed(0x0BAD_5EED);
     let (mut memory, mut room) = (Memory::default(), Room::default());
-    memory.belong_to(&rules);
+    memory.belong_to(rules);
     let (mut asked, mut matched, mut unmatched) = (0, 0, Vec::new());
     for filter in [&rules.request, &rules.response] {
         let all: Vec<(usize, &Rule)> = rules.rules().iter().enumerate().collect();
@@ -215,6 +228,6 @@ fn a_match_of_the_core_rule_set_is_a_candidate() {
     println!(
         "{asked} questions, {matched} matches; never matched by values of their own: {unmatched:?}"
     );
-    assert!(matched > 2000, "{matched} matches are too few");
     assert!(unmatched.is_empty(), "{unmatched:?}");
+    matched
 }

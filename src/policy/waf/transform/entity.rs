@@ -4,6 +4,8 @@
 //! knows five of them; Coraza and browsers know all, so all are decoded. A reference without a
 //! single digit stays as it is, as the standard says.
 
+use std::ops::RangeInclusive;
+
 const NAMES: &str = include_str!("entities.txt");
 
 const COUNT: usize = count();
@@ -11,20 +13,37 @@ const COUNT: usize = count();
 /// Where each line of [`NAMES`] begins.
 const LINES: [u16; COUNT] = lines();
 
-/// Which of [`LINES`] is the first whose name begins with that byte, or with a later one.
-const FIRST: [u16; 129] = {
-    let mut first = [COUNT as u16; 129];
-    let mut line = COUNT;
-    while line > 0 {
-        line -= 1;
-        let mut byte = NAMES.as_bytes()[LINES[line] as usize] as usize + 1;
-        while byte > 0 {
-            byte -= 1;
-            first[byte] = line as u16;
+/// Names begin with a letter, and one of these follows.
+const FIRST: RangeInclusive<u8> = b'A'..=b'z';
+const SECOND: RangeInclusive<u8> = b'0'..=b'z';
+const SECONDS: usize = (*SECOND.end() - *SECOND.start()) as usize + 1;
+const PAIRS: usize = (*FIRST.end() - *FIRST.start() + 1) as usize * SECONDS;
+
+/// By the first two bytes of a name: which of [`LINES`] is the first that begins so, or with later
+/// ones. Of the names of one first letter there are up to 200; of two bytes, 20 at most but for
+/// a few.
+const BEGINNINGS: [u16; PAIRS + 1] = {
+    let mut beginnings = [COUNT as u16; PAIRS + 1];
+    let (mut line, mut pair) = (COUNT, PAIRS);
+    while pair > 0 {
+        pair -= 1;
+        while line > 0 && pair_at(LINES[line - 1] as usize) >= pair {
+            line -= 1;
         }
+        beginnings[pair] = line as u16;
     }
-    first
+    beginnings
 };
+
+const fn pair_at(at: usize) -> usize {
+    let bytes = NAMES.as_bytes();
+    pair(bytes[at], bytes[at + 1])
+}
+
+/// The number of a pair of bytes in these ranges.
+const fn pair(first: u8, second: u8) -> usize {
+    (first - *FIRST.start()) as usize * SECONDS + (second - *SECOND.start()) as usize
+}
 
 const fn count() -> usize {
     let bytes = NAMES.as_bytes();
@@ -129,12 +148,22 @@ fn push_all(codes: &str, output: &mut Vec<u8>) {
 /// The longest name that a text begins with: its length, and its code points in hexadecimal
 /// digits. Byte by byte fewer lines are left, soon none in a text that means something else.
 fn longest(text: &[u8]) -> Option<(usize, &'static str)> {
-    let first = usize::from(*text.first()?);
-    let (start, end) = (*FIRST.get(first)?, *FIRST.get(first + 1)?);
+    let [first, second, ..] = *text else {
+        return None;
+    };
+    if !FIRST.contains(&first) || !SECOND.contains(&second) {
+        return None;
+    }
+    let pair = pair(first, second);
+    let (start, end) = (BEGINNINGS[pair], BEGINNINGS[pair + 1]);
     let mut lines = &LINES[usize::from(start)..usize::from(end)];
     let byte_at = |line: u16, at: usize| NAMES.as_bytes()[usize::from(line) + at];
-    let mut found = None;
-    for (at, &byte) in text.iter().enumerate() {
+    let (mut found, mut at) = (None, 2);
+    while let Some(&line) = lines.first() {
+        if byte_at(line, at) == b' ' {
+            found = Some((at, usize::from(line) + at + 1));
+        }
+        let Some(&byte) = text.get(at) else { break };
         // Anything else would be looked for behind the end of names.
         if !byte.is_ascii_alphanumeric() && byte != b';' {
             break;
@@ -142,13 +171,11 @@ fn longest(text: &[u8]) -> Option<(usize, &'static str)> {
         let from = lines.partition_point(|&line| byte_at(line, at) < byte);
         let to = lines.partition_point(|&line| byte_at(line, at) <= byte);
         lines = &lines[from..to];
-        let Some(&line) = lines.first() else { break };
-        if byte_at(line, at + 1) == b' ' {
-            let codes = &NAMES[usize::from(line) + at + 2..];
-            found = codes.lines().next().map(|codes| (at + 1, codes));
-        }
+        at += 1;
     }
-    found
+    let (length, codes) = found?;
+    let codes = NAMES[codes..].lines().next()?;
+    Some((length, codes))
 }
 
 #[cfg(test)]

@@ -452,7 +452,12 @@ fn the_whole_pipeline_decides_and_the_backend_learns_who_asks() {
         .iter()
         .find(|line| line["reason"] == "invalid-body")
         .unwrap();
-    assert_eq!(invalid["detail"], "body /amount minimum");
+    let place =
+        "/paths/~1payments/post/requestBody/content/application~1json/schema/properties/amount";
+    assert_eq!(
+        invalid["detail"],
+        format!("body /amount minimum by {place}")
+    );
 }
 
 #[test]

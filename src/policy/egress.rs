@@ -4,7 +4,7 @@
 //! answer has left, so a refusal can still be told in its place.
 
 use crate::policy::catalogue::Operation;
-use crate::policy::contract::response::Expected;
+use crate::policy::contract::response::{Expected, UndeclaredFields};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::leak::Watch;
@@ -87,11 +87,16 @@ impl Passed {
         }
     }
 
-    /// Whether a field may leave.
-    pub fn keeps(&self, operation: &Operation, field: &Field, bytes: &[u8]) -> bool {
+    /// Whether a field may leave. One that nothing declares is noted, also where it may.
+    pub fn keeps(
+        &self,
+        operation: &Operation,
+        (field, bytes): (&Field, &[u8]),
+        undeclared: &mut UndeclaredFields,
+    ) -> bool {
+        let named = (field.kind, field.name.of(bytes));
         let contract = operation.response.as_ref();
-        contract
-            .is_none_or(|contract| contract.keeps(self.expected, field.kind, field.name.of(bytes)))
+        contract.is_none_or(|contract| contract.keeps(self.expected, named, undeclared))
     }
 
     /// Whether what leaves depends on who reads it.

@@ -97,7 +97,7 @@ pub fn response(
     out: &mut Vec<u8>,
     bytes: &[u8],
     head: &ResponseHead,
-    keep: impl Fn(&Field) -> bool,
+    mut keep: impl FnMut(&Field) -> bool,
 ) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
@@ -124,7 +124,7 @@ pub fn is_digest(name: &[u8]) -> bool {
 
 /// Writes the fields that `keep` accepts, in their order. Neighbours that are spelled as they
 /// would be written are copied in one piece.
-fn kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], keep: impl Fn(&Field) -> bool) {
+fn kept(out: &mut Vec<u8>, head: &[u8], fields: &[Field], mut keep: impl FnMut(&Field) -> bool) {
     let mut run = 0..0;
     for field in fields.iter().filter(|field| keep(field)) {
         let line = field.name.range().start..field.value.range().end + 2;

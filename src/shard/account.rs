@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::policy::contract::response::UndeclaredFields;
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::waf::found::Found;
@@ -53,6 +54,8 @@ pub struct Account {
     pub detail: String,
     /// What would have been denied, had it not been let pass to be reported only.
     pub reported: Option<Denial>,
+    /// Header fields of the answer that nothing declares.
+    pub undeclared: UndeclaredFields,
     /// What the WAF found, whatever came of it.
     pub found: Found,
     method: [u8; METHOD],
@@ -80,6 +83,7 @@ impl Account {
             is_truncated: false,
             detail: String::new(),
             reported: None,
+            undeclared: UndeclaredFields::default(),
             found: Found::default(),
             method: [0; METHOD],
         }

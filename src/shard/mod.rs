@@ -554,6 +554,7 @@ impl Shard {
             reason,
             reported: account.reported.map_or("", Denial::reason),
             detail: &account.detail,
+            undeclared: &account.undeclared,
             hits: &account.found.hits,
             scores: &account.found.scores,
             exceeded: account.found.exceeded,

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::policy::contract::response::UndeclaredFields;
 use crate::policy::waf::budget::Exceeded;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::score::Score;
@@ -34,6 +35,8 @@ pub struct Record<'a> {
     pub reported: &'a str,
     /// What exactly a contract refused or reported, such as `body /amount maximum`.
     pub detail: &'a str,
+    /// Header fields of the answer that nothing declares: taken out, or passed to be reported only.
+    pub undeclared: &'a UndeclaredFields,
     /// What the WAF found.
     pub hits: &'a [Hit],
     /// What that adds up to, by category.
@@ -76,6 +79,7 @@ impl Record<'_> {
                 write_text(out, value);
             }
         }
+        self.write_undeclared(out);
         self.write_hits(out);
         self.write_scores(out);
         self.write_exceeded(out);
@@ -107,6 +111,31 @@ impl Record<'_> {
             }
         }
         out.extend_from_slice(b"}\n");
+    }
+}
+
+impl Record<'_> {
+    fn write_undeclared(&self, out: &mut Vec<u8>) {
+        if self.undeclared.is_empty() {
+            return;
+        }
+        key(out, "undeclared_headers");
+        out.push(b'[');
+        for (at, name) in self.undeclared.names().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write_text(out, name);
+        }
+        out.push(b']');
+        if self.undeclared.more() > 0 {
+            key(out, "undeclared_headers_more");
+            out.extend_from_slice(
+                itoa::Buffer::new()
+                    .format(self.undeclared.more())
+                    .as_bytes(),
+            );
+        }
     }
 }
 
@@ -265,6 +294,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    static NONE: std::sync::LazyLock<UndeclaredFields> = std::sync::LazyLock::new(Default::default);
+
     fn record<'a>(path: &'a str, subject: &'a str) -> Record<'a> {
         Record {
             unix_ms: 1_795_478_400_123,
@@ -283,6 +314,7 @@ mod tests {
             reason: "invalid-body",
             reported: "",
             detail: "",
+            undeclared: &NONE,
             hits: &[],
             scores: &[],
             exceeded: Exceeded::default(),
@@ -326,6 +358,24 @@ mod tests {
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let expected = serde_json::json!({ "total": 10, "sql": 5, "xss": 5 });
         assert_eq!(line["waf_scores"], expected);
+    }
+
+    #[test]
+    fn undeclared_headers_are_a_list_of_names_and_a_number() {
+        let mut undeclared = UndeclaredFields::default();
+        for name in ["Server", "X-Row", &"x".repeat(300)] {
+            undeclared.add(name.as_bytes());
+        }
+        let record = Record {
+            undeclared: &undeclared,
+            ..record("/a", "alice")
+        };
+        let mut out = Vec::new();
+        record.write(&mut out);
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let expected = serde_json::json!(["Server", "X-Row"]);
+        assert_eq!(line["undeclared_headers"], expected);
+        assert_eq!(line["undeclared_headers_more"], 1);
     }
 
     #[test]

@@ -322,6 +322,64 @@ fn other_modes_hide_all_the_same() {
 }
 
 #[test]
+fn header_fields_that_nothing_declares_are_named_without_their_values() {
+    let shop = Shop::new("leaving-fields");
+    let mut client = shop.running.process.connect();
+    let fields = "ETag: \"v\"\r\nX-Row: 90210\r\nDigest: x\r\nServer: s1\r\nx-row: 90211\r\n";
+    for (index, (target, leaves)) in [("/orders", false), ("/open", false), ("/reported", true)]
+        .into_iter()
+        .enumerate()
+    {
+        shop.answers(200, fields, r#"{"items":[]}"#);
+        let answer = shop.get(&mut client, target, json!({}));
+        assert_eq!(answer.status, 200, "{target}");
+        for name in ["x-row", "server"] {
+            let has = |(field, _): &(String, String)| field.eq_ignore_ascii_case(name);
+            assert_eq!(answer.fields.iter().any(has), leaves, "{target} {name}");
+        }
+        let line = &shop.log(index + 1)[index];
+        let named = &line["undeclared_headers"];
+        assert_eq!(named, &json!(["X-Row", "Server"]), "{target}");
+        assert!(!line.to_string().contains("9021"), "{line}");
+    }
+    // More than a line may hold: the first are named, the rest is counted.
+    let many: String = (0..40)
+        .map(|at| format!("X-Undeclared-{at}: 1\r\n"))
+        .collect();
+    shop.answers(200, &many, r#"{"items":[]}"#);
+    assert_eq!(shop.get(&mut client, "/orders", json!({})).status, 200);
+    let line = &shop.log(4)[3];
+    let named = line["undeclared_headers"].as_array().unwrap().len();
+    assert_eq!((named, &line["undeclared_headers_more"]), (15, &json!(25)));
+    // The next exchange begins with none.
+    shop.answers(200, "", r#"{"items":[]}"#);
+    assert_eq!(shop.get(&mut client, "/orders", json!({})).status, 200);
+    assert!(shop.log(5)[4].get("undeclared_headers").is_none());
+}
+
+#[test]
+fn what_strip_would_take_out_is_reported_where_it_stays() {
+    let shop = Shop::new("leaving-preview");
+    let mut client = shop.running.process.connect();
+    // JSON Schema lets it pass: `more` has `properties`, and no `additionalProperties`.
+    let body = r#"{"items":[{"id":1,"more":{"a":1,"b":2}}]}"#;
+    shop.answers(200, "", body);
+    for (index, target) in ["/reported", "/orders"].into_iter().enumerate() {
+        let answer = shop.get(&mut client, target, json!({}));
+        let left = match target {
+            "/reported" => body,
+            _ => r#"{"items":[{"id":1,"more":{"a":1}}]}"#,
+        };
+        assert_eq!((answer.status, text(&answer)), (200, left), "{target}");
+        let line = &shop.log(index + 1)[index];
+        assert_eq!(line["reported"], "invalid-response", "{target}");
+        let detail = line["detail"].as_str().unwrap();
+        let is_told = detail.starts_with("response /items/0/more/b undeclared");
+        assert!(is_told, "{target}: {detail}");
+    }
+}
+
+#[test]
 fn errors_of_a_backend_keep_their_status_and_lose_their_words() {
     let shop = Shop::new("leaving-errors");
     let mut client = shop.running.process.connect();

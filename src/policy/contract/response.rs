@@ -7,6 +7,9 @@
 
 mod body;
 mod declared;
+mod undeclared;
+
+pub use undeclared::UndeclaredFields;
 
 use crate::policy::contract::Scratch;
 use crate::policy::contract::body::{Content, Media};
@@ -361,16 +364,27 @@ impl ResponseContract {
         }
     }
 
-    /// Whether a field may leave with a response; those that end at this hop are not asked about.
-    pub fn keeps(&self, expected: Expected, kind: Kind, name: &[u8]) -> bool {
+    /// Whether a field may leave with a response, or is at least let out with a note of its name;
+    /// those that end at this hop are not asked about.
+    pub fn keeps(
+        &self,
+        expected: Expected,
+        (kind, name): (Kind, &[u8]),
+        undeclared: &mut UndeclaredFields,
+    ) -> bool {
         if expected.is_changed && encode::is_digest(name) {
             return false;
         }
-        if kind == Kind::ContentType || self.enforcement == Enforcement::Report {
-            return true;
+        let is_declared = self.declares_field(expected, kind, name);
+        if !is_declared {
+            undeclared.add(name);
         }
+        is_declared || self.enforcement == Enforcement::Report
+    }
+
+    fn declares_field(&self, expected: Expected, kind: Kind, name: &[u8]) -> bool {
         let names = expected.declared.map(|index| &self.names[index]);
-        names.unwrap_or(&self.other_names).contain(name)
+        kind == Kind::ContentType || names.unwrap_or(&self.other_names).contain(name)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 
 use crate::policy::catalogue::Operation;
+use crate::policy::contract::response::UndeclaredFields;
 use crate::policy::denial::Denial;
 use crate::policy::egress::{self, Answer, Fault, Passed};
 use crate::policy::pipeline::Cleared;
@@ -37,6 +38,8 @@ pub struct Relay<'a> {
     pub cleared: &'a Cleared,
     pub operation: &'a Operation,
     pub trace: &'a Trace,
+    /// Takes the names of fields that nothing declares.
+    pub undeclared: &'a mut UndeclaredFields,
     pub client_deadline: &'a Deadline,
     pub client_timeout: Duration,
     pub deadline: &'a Deadline,
@@ -211,7 +214,7 @@ impl<'a> Relay<'a> {
         if self.response.status != 100 && self.request.version == Version::Http11 {
             let (passed, bytes) = (Passed::default(), buffer.bytes());
             encode::response(self.out, bytes, self.response, |field| {
-                passed.keeps(self.operation, field, bytes)
+                passed.keeps(self.operation, (field, bytes), self.undeclared)
             });
             encode::finish(self.out, Framing::None);
             self.client_deadline.set(self.client_timeout);
@@ -441,7 +444,8 @@ impl<'a> Relay<'a> {
         let caches =
             |field: &Field| is_personal && cache_control::tells_caches(field.name.of(bytes));
         encode::response(out, bytes, self.response, |field| {
-            passed.keeps(self.operation, field, bytes) && !weakens(field) && !caches(field)
+            let keeps = passed.keeps(self.operation, (field, bytes), self.undeclared);
+            keeps && !weakens(field) && !caches(field)
         });
         if is_personal {
             let fields = self.response.fields.iter();
@@ -452,7 +456,7 @@ impl<'a> Relay<'a> {
             cache_control::write_private(said.map(|field| field.value.of(bytes)), out);
         }
         for field in self.response.fields.iter().filter(|field| weakens(field)) {
-            if passed.keeps(self.operation, field, bytes) {
+            if passed.keeps(self.operation, (field, bytes), self.undeclared) {
                 for part in [b"ETag: W/", field.value.of(bytes), b"\r\n"] {
                     out.extend_from_slice(part);
                 }

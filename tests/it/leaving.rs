@@ -39,6 +39,17 @@ paths:
       responses:
         "200": { $ref: "#/components/responses/Orders" }
         "404": { $ref: "#/components/responses/None" }
+  /refused:
+    post:
+      operationId: createRefused
+      security: [{ bearer: ["write:payments"] }]
+      requestBody:
+        content:
+          application/json: { schema: { $ref: "#/components/schemas/Order" } }
+          application/x-ndjson: { schema: { $ref: "#/components/schemas/Order" } }
+      responses:
+        "200": { $ref: "#/components/responses/Orders" }
+        "404": { $ref: "#/components/responses/None" }
   /reported:
     get:
       operationId: listReported
@@ -110,6 +121,8 @@ ownership = [{ value = "body./owner", claim = "accounts" }]
 [api.shop.operation.listOpen]
 authentication = "none"
 responses = "reject"
+[api.shop.operation.createRefused]
+unknown_fields = "refuse"
 [api.shop.operation.listReported]
 responses = "report"
 [api.shop.operation.createReported]
@@ -519,6 +532,44 @@ fn undeclared_members_of_requests_can_be_reported_only() {
 }
 
 #[test]
+fn requests_with_undeclared_members_can_be_refused_where_no_schema_refuses_them() {
+    let shop = Shop::new("leaving-refuse");
+    let mut client = shop.running.process.connect();
+    shop.answers(200, "", r#"{"items":[]}"#);
+    // `more` is not closed: JSON Schema lets `b` pass.
+    for (index, (body, place)) in [
+        (r#"{"id":1,"more":{"a":1,"b":2}}"#, "/more/b"),
+        (r#"{"id":1,"role":"admin"}"#, "/role"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = shop.post(&mut client, "/refused", "", body);
+        let told = (answer.status, &*answer.problem());
+        assert_eq!(told, (400, "invalid-body"), "{body}");
+        let line = &shop.log(index + 1)[index];
+        let detail = line["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with(&format!("body {place} undeclared")),
+            "{detail}"
+        );
+        assert_eq!(line["decision"], "denied");
+    }
+    let records = "{\"id\":1}\n{\"id\":2,\"more\":{\"b\":2}}\n";
+    let token = shop.token(json!({}));
+    let answer = client.ask(format!(
+        "POST /refused HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n{records}",
+        records.len()
+    ));
+    assert_eq!(answer.status, 400);
+    assert_eq!(shop.asked(), 0);
+    let body = r#"{ "id": 1, "more": {"a": {"any": 1}} }"#;
+    assert_eq!(shop.post(&mut client, "/refused", "", body).status, 200);
+    assert_eq!(shop.last().body, body.as_bytes());
+}
+
+#[test]
 fn what_could_not_be_kept_does_not_load() {
     let told = |setup: Setup<'_>| {
         let (code, text) = setup.check("leaving-config");
@@ -576,6 +627,11 @@ fn what_could_not_be_kept_does_not_load() {
     }
     for (from, to, words) in [
         ("x-mask: last4", "x-mask: half", "there is no mask \"half\""),
+        (
+            "content: { application/json: { schema: { type: object, required: [error]",
+            "content: { text/event-stream: { schema: { type: string } }, application/json: { schema: { type: object, required: [error]",
+            "`text/event-stream` has no end",
+        ),
         ("[risk, admin]", "[]", "must list scopes or roles"),
         ("[risk, admin]", "risk", "must list scopes or roles"),
     ] {

@@ -87,8 +87,11 @@ fn unknown_fields(reader: &Reader<'_>, word: &At<String>) -> Undeclared {
         "reject" => Undeclared::Refused,
         "strip" => Undeclared::Stripped,
         "report" => Undeclared::Noted,
-        _ => {
-            no_such_word(reader, "unknown_fields", word);
+        "refuse" => Undeclared::Forbidden,
+        other => {
+            let message = format!("unknown_fields cannot be \"{other}\"");
+            let hint = "write \"reject\", \"refuse\", \"strip\" or \"report\"";
+            reader.error(word.position, message, hint);
             Undeclared::Refused
         }
     }
@@ -99,17 +102,13 @@ fn unknown_query(reader: &Reader<'_>, word: &At<String>) -> Unknown {
         "reject" => Unknown::Reject,
         "strip" => Unknown::Strip,
         "report" => Unknown::Report,
-        _ => {
-            no_such_word(reader, "unknown_query", word);
+        other => {
+            let message = format!("unknown_query cannot be \"{other}\"");
+            let hint = "write \"reject\", \"strip\" or \"report\"";
+            reader.error(word.position, message, hint);
             Unknown::Reject
         }
     }
-}
-
-fn no_such_word(reader: &Reader<'_>, key: &str, word: &At<String>) {
-    let message = format!("{key} cannot be \"{}\"", word.value);
-    let hint = "write \"reject\", \"strip\" or \"report\"";
-    reader.error(word.position, message, hint);
 }
 
 /// Where there is no description nothing is known that could be undeclared.

@@ -206,6 +206,18 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// Media types of bodies that have no end by their nature: server-sent events (HTML, section 9.2), and
+/// parts that replace each other.
+const ENDLESS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
+
+/// Whether a media type is one of those, whatever its parameters.
+pub fn is_endless(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|&byte| byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    let mut known = ENDLESS.iter();
+    known.any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

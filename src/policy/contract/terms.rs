@@ -387,7 +387,7 @@ impl Terms {
     fn check(&self, schema: &Schema, body: &[u8], scratch: &mut Scratch) -> Result<(), Denial> {
         let outcome = match self.unknown {
             Undeclared::Refused => schema.check(body, &mut scratch.schema).map(|()| None),
-            undeclared @ (Undeclared::Stripped | Undeclared::Noted) => {
+            undeclared @ (Undeclared::Stripped | Undeclared::Noted | Undeclared::Forbidden) => {
                 let edited = schema.edit(body, Wanted::of(undeclared), &mut scratch.schema);
                 edited.map(Some)
             }

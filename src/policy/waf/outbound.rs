@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::contract::media_type::is_endless;
 use crate::policy::denial::Denial;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::inspection::{OverBudget, Tuning};
@@ -49,18 +50,6 @@ pub enum Content {
     Unreadable,
     /// It comes for as long as somebody listens: whoever waited for its end would pass nothing on.
     Endless,
-}
-
-/// Media types of bodies that have no end by their nature: server-sent events (HTML, section 9.2), and
-/// parts that replace each other.
-const ENDLESS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
-
-/// Whether a media type is one of those, whatever its parameters.
-pub fn is_endless(media_type: &[u8]) -> bool {
-    let essence = media_type.split(|&byte| byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii();
-    let mut known = ENDLESS.iter();
-    known.any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 impl Outbound {

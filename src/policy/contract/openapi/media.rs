@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::policy::contract::body::{Content, Lengths, Media};
 use crate::policy::contract::forms::Text;
-use crate::policy::contract::media_type::{MediaRange, MediaType};
+use crate::policy::contract::media_type::{MediaRange, MediaType, is_endless};
 use crate::policy::contract::openapi::content::{compile, well_formed};
 use crate::policy::contract::openapi::form::{self, Kind};
 use crate::policy::contract::openapi::node::{Node, Report};
@@ -89,7 +89,16 @@ fn media<'d>(
         (None, _) if is_json => Content::Json(well_formed(report, node)?),
         (None, _) => Content::Unread,
     };
-    Some(Media { range, content })
+    let media = Media { range, content };
+    let is_awaited = direction == Direction::Response && media.is_read();
+    if is_awaited && is_endless(media.range.essence().as_bytes()) {
+        let essence = media.range.essence();
+        let message = format!("`{essence}` has no end at which its schema could be checked");
+        let hint = "remove `schema`: the content then passes unread, as it comes";
+        report.error(node, message, hint);
+        return None;
+    }
+    Some(media)
 }
 
 /// Documents one after the other: the schema speaks of each, or of all of them as an array.

@@ -268,6 +268,9 @@ impl Schema {
                 let told = undeclared.iter().map(|at| told(&self.program, &walk, at));
                 found.extend(told);
                 edited.undeclared = found.first().cloned();
+                if let (Undeclared::Forbidden, Some(first)) = (wanted.undeclared, found.first()) {
+                    return Err(first.clone());
+                }
             }
             edited.items = wanted.count.map(|pointer| walk.count_items(pointer));
         }

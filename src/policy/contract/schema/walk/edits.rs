@@ -51,6 +51,8 @@ pub enum Undeclared {
     Stripped,
     /// They stay and are noted.
     Noted,
+    /// They are a fault, also where no schema refuses them.
+    Forbidden,
 }
 
 impl Edits {

@@ -239,6 +239,12 @@ fn undeclared_members_are_refused_or_noted_as_well() {
     );
     let silent = r#"{"a":{"x":1}}"#;
     assert_eq!(run(silent, Undeclared::Refused), Ok((false, None)));
+    for (body, at) in [(body, "/x~1y"), (silent, "/a/x")] {
+        let refused = run(body, Undeclared::Forbidden).unwrap_err();
+        assert_eq!((&*refused.pointer, refused.keyword), (at, "undeclared"));
+    }
+    let declared = r#"{"a":{"b":1}}"#;
+    assert_eq!(run(declared, Undeclared::Forbidden), Ok((false, None)));
     assert_eq!(
         run(silent, Undeclared::Noted),
         Ok((false, Some("/a/x".to_owned())))

@@ -7,7 +7,7 @@ use portcullis::policy::authn::sign::SigningKey;
 use portcullis::policy::authn::{Issuer, IssuerSettings, Keys};
 use portcullis::policy::contract::openapi::Document;
 use portcullis::policy::contract::schema::{
-    Backtracking, Compiler, Dialect, Schema, Scratch, Undeclared, Wanted,
+    Backtracking, Compiler, Dialect, Direction, Schema, Scratch, Undeclared, Wanted,
 };
 use portcullis::proto::body::{Chunked, Framing};
 use portcullis::proto::encode::{self, Forwarded};
@@ -376,6 +376,82 @@ fn bodies_read_directly() {
             }
         }
     });
+}
+
+/// Schemas of every kind of keyword that a body of `tests/fuzz/json` or what comes of it may meet.
+fn compared() -> Vec<Value> {
+    vec![
+        json!({"type": ["object", "array"], "minProperties": 1, "maxProperties": 3, "minItems": 2, "uniqueItems": true}),
+        json!({"properties": {"a": {"type": "integer", "readOnly": true}, "b": {"type": "string", "writeOnly": true}},
+            "patternProperties": {"^[a-c]$": {"not": {"type": "boolean"}}}, "unevaluatedProperties": {"type": ["number", "array", "object"]}}),
+        json!({"oneOf": [{"type": "object", "required": ["a"]}, {"type": "object", "required": ["b"]}, {"type": "array", "contains": {"type": "number"}}]}),
+        json!({"if": {"type": "object"}, "then": {"propertyNames": {"maxLength": 2}, "dependentRequired": {"a": ["b"]}},
+            "else": {"prefixItems": [{"type": "number"}], "items": {"type": ["string", "null", "array"]}}}),
+        json!({"$defs": {"node": {"anyOf": [{"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}},
+            {"type": "array", "items": {"$ref": "#/$defs/node"}}, {"type": "number", "exclusiveMaximum": 1000}, {"enum": ["x", true, null]}]}},
+            "$ref": "#/$defs/node"}),
+    ]
+}
+
+/// Members of the other direction are none that a schema knows.
+fn directed(schema: &Value, keyword: &str) -> Value {
+    match schema {
+        Value::Object(map) if map.get(keyword) == Some(&Value::Bool(true)) => Value::Bool(false),
+        Value::Object(map) => {
+            let members = map.iter();
+            members
+                .map(|(name, value)| (name.clone(), directed(value, keyword)))
+                .collect()
+        }
+        Value::Array(list) => list.iter().map(|value| directed(value, keyword)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A body is accepted exactly where another validator accepts it, in requests and in responses.
+#[test]
+fn bodies_against_another_validator() {
+    let both = [
+        (Direction::Request, "readOnly"),
+        (Direction::Response, "writeOnly"),
+    ];
+    let schemas = compared();
+    let pairs: Vec<_> = schemas
+        .iter()
+        .flat_map(|schema| both.map(|(direction, other)| (schema, direction, other)))
+        .map(|(schema, direction, other)| {
+            let compiler = Compiler::new(schema, Dialect::OpenApi31).direction(direction);
+            let reference = jsonschema::validator_for(&directed(schema, other)).unwrap();
+            (compiler.compile("").unwrap(), reference)
+        })
+        .collect();
+    let (mut scratch, mut accepted, mut refused) = (Scratch::default(), 0, 0);
+    fuzz("json", |bytes| {
+        let read = serde_json::from_slice::<Value>(bytes).ok();
+        // Names once, and numbers as others read them.
+        let text = read.as_ref().map(Value::to_string);
+        for (ours, reference) in &pairs {
+            if ours.check(bytes, &mut scratch).is_ok()
+                && let Some(value) = &read
+            {
+                let told = String::from_utf8_lossy(bytes);
+                assert!(reference.is_valid(value), "{told:?}");
+            }
+            if let (Some(value), Some(text)) = (&read, &text) {
+                let holds = ours.check(text.as_bytes(), &mut scratch);
+                let depth = text.bytes().filter(|byte| b"[{".contains(byte)).count();
+                if depth < 60 {
+                    assert_eq!(holds.is_ok(), reference.is_valid(value), "{text} {holds:?}");
+                }
+                *if holds.is_ok() {
+                    &mut accepted
+                } else {
+                    &mut refused
+                } += 1;
+            }
+        }
+    });
+    assert!(accepted > 1_000 && refused > 1_000, "{accepted} {refused}");
 }
 
 /// Whatever is written as a schema compiles or is refused with a reason, in bounded time, and what

@@ -15,7 +15,7 @@ use portcullis::policy::waf::view::View;
 
 use crate::cases::cases;
 use crate::request::Sent;
-use crate::rule_set;
+use crate::{folder, rule_set};
 
 /// Checks that must hold, of a hundred.
 const ENOUGH: f64 = 99.5;
@@ -262,6 +262,23 @@ fn what_is_done_at_load_and_what_is_not_looked_at_changes_nothing() {
                     "{}, seen before",
                     case.id
                 );
+            }
+        }
+    }
+}
+
+/// The same of the built-in rules, on the requests of the suite.
+#[test]
+fn what_the_built_in_rules_do_not_look_at_changes_nothing() {
+    let Some(root) = rule_set::root() else { return };
+    let rules = folder::rule_set();
+    let (mut run, mut plain) = (Run::native(&rules), Run::native(&rules));
+    for case in cases(&root) {
+        for stage in &case.stages {
+            let sent = stage.sent();
+            let expected = met(&mut plain, &sent, true);
+            for seen in ["", ", seen before"] {
+                assert_eq!(met(&mut run, &sent, false), expected, "{}{seen}", case.id);
             }
         }
     }

@@ -27,9 +27,7 @@ pub struct Candidates {
     /// Every rule runs on every value.
     exhaustive: bool,
     /// Of each value that was looked at.
-    of_value: Vec<Bits>,
-    /// What it took to say so of it, in steps.
-    costs: Vec<usize>,
+    of_value: Vec<Looked>,
     /// The values that each rule could match, in order: few of many.
     likely: Vec<Likely>,
     /// By the number of a rule, its first and its last place in `likely`, plus one.
@@ -44,6 +42,17 @@ pub struct Candidates {
     /// A value that is looked at in parts.
     open: Option<Open>,
     room: Room,
+}
+
+/// What is said of a value.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    /// The rules that could match it.
+    found: Bits,
+    /// What it took to say so, in steps.
+    cost: usize,
+    /// Whether rules were asked since, and did not match.
+    is_refuted: bool,
 }
 
 /// A value that a rule could match.
@@ -69,7 +78,6 @@ impl Candidates {
     pub fn clear(&mut self, exhaustive: bool) {
         self.exhaustive = exhaustive;
         self.of_value.clear();
-        self.costs.clear();
         self.keep_likely(0);
         self.seen.clear();
         self.fresh.clear();
@@ -89,7 +97,6 @@ impl Candidates {
     /// Forgets the values that came since.
     pub fn rewind(&mut self, mark: Mark) {
         self.of_value.truncate(mark.values);
-        self.costs.truncate(mark.values);
         let is_kept = |likely: &Likely| (likely.id as usize) < mark.values;
         self.keep_likely(self.likely.partition_point(is_kept));
         self.seen.truncate(mark.values);
@@ -142,8 +149,11 @@ impl Candidates {
                 }
                 self.note(part, id, found);
             }
-            self.of_value.push(found);
-            self.costs.push(cost);
+            self.of_value.push(Looked {
+                found,
+                cost,
+                is_refuted: false,
+            });
         }
         true
     }
@@ -219,33 +229,37 @@ impl Candidates {
 
     /// Whether a question counts: one that nobody would ask who does not run every rule does not.
     pub fn counts(&self, rules: &RuleSet, rule: u16, id: Id) -> bool {
+        if !self.exhaustive {
+            return true;
+        }
         match (rules.number(rule), self.of_value.get(id as usize)) {
-            (Some(number), Some(found)) => !self.exhaustive || found.contains(number),
+            (Some(number), Some(looked)) => looked.found.contains(number),
             (None, _) | (_, None) => true,
         }
     }
 
     /// Takes note that the first link of a rule does not match a value, and what it took to say so.
     pub fn refute(&mut self, rules: &RuleSet, (rule, id): (u16, Id), cost: usize) {
-        let at = id as usize;
         let number = rules.number(rule);
-        if let (Some(number), Some(found)) = (number, self.of_value.get_mut(at))
-            && found.contains(number)
+        if let (Some(number), Some(looked)) = (number, self.of_value.get_mut(id as usize))
+            && looked.found.contains(number)
         {
-            found.remove(number);
-            self.costs[at] += cost;
+            looked.found.remove(number);
+            looked.cost += cost;
+            looked.is_refuted = true;
         }
     }
 
     /// Keeps what the rules said, for the next time that a value comes.
     pub fn settle(&mut self, memory: &mut Memory) {
         for (id, (key, variants)) in self.fresh.drain(..) {
-            let at = id as usize;
-            if let (Some(&found), Some(&cost)) = (self.of_value.get(at), self.costs.get(at)) {
+            // What nobody said more of is kept as it is.
+            let looked = self.of_value.get(id as usize);
+            if let Some(looked) = looked.filter(|looked| looked.is_refuted) {
                 let known = Known {
-                    found,
+                    found: looked.found,
                     variants,
-                    cost,
+                    cost: looked.cost,
                 };
                 memory.answers.keep(key, known);
             }
@@ -303,7 +317,7 @@ impl Candidates {
             let Likely {
                 part: of, id, next, ..
             } = self.likely[place as usize];
-            if of == part && self.of_value[id as usize].contains(number) {
+            if of == part && self.of_value[id as usize].found.contains(number) {
                 return Some((id, at as usize));
             }
             at = next;

@@ -46,6 +46,7 @@ pub fn compile(
     let items = folded.items.as_slice();
     let mut compiler = Compiler {
         items,
+        slots: &slots,
         rules: Vec::new(),
         draft_of: Vec::new(),
         patterns: 0,
@@ -89,6 +90,7 @@ pub fn compile(
 
 struct Compiler<'a> {
     items: &'a [Item],
+    slots: &'a Slots,
     rules: Vec<Rule>,
     /// Of each rule, the item it comes from.
     draft_of: Vec<usize>,
@@ -140,8 +142,13 @@ impl Compiler<'_> {
             None => None,
         };
         let effects = draft.effects.iter().map(|effect| self.action(effect));
+        let included = draft.targets.included.iter();
+        let included = included.map(|target| target.with_slots(self.slots));
         Ok(Link {
-            targets: draft.targets.clone(),
+            targets: Targets {
+                included: included.collect(),
+                excluded: draft.targets.excluded.clone(),
+            },
             test,
             transformations: draft.transformations.clone().into(),
             multi_match: draft.multi_match,

@@ -221,6 +221,15 @@ impl<'a> Evaluation<'a> {
         places.clear();
         match &target.selector {
             Selector::Slot(slot) => places.extend(tx.is_set(*slot).then_some(Place::Slot(*slot))),
+            Selector::Variables(pattern, slots) => {
+                let set = slots.iter().filter(|&&slot| tx.is_set(slot));
+                places.extend(set.map(|&slot| Place::Slot(slot)));
+                let names = &self.rules.slots;
+                places.extend(
+                    tx.made()
+                        .filter(|&place| pattern.matches(tx.name(place, names))),
+                );
+            }
             selector => {
                 let slots = &self.rules.slots;
                 places.extend(

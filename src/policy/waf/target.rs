@@ -2,7 +2,7 @@
 
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::pattern::Pattern;
-use crate::policy::waf::template::Slot;
+use crate::policy::waf::template::{Slot, Slots};
 
 /// Which values of a collection.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub enum Selector {
     /// In lower case: names are the same in any case.
     Name(Box<str>),
     Pattern(Box<Pattern>),
+    /// The same over variables of `TX`, and the slots that it selects: their names are known at load.
+    Variables(Box<Pattern>, Box<[Slot]>),
     /// A variable of `TX` or of a persistent collection.
     Slot(Slot),
 }
@@ -35,13 +37,26 @@ impl Selector {
         match self {
             Selector::All => true,
             Selector::Name(wanted) => wanted.as_bytes().eq_ignore_ascii_case(name),
-            Selector::Pattern(pattern) => pattern.matches(name),
+            Selector::Pattern(pattern) | Selector::Variables(pattern, _) => pattern.matches(name),
             Selector::Slot(_) => false,
         }
     }
 }
 
 impl Target {
+    /// What is known of it when all variables are.
+    pub fn with_slots(&self, slots: &Slots) -> Target {
+        let mut target = self.clone();
+        if let (Collection::Tx, Selector::Pattern(pattern)) = (self.collection, &self.selector) {
+            let selected = slots
+                .all()
+                .filter(|(_, name)| pattern.matches(name.as_bytes()));
+            let selected = selected.map(|(slot, _)| slot).collect();
+            target.selector = Selector::Variables(pattern.clone(), selected);
+        }
+        target
+    }
+
     /// Whether a value of `part` with this name is one of these.
     pub fn selects(&self, part: Collection, name: &[u8]) -> bool {
         self.collection.covers(part) && self.selector.selects(name)

@@ -225,7 +225,12 @@ impl Tx {
         let slots = slots
             .filter_map(|slot| u16::try_from(slot).ok())
             .map(|slot| Place::Slot(Slot(slot)));
-        slots.chain((0..self.made.len()).map(Place::Made))
+        slots.chain(self.made())
+    }
+
+    /// The variables whose names were made by rules.
+    pub fn made(&self) -> impl Iterator<Item = Place> + use<> {
+        (0..self.made.len()).map(Place::Made)
     }
 
     pub fn name<'a>(&'a self, place: Place, slots: &'a Slots) -> &'a [u8] {

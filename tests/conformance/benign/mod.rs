@@ -14,7 +14,7 @@ use std::path::Path;
 
 use portcullis::config::rules;
 
-use crate::regression::{Run, hits};
+use crate::regression::{Run, hits, met};
 use crate::request::Sent;
 use crate::{folder, published};
 use random::Random;
@@ -90,6 +90,20 @@ fn benign_texts_are_not_flagged() {
     }
     tally.print("texts in requests");
     assert!(tally.rate() <= FLAGGED);
+}
+
+/// What is searched for first says which rules need not be asked, and nothing else.
+#[test]
+fn what_is_not_looked_at_of_benign_texts_changes_nothing() {
+    let rules = folder::rule_set();
+    let (mut run, mut plain) = (Run::native(&rules), Run::native(&rules));
+    let texts = texts();
+    let mut random = Random::seeded(20_261_126);
+    for _ in 0..GENERATED / 8 {
+        let sent = requests::made(&texts, &mut random);
+        let expected = met(&mut plain, &sent, true);
+        assert_eq!(met(&mut run, &sent, false), expected, "{sent:?}");
+    }
 }
 
 /// Each text by itself, so that none hides behind those that are drawn more often.

@@ -22,6 +22,7 @@ struct Row {
 const SQL: &str = "1' or '1'='1' union select password from users-- ";
 const BASE64: &str = "MScgb3IgJzEnPScxJyB1bmlvbiBzZWxlY3QgcGFzc3dvcmQgZnJvbSB1c2Vycy0tIA==";
 const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn head(line: &str, fields: &str) -> String {
@@ -71,6 +72,18 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Bytes as of a picture or an archive, the same each time.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let bytes = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[4]
+    });
+    bytes.take(length).collect()
+}
+
 fn coded_rows() -> Vec<Row> {
     let attack = format!("{{\"a\":\"{SQL}\"}}");
     let plain = gzip(br#"{"a":1}"#);
@@ -110,6 +123,7 @@ fn coded_rows() -> Vec<Row> {
 
 fn json_rows() -> Vec<Row> {
     let attack = format!("{{\"a\":\"{SQL}\"}}");
+    let hidden = "{\"a\":\"1\\u0027 \\u006fr \\u00271\\u0027=\\u00271\"}";
     let deep = |count: usize| format!("{}1{}", "[".repeat(count), "]".repeat(count));
     let padded = format!("{{\"pad\":\"{}\",\"a\":\"{SQL}\"}}", "x".repeat(200 * 1024));
     let utf16: Vec<u8> = attack.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -176,6 +190,64 @@ fn json_rows() -> Vec<Row> {
             post("application/x-ndjson", format!("{{\"a\":1}}\n{attack}\n")),
         ),
         ("json-pad-200kb-then-payload", post(JSON, padded)),
+        (
+            "json-as-text-trailing-garbage",
+            post("text/plain", format!("{hidden} x")),
+        ),
+        (
+            "json-as-bytes-trailing-byte",
+            post(BYTES, [hidden.as_bytes(), b"\xff"].concat()),
+        ),
+        (
+            "json-as-text-behind-comment",
+            post("text/plain", format!("/**/{hidden}")),
+        ),
+        (
+            "json-as-text-string",
+            post(
+                "text/plain",
+                "\"1\\u0027 \\u006fr \\u00271\\u0027=\\u00271\"",
+            ),
+        ),
+        (
+            "json-as-text-operator-name",
+            post("text/plain", "{\"a\":{\"\\u0024ne\":1}} x"),
+        ),
+        (
+            "json-as-form-trailing-garbage",
+            post(FORM, format!("{} x", hidden.replace('=', "\\u003d"))),
+        ),
+        (
+            "json-base64-with-blanks",
+            post(
+                JSON,
+                format!("{{\"a\":\" {}\\n{}\"}}", &BASE64[..20], &BASE64[20..]),
+            ),
+        ),
+        (
+            "json-base64-unpadded",
+            post(
+                JSON,
+                format!("{{\"a\":\"{}\"}}", BASE64.trim_end_matches('=')),
+            ),
+        ),
+        (
+            "json-base64-data-url",
+            post(
+                JSON,
+                format!("{{\"a\":\"data:text/plain;base64,{BASE64}\"}}"),
+            ),
+        ),
+        (
+            "json-value-url-encoded",
+            post(
+                JSON,
+                format!(
+                    "{{\"a\":\"{}\"}}",
+                    SQL.replace(' ', "%20").replace('\'', "%27")
+                ),
+            ),
+        ),
     ];
     rows.into_iter()
         .map(|(name, request)| row(name, request))
@@ -297,6 +369,62 @@ fn body_rows() -> Vec<Row> {
             )),
         ),
         row(
+            "multipart-filename-empty",
+            multipart(&format!(
+                "{}{end}",
+                part(&format!("{field}; filename=\"\""), SQL)
+            )),
+        ),
+        row(
+            "multipart-name-unquoted",
+            multipart(&format!(
+                "{}{end}",
+                part("Content-Disposition: form-data; name=a", SQL)
+            )),
+        ),
+        row(
+            "multipart-boundary-quoted",
+            post("multipart/form-data; boundary=\"b\"", &attack),
+        ),
+        row(
+            "multipart-hpp-split",
+            multipart(&format!(
+                "{}{}{end}",
+                part(field, "1' union"),
+                part(field, "select password from users-- ")
+            )),
+        ),
+        row(
+            "xml-cdata",
+            post("text/xml", format!("<a><![CDATA[{SQL}]]></a>")),
+        ),
+        row(
+            "xml-soap",
+            post(
+                "application/soap+xml",
+                format!("<s:Envelope xmlns:s=\"urn:s\"><s:Body><a>{SQL}</a></s:Body></s:Envelope>"),
+            ),
+        ),
+        row(
+            "xml-xinclude",
+            post(
+                "text/xml",
+                "<a xmlns:xi=\"http://www.w3.org/2001/XInclude\"><xi:include href=\"file:///etc/passwd\"/></a>",
+            ),
+        ),
+        row(
+            "text-among-bytes",
+            post(
+                BYTES,
+                [
+                    &[0_u8, 255, 1, 254].repeat(64)[..],
+                    SQL.as_bytes(),
+                    &[0; 64],
+                ]
+                .concat(),
+            ),
+        ),
+        row(
             "multipart-json-part",
             multipart(&format!(
                 "{}{end}",
@@ -375,6 +503,32 @@ fn head_rows() -> Vec<Row> {
         row(
             "query-double-encoded",
             get(&format!("/v1/items?a={twice}"), ""),
+        ),
+        row(
+            "query-triple-encoded",
+            get(&format!("/v1/items?a={}", twice.replace('%', "%25")), ""),
+        ),
+        row(
+            "query-name-payload",
+            get(&format!("/v1/items?{escaped}=1"), ""),
+        ),
+        row(
+            "query-hpp-split",
+            get(
+                "/v1/items?a=1%27+union&a=+select+password+from+users--+",
+                "",
+            ),
+        ),
+        row(
+            "cookie-base64-escaped",
+            get("/v1/items", &format!("Cookie: s=M%53{}\r\n", &BASE64[2..])),
+        ),
+        row(
+            "cookie-json-marked",
+            get(
+                "/v1/items",
+                "Cookie: s=j%3A{\"a\":\"1\\u0027 or \\u00271\\u0027=\\u00271\"}\r\n",
+            ),
         ),
         row("path-segment-sqli", get(&format!("/v1/{escaped}"), "")),
         row("path-%3f-sqli", get(&format!("/v1/x%3Fa={escaped}"), "")),
@@ -478,6 +632,18 @@ fn benign_rows() -> Vec<Row> {
         row("benign-header", get("/v1/items", "X-Filter: name eq bern and size gt 5\r\nAuthorization: Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln\r\n")),
         row("benign-cookie", get("/v1/items", "Cookie: theme=dark; _ga=GA1.2.1234567890.1690000000; s=eyJpZCI6MTIzNCwibmFtZSI6IkFubmEifQ==\r\n")),
         row("benign-chunked", head("POST /v1/items", &format!("Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n0\r\n\r\n")).into_bytes()),
+        row("benign-png", post("image/png", [b"\x89PNG\r\n\x1a\n", &noise(20_000)[..]].concat())),
+        row("benign-bytes", post(BYTES, noise(100_000))),
+        row("benign-gzip-file", post(BYTES, gzip(&noise(30_000)))),
+        row("benign-log", post("text/plain", "[INFO] hello [x]")),
+        row("benign-braces", post("text/plain", "{see attached}")),
+        row("benign-angles", post("text/plain", "<see below>")),
+        row("benign-quoted", post("text/plain", "\"Yes\", he said, \"it's fine\"")),
+        row("benign-short-bytes", post(BYTES, b"{\x00\x01}")),
+        row("benign-multipart-empty-file", multipart(&format!("{}--b--\r\n", part("Content-Disposition: form-data; name=\"f\"; filename=\"\"\r\nContent-Type: application/octet-stream", "")))),
+        row("benign-cookie-json", get("/v1/items", "Cookie: s=j%3A%7B%22a%22%3A%22it's%22%7D\r\n")),
+        row("benign-encoded-address", get("/v1/items?next=%2Flogin%3Fnext%3D%252Fa%252520b", "")),
+        row("benign-data-url", post(JSON, "{\"a\":\"data:text/plain;base64,SGVsbG8sIHRoaXMgaXMgYSB0ZXh0IGZvciB5b3Uu\"}")),
         row("benign-url", post(JSON, "{\"callback\":\"https://app.example/done?x=1&y=two#top\"}")),
     ]
 }
@@ -645,4 +811,31 @@ fn by_default_attacks_are_told_and_long_uploads_stream_past() {
     assert_eq!(lines[0]["waf"][1]["message"], "attack: score 5 of 5");
     assert_eq!(rules(&lines[1]), [0_u64; 0], "{lines:?}");
     assert_eq!(rules(&lines[2]), [1706], "{lines:?}");
+}
+
+/// Files are looked at where the configuration says so, also when some of their bytes are no text.
+#[test]
+fn files_are_looked_at_on_request() {
+    let file = "Content-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/plain";
+    let sent = |content: &[u8]| {
+        let head = format!("--b\r\n{file}\r\n\r\n");
+        let body = [head.as_bytes(), content, b"\r\n--b--\r\n"].concat();
+        post("multipart/form-data; boundary=b", body)
+    };
+    let attack = SQL.as_bytes();
+    let picture = [b"\x89PNG\r\n\x1a\n", &noise(20_000)[..]].concat();
+    for (files, found) in [(false, 200), (true, 403)] {
+        let waf = format!("[waf.builtin]\nmode = \"block\"\nfiles = {files}");
+        let gateway = setup(&waf).start(&format!("waf-files-{files}"), echo());
+        for (content, status) in [
+            (attack.to_vec(), found),
+            ([attack, b"\xff"].concat(), found),
+            ([&picture, attack, &noise(64)].concat(), found),
+            (picture.clone(), 200),
+            (b"a text, and it's fine".to_vec(), 200),
+        ] {
+            let answer = gateway.ask(sent(&content));
+            assert_eq!(answer.status, status, "files = {files}: {answer:?}");
+        }
+    }
 }

@@ -34,8 +34,10 @@ pub fn read(state: &mut State, used: u64, body: &[u8]) {
                 inner: state.view.is_some().then_some(&mut state.inner),
             };
             let mut visit = |target, name: &[u8], value: &[u8]| {
-                if target == Target::File && reads_files && body::is_readable(value) {
-                    gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
+                if target == Target::File && reads_files {
+                    for text in body::texts(value) {
+                        gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, text);
+                    }
                 }
                 take(&mut gather, target, name, value);
             };
@@ -87,8 +89,8 @@ fn kind<'b>(state: &State, content_type: &'b [u8], body: &[u8]) -> Result<Kind<'
         _ => return Err(Error::MediaType),
     };
     Ok(match Kind::of(types, body)? {
-        Kind::Json if told == Kind::Graphql => told,
-        Kind::Json => state.item.map_or(Kind::Json, Kind::JsonItem),
+        Kind::Json | Kind::LikeJson if told == Kind::Graphql => told,
+        found @ (Kind::Json | Kind::LikeJson) => state.item.map_or(found, Kind::JsonItem),
         Kind::Text => told,
         found => found,
     })
@@ -98,7 +100,9 @@ fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
     match target {
         Target::Field => {
             gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
-            gather.push(Collection::ArgsPostNames, name, name);
+            // A client that forgets the media type of its JSON says that it is a form.
+            let names = Collection::ArgsPostNames;
+            gather.value(names, names, name, name);
         }
         Target::JsonText | Target::GraphqlText => {
             gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
@@ -121,7 +125,14 @@ fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
         }
         Target::Text => {
             gather.single(Collection::RequestBody, value);
-            gather.single(Collection::RequestText, value);
+            for text in body::texts(value) {
+                gather.single(Collection::RequestText, text);
+            }
+        }
+        Target::Unescaped => {
+            for text in body::texts(value) {
+                gather.single(Collection::RequestText, text);
+            }
         }
     }
 }

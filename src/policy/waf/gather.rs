@@ -18,6 +18,9 @@ use crate::policy::waf::view::View;
 /// What a segment of the path is called as an argument.
 const SEGMENT: &[u8] = b"(path)";
 
+/// How servers mark cookies that they have signed, and such as hold JSON.
+const MARKS: [&[u8]; 2] = [b"s:", b"j:"];
+
 /// Fills the collections of a message that `used` has a bit for.
 pub struct Gather<'a> {
     pub values: &'a mut Values,
@@ -213,6 +216,11 @@ impl Gather<'_> {
         let (name, value) = decoded.split_at(middle);
         self.push(names, name, name);
         self.value(part, names, name, value);
+        if self.wants(part) && memchr::memmem::find(value, b"%25").is_some() {
+            // Rules decode once more on their own; what was encoded three times, here.
+            let decode = |out: &mut Vec<u8>| percent_decode(value, out);
+            self.values.push_with(part, name, decode);
+        }
         self.values.spare = decoded;
     }
 
@@ -241,14 +249,23 @@ impl Gather<'_> {
             .strip_prefix(b"\"")
             .and_then(|value| value.strip_suffix(b"\""));
         let bare = unquoted.unwrap_or(value);
-        let is_packed = |value: &[u8]| body::may_be_packed(value) || value.starts_with(b"%");
-        if self.inner.is_none() || !is_packed(bare) {
+        let is_escaped = memchr::memchr(b'%', bare).is_some();
+        let is_packed = is_escaped || is_marked(bare) || body::may_be_packed(bare);
+        if self.inner.is_none() || !is_packed {
             return self.push(part, name, value);
         }
         let mut decoded = std::mem::take(&mut self.values.spare);
         decoded.clear();
         percent_decode(bare, &mut decoded);
-        self.value(part, names, name, &decoded);
+        if is_escaped {
+            self.push(part, name, value);
+        }
+        let mut document = &decoded[..];
+        // A signature stands before a mark for JSON, or alone.
+        for mark in MARKS {
+            document = document.strip_prefix(mark).unwrap_or(document);
+        }
+        self.value(part, names, name, document);
         self.values.spare = decoded;
     }
 
@@ -305,6 +322,10 @@ fn decode(text: &[u8], out: &mut Vec<u8>) {
     if !Transformation::UrlDecode.apply(text, out) {
         out.extend_from_slice(text);
     }
+}
+
+fn is_marked(cookie: &[u8]) -> bool {
+    MARKS.iter().any(|mark| cookie.starts_with(mark))
 }
 
 fn percent_decode(text: &[u8], out: &mut Vec<u8>) {

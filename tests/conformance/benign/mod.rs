@@ -106,6 +106,47 @@ fn what_is_not_looked_at_of_benign_texts_changes_nothing() {
     }
 }
 
+/// Pictures, archives, messages of protocols: bytes that mean nothing as a text.
+#[test]
+fn benign_binary_bodies_are_not_flagged() {
+    const BODIES: usize = 6_000;
+    const TYPES: [&str; 4] = [
+        "image/png",
+        "application/gzip",
+        "application/octet-stream",
+        "application/x-protobuf",
+    ];
+    let rules = folder::rule_set();
+    let mut run = Run::native(&rules);
+    let texts = texts();
+    // Those of the kind `known` are flagged wherever they stand.
+    let lines = texts.templates().filter(|(kind, _)| *kind != "known");
+    let lines: Vec<&str> = lines.map(|(_, text)| text).collect();
+    let mut random = Random::seeded(7);
+    let mut tallies = [Tally::default(), Tally::default()];
+    for at in 0..BODIES {
+        let length = 16 << random.below(13);
+        let mut body = random.bytes(length);
+        // In every second one there are texts, as the tags of a picture are.
+        for _ in 0..(at % 2) * 4 {
+            let template: &str = lines[random.below(lines.len())];
+            let text = texts.filled(template, &mut random);
+            body.extend_from_slice(&[10, 0, 0, 1]);
+            body.extend_from_slice(text.as_bytes());
+            body.extend(random.bytes(24));
+        }
+        let media_type = TYPES[random.below(TYPES.len())];
+        let sent = requests::post("/files".to_owned(), media_type, body);
+        tallies[at % 2].count(&mut run, &sent);
+    }
+    let [bare, texted] = &tallies;
+    bare.print("binary bodies");
+    texted.print("binary bodies with texts in them, in front of random bytes");
+    assert_eq!(bare.flagged, 0);
+    // They are halves of one lot.
+    assert!((bare.rate() + texted.rate()) / 2.0 <= FLAGGED);
+}
+
 /// Each text by itself, so that none hides behind those that are drawn more often.
 #[test]
 fn benign_texts_that_are_flagged_are_known() {

@@ -21,6 +21,10 @@ pub enum Kind<'a> {
     /// Parts, and the boundary between them.
     Multipart(&'a [u8]),
     Xml,
+    /// Begins as JSON, whatever the media type says.
+    LikeJson,
+    /// Begins as XML.
+    LikeXml,
     /// Nothing that is known.
     Text,
 }
@@ -50,7 +54,7 @@ impl<'a> Kind<'a> {
             return Ok(Kind::Empty);
         }
         match media_type.declared()? {
-            Kind::Form if sniff(body) != Kind::Text => Err(Error::Mismatch),
+            Kind::Form if is_document(body) => Err(Error::Mismatch),
             Kind::Text => Ok(sniff(body)),
             declared => Ok(declared),
         }
@@ -151,13 +155,22 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// JSON and XML by how they begin and end: many servers do not ask for a media type.
+/// JSON and XML by how they begin: many servers do not ask for a media type.
 fn sniff(body: &[u8]) -> Kind<'static> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let body = body.trim_ascii();
-    match (body.first(), body.last()) {
-        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) => Kind::Json,
-        (Some(b'<'), Some(b'>')) => Kind::Xml,
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'[' | b'"') => Kind::LikeJson,
+        Some(b'<') => Kind::LikeXml,
         _ => Kind::Text,
     }
+}
+
+/// Whether a body begins and ends as a document does.
+fn is_document(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let body = body.trim_ascii();
+    matches!(
+        (body.first(), body.last()),
+        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'<'), Some(b'>'))
+    )
 }

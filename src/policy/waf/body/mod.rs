@@ -12,6 +12,7 @@ mod graphql;
 mod json;
 mod kind;
 mod multipart;
+mod text;
 mod unpack;
 mod xml;
 
@@ -21,7 +22,8 @@ use ahash::{AHashSet, RandomState};
 
 use crate::policy::waf::budget::Bound;
 pub use kind::Kind;
-pub use unpack::{Packing, is_readable, may_be_packed, unpack};
+pub use text::texts;
+pub use unpack::{Packing, may_be_packed, unpack};
 
 /// What a visited value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +54,8 @@ pub enum Target {
     GraphqlText,
     /// A body of no known structure, whole.
     Text,
+    /// The same without escapes of JSON.
+    Unescaped,
 }
 
 /// Is called with what a value is, its name and the value, decoded.
@@ -273,8 +277,32 @@ pub fn read(
         Kind::GraphqlDocument => graphql::read_document(body, scratch, &mut visits),
         Kind::Multipart(boundary) => multipart::read(body, boundary, bounds, scratch, &mut visits),
         Kind::Xml => xml::read(body, bounds.depth, scratch, &mut visits),
-        Kind::Text => visits.value(Target::Text, b"", body),
+        Kind::LikeJson | Kind::LikeXml => sniffed(kind, body, bounds, scratch, &mut visits),
+        Kind::Text => text::read(body, scratch, &mut visits),
         Kind::Empty => Ok(()),
+    }
+}
+
+/// Reads what only looks like a document. Some readers take the first value and forget what stands
+/// behind it, whatever the media type: what is no document is a text, and its values are visited
+/// up to the fault.
+fn sniffed(
+    kind: Kind<'_>,
+    body: &[u8],
+    bounds: &Bounds,
+    scratch: &mut Scratch,
+    visits: &mut Visits<'_>,
+) -> Result<(), Error> {
+    let bare = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let end = std::str::from_utf8(bare).map_or_else(|error| error.valid_up_to(), str::len);
+    let outcome = match kind {
+        Kind::LikeXml => xml::read(&bare[..end], bounds.depth, scratch, visits),
+        _ => json::read(&bare[..end], None, bounds.depth, scratch, visits),
+    };
+    match outcome {
+        Ok(()) if end == bare.len() && !bare.trim_ascii_start().starts_with(b"\"") => Ok(()),
+        Err(error) if error.bound().is_some() => Err(error),
+        _ => text::read(body, scratch, visits),
     }
 }
 

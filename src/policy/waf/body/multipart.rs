@@ -46,8 +46,9 @@ fn part(
         None => Kind::Text,
     };
     let target = match head.file_name {
-        Some(_) => Target::File,
-        None => Target::Field,
+        // What has an empty name of a file some readers take for a field.
+        Some(name) if !name.is_empty() => Target::File,
+        _ => Target::Field,
     };
     match kind {
         Kind::Multipart(_) => Err(Error::MediaType),

@@ -444,11 +444,11 @@ fn the_kind_follows_the_media_type_and_then_the_shape() {
     assert_eq!(of("application/x-ndjson", "{}"), Ok(Kind::JsonLines));
     assert_eq!(of("application/json", ""), Ok(Kind::Empty));
     // json-as-text-plain
-    assert_eq!(of("text/plain", " {\"a\": 1}\n"), Ok(Kind::Json));
-    assert_eq!(of("text/plain", "\u{FEFF}{\"a\": 1}\n"), Ok(Kind::Json));
+    assert_eq!(of("text/plain", " {\"a\": 1}\n"), Ok(Kind::LikeJson));
+    assert_eq!(of("text/plain", "\u{FEFF}{\"a\": 1}\n"), Ok(Kind::LikeJson));
     assert_eq!(of("application/x-protobuf", "\x08\x01"), Ok(Kind::Text));
-    assert_eq!(of("text/plain", "[INFO] started"), Ok(Kind::Text));
-    assert_eq!(Kind::of(&[], b"<a/>"), Ok(Kind::Xml));
+    assert_eq!(of("text/plain", "[INFO] started"), Ok(Kind::LikeJson));
+    assert_eq!(Kind::of(&[], b"<a/>"), Ok(Kind::LikeXml));
     assert_eq!(Kind::of(&[], b"a=1"), Ok(Kind::Text));
     for (value, error) in [
         (
@@ -527,6 +527,25 @@ fn wrapped_strings_are_unpacked_one_level() {
     let (found, packing) = unpacked("eyJhIjogIicgb3IgMT0xIn0");
     assert_eq!(packing, Some(Packing::Base64));
     assert!(found.contains(&(JsonText, "json.a".into(), "' or 1=1".into())));
+    // Readers skip blanks between digits, and strange bytes behind a text.
+    for coded in [
+        " JyBvciAxPTEtLSB4LCBhbmQgc28gb24=",
+        "JyBvciAxP\nTEtLSB4LCBhbmQgc28gb24=",
+        "JyBvciAxPTEtLSB4LCBhbmQgc28gb24B",
+        "JyBvciAxPTEtLSB4LCBhbmQgc28gb27/",
+        "data:text/plain;base64,JyBvciAxPTEtLSB4LCBhbmQgc28gb24=",
+    ] {
+        let (found, packing) = unpacked(coded);
+        assert_eq!(packing, Some(Packing::Base64), "{coded}");
+        assert!(
+            found
+                .iter()
+                .any(|(_, _, value)| value.contains("' or 1=1-- x")),
+            "{coded}: {found:?}"
+        );
+    }
+    // Random bytes are no text.
+    assert_eq!(unpacked("3q2+7wD/gH8Sx5YBmf6cs4E=").1, None);
     assert_eq!(
         unpacked("rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA==").1,
         Some(Packing::Base64)
@@ -677,4 +696,24 @@ proptest! {
         }
         let _ = visited_within(Kind::Multipart(b"b"), format!("--b\r\n{body}\r\n--b--").as_bytes(), &Bounds::default());
     }
+}
+
+#[test]
+fn texts_among_bytes_are_found_one_by_one() {
+    let found = |bytes: &'static [u8]| texts(bytes).collect::<Vec<&[u8]>>();
+    let whole: [&[u8]; 4] = [
+        b"a",
+        b"1' or '1'='1\xff -- and so on",
+        b"\xff\xfea\0b\0",
+        "\u{FC}ber \u{4E2D}\u{6587}".as_bytes(),
+    ];
+    for text in whole {
+        assert_eq!(found(text), [text]);
+    }
+    assert_eq!(
+        found(b"\x08\x0e1' or '1'='1\x12\xff\x05short\x00<script>"),
+        [&b"1' or '1'='1"[..], b"<script>"]
+    );
+    // One byte short of it.
+    assert_eq!(found(b"\x00\xff\x011234567\x00"), [b""; 0]);
 }

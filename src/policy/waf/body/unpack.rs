@@ -1,6 +1,7 @@
 //! A string that is itself a document, an address or base64, taken apart one level: rules then see
 //! what stands in it rather than its wrapping.
 
+use super::text::is_mostly_text;
 use super::{Bounds, Error, Scratch, Target, Visit, Visits, form, json};
 
 /// What a string was wrapped in.
@@ -41,7 +42,8 @@ pub fn unpack(
     }
     let mut decoded = std::mem::take(&mut scratch.joined);
     decoded.clear();
-    let outcome = match base64(value, &mut decoded) {
+    let digits = after_data(value).unwrap_or(value);
+    let outcome = match base64(digits, &mut decoded) {
         false => Ok(None),
         true => {
             let is_document =
@@ -59,21 +61,22 @@ pub fn unpack(
 
 /// A look at the first bytes: false if nothing can be packed in the value.
 pub fn may_be_packed(value: &[u8]) -> bool {
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-/_=".contains(byte);
-    match value.trim_ascii_start().first() {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-/_= \t\r\n".contains(byte);
+    let value = value.trim_ascii_start();
+    match value.first() {
         None => false,
-        Some(b'{' | b'[') => true,
+        Some(b'{' | b'[' | b'"') => true,
         Some(_) if value.len() < SHORTEST => value.len() > 3 && after_scheme(value).is_some(),
-        Some(_) => value[..SHORTEST].iter().all(is_digit) || after_scheme(value).is_some(),
+        Some(_) => {
+            value[..SHORTEST].iter().all(is_digit)
+                || after_scheme(value).is_some()
+                || after_data(value).is_some()
+        }
     }
 }
 
 fn is_json(value: &[u8]) -> bool {
-    let value = value.trim_ascii();
-    matches!(
-        (value.first(), value.last()),
-        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
-    )
+    matches!(value.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'))
 }
 
 /// False where it only looked like JSON.
@@ -84,10 +87,22 @@ fn document(
     visits: &mut Visits<'_>,
 ) -> Result<bool, Error> {
     match json::read(value, None, bounds.depth, scratch, visits) {
-        Ok(()) => Ok(true),
+        // The quotes around a string may mean something to others.
+        Ok(()) => Ok(value.trim_ascii_start().first() != Some(&b'"')),
         Err(error @ (Error::TooDeep | Error::TooManyValues)) => Err(error),
         Err(_) => Ok(false),
     }
+}
+
+/// What follows `data:text/html;base64,` (RFC 2397).
+fn after_data(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(5)?;
+    let comma = memchr::memchr(b',', rest)?;
+    let (media_type, rest) = rest.split_at(comma);
+    let coding = media_type.len().checked_sub(b";base64".len())?;
+    let is_coded = scheme.eq_ignore_ascii_case(b"data:")
+        && media_type[coding..].eq_ignore_ascii_case(b";base64");
+    is_coded.then_some(&rest[1..])
 }
 
 /// What follows `scheme://`.
@@ -121,14 +136,19 @@ fn address(rest: &[u8], scratch: &mut Scratch, visits: &mut Visits<'_>) -> Resul
 
 /// Decodes either alphabet; false unless the value is nothing but base64 of a text or of an object.
 fn base64(value: &[u8], decoded: &mut Vec<u8>) -> bool {
-    let padding = value.iter().rev().take_while(|&&byte| byte == b'=').count();
-    let digits = &value[..value.len() - padding];
-    let is_sized = value.len() >= SHORTEST && padding <= 2 && digits.len() % 4 != 1;
-    if !is_sized || (padding > 0 && !value.len().is_multiple_of(4)) {
+    // Readers skip blanks, and a plus sign in a form is one.
+    let blanks = |byte: &&u8| byte.is_ascii_whitespace();
+    let signs = value.len() - value.iter().filter(blanks).count();
+    let ends = value.iter().rev().filter(|byte| !blanks(byte));
+    let padding = ends.take_while(|&&byte| byte == b'=').count();
+    let count = signs - padding;
+    let is_sized = signs >= SHORTEST && padding <= 2 && count % 4 != 1;
+    if !is_sized || (padding > 0 && !signs.is_multiple_of(4)) {
         return false;
     }
     let mut bits = 0_u32;
-    for (at, &byte) in digits.iter().enumerate() {
+    let digits = value.iter().filter(|byte| !blanks(byte));
+    for (at, &byte) in digits.take(count).enumerate() {
         let digit = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
@@ -145,23 +165,22 @@ fn base64(value: &[u8], decoded: &mut Vec<u8>) -> bool {
             _ => {}
         }
         // Most identifiers are base64 of nothing: the first bytes tell.
-        if at == EARLY && !is_object(decoded) && decoded.iter().any(is_control) {
+        if at == EARLY && !is_object(decoded) && is_binary(decoded) {
             return false;
         }
     }
-    is_object(decoded) || is_readable(decoded)
+    is_object(decoded) || is_mostly_text(decoded)
 }
 
 /// A Java object, or a .NET one.
-fn is_object(decoded: &[u8]) -> bool {
+pub(super) fn is_object(decoded: &[u8]) -> bool {
     decoded.starts_with(b"\xAC\xED\x00\x05") || decoded.starts_with(b"\x00\x01\x00\x00\x00\xFF")
 }
 
-fn is_control(byte: &u8) -> bool {
-    *byte < 0x20 && !byte.is_ascii_whitespace()
-}
-
-/// Whether bytes are a text.
-pub fn is_readable(decoded: &[u8]) -> bool {
-    !decoded.iter().any(is_control) && std::str::from_utf8(decoded).is_ok()
+/// Whether the first bytes, of which the last may be cut, are hardly those of a text.
+fn is_binary(first: &[u8]) -> bool {
+    let controls = first
+        .iter()
+        .filter(|&&byte| byte < 0x20 && !byte.is_ascii_whitespace());
+    controls.count() > 1
 }

@@ -9,6 +9,9 @@ const TEXT: &[u8] = include_bytes!("fingerprints.txt");
 
 const COUNT: usize = count();
 
+/// Words that are read behind a pair of calls.
+const WORDS: usize = 32;
+
 static FINGERPRINTS: [u32; COUNT] = fingerprints();
 
 /// The fingerprint of an injection, if the value is one in any of the places where values stand.
@@ -31,9 +34,14 @@ pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
     })
 }
 
-/// Whether a parenthesis is all that follows.
+/// Whether a parenthesis is all that follows; or words, numbers and signs of a text behind it, with
+/// which no grammar goes on, and at the very end an operator, which has nothing to work on.
 fn is_closed(lexer: &mut Lexer<'_>) -> bool {
-    lexer.next().is_some_and(|token| token.class == b')') && lexer.next().is_none()
+    let is_end = lexer.next().is_some_and(|token| token.class == b')');
+    let mut further = lexer.take(WORDS);
+    let behind = further.find(|token| !matches!(token.class, b'n' | b'1' | b'?' | b',' | b';'));
+    let is_over = behind.is_none_or(|token| matches!(token.class, b'o' | b'='));
+    is_end && is_over && lexer.next().is_none()
 }
 
 /// A word or a number: read by far the most often, and no injection.
@@ -223,6 +231,12 @@ mod tests {
             "sleep(5) is null",
             "ascii(x) and ascii(x)=1",
             "ascii(x) and sleep(5)",
+            "ascii(x) and ascii(y) z-- ",
+            "ascii(x) and ascii(y) z union select 1",
+            "ascii(x) and ascii(y) order by 1",
+            "ascii(x) and ascii(y)#",
+            "ascii(x) and ascii(y)<z",
+            "ascii(x) and ascii(y); drop table z",
             "sleep(5) is not true",
         ] {
             assert!(sqli(attack.as_bytes()).is_some(), "{attack}");

@@ -601,6 +601,21 @@ fn what_could_not_be_kept_does_not_load() {
             "is no JSON pointer",
         ),
         (
+            "items = \"/items\"",
+            "items = \"/itmes\"",
+            "no answer of the operation has a list at \"/itmes\"",
+        ),
+        (
+            ", items = \"/items\"",
+            "",
+            "no answer of the operation is a list",
+        ),
+        (
+            "collection =",
+            "mask = [{ pointer = \"/items/*/nope\", how = \"fixed\" }]\ncollection =",
+            "leads to nothing that the operation answers",
+        ),
+        (
             "unknown_fields = \"report\"",
             "unknown_fields = \"drop\"",
             "unknown_fields cannot be",

@@ -61,3 +61,15 @@ pub fn refuse(reader: &Reader<'_>, declared: &file::Collection, reason: &str) {
         "describe its responses with a schema and let them be checked, or remove `collection`";
     reader.error(declared.position, reason, hint);
 }
+
+/// A place that no answer has would never be counted.
+pub fn refuse_lost(reader: &Reader<'_>, declared: &file::Collection) {
+    let at = declared.items.as_ref();
+    let position = at.map_or(declared.position, |at| at.position);
+    let message = match at {
+        Some(at) => format!("no answer of the operation has a list at \"{}\"", at.value),
+        None => "no answer of the operation is a list".to_owned(),
+    };
+    let hint = "write where the list stands, as in items = \"/items\"";
+    reader.error(position, message, hint);
+}

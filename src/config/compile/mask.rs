@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::config::file;
 use crate::config::reader::Reader;
 use crate::config::secret;
-use crate::policy::contract::response::Masks;
+use crate::policy::contract::response::{Masks, Responses};
 use crate::policy::contract::schema::{Mask, MaskKey, Pointer};
 
 /// Shorter keys could be found by trying them.
@@ -81,5 +81,24 @@ pub fn compile(
         pointers: pointers.into(),
         formats: formats.into(),
         key: Some(key.clone()),
+    }
+}
+
+/// A mask of one operation that masks nothing there is a mistake. One of the API may be meant for
+/// others of its operations.
+pub fn refuse_lost(reader: &Reader<'_>, own: Option<&file::Answers>, responses: &Responses) {
+    for declared in own.into_iter().flat_map(|own| &own.masks) {
+        let Some(at) = &declared.pointer else {
+            continue;
+        };
+        let pointer = Pointer::read(&at.value);
+        if pointer.is_some_and(|pointer| !responses.lead(&pointer)) {
+            let message = format!(
+                "\"{}\" leads to nothing that the operation answers",
+                at.value
+            );
+            let hint = "correct the pointer, or describe what is there";
+            reader.error(at.position, message, hint);
+        }
     }
 }

@@ -65,7 +65,14 @@ pub fn compile(
     let names = names.chain(own.into_iter().flat_map(|own| &own.headers));
     let names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
     let masks = mask::compile(reader, api, own, described.mask_key);
+    mask::refuse_lost(reader, own, &responses);
     let is_json = responses.is_json();
+    if let Some((items, declared)) = &described.items
+        && is_json
+        && !responses.lead_to_array(&items.pointer)
+    {
+        collection::refuse_lost(reader, declared);
+    }
     let contract = ResponseContract::new(responses, enforcement, most, &names).with_masks(masks);
     if let Some(essence) = contract.unmasked() {
         let message = format!("a format of `{essence}` is to be masked, which only JSON is");
@@ -104,7 +111,8 @@ fn refuse_unread(
         && responses.hide()
     {
         let message = "the document hides or masks values of responses that are not checked";
-        let hint = "write responses = \"report\" at least, or remove x-visible-to and x-mask";
+        let hint = "write responses = \"report\" at least, or remove x-visible-to, x-mask and \
+                    writeOnly from what is answered";
         let diagnostic = Diagnostic::new(described.file, described.position, message);
         reader.extend(vec![diagnostic.with_hint(hint)]);
     }

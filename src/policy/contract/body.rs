@@ -262,6 +262,11 @@ impl Media {
         !matches!(self.content, Content::Unread)
     }
 
+    /// Whether a pointer leads to values of a body.
+    pub fn has_places(&self) -> bool {
+        matches!(self.content, Content::Json(_) | Content::Records(_))
+    }
+
     /// Whether nothing is to be hidden or masked where no member can be taken out.
     pub fn hides_soundly(&self) -> bool {
         match &self.content {

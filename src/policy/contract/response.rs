@@ -109,6 +109,8 @@ pub struct ResponseContract {
     other_names: FieldNames,
     unwanted: SealedNames,
     masks: Masks,
+    /// Whether a mask by pointer leads to something in a body of the operation.
+    masks_places: bool,
     items: Option<Items>,
     /// How many faults of one body are named.
     violations: usize,
@@ -185,13 +187,30 @@ impl Responses {
         self.media().filter_map(Media::schema)
     }
 
-    /// Whether a schema says that values are hidden or masked.
+    /// Whether a schema says that values do not leave, or not to all, or masked.
     pub fn hide(&self) -> bool {
-        self.schemas().any(Schema::hides)
+        self.schemas().any(Schema::has_views)
     }
 
     fn is_read(&self) -> bool {
         self.media().any(Media::is_read)
+    }
+
+    /// The schemas of bodies whose values have places.
+    fn structured(&self) -> impl Iterator<Item = &Schema> {
+        let media = self.media().filter(|media| media.has_places());
+        media.filter_map(Media::schema)
+    }
+
+    /// Whether a body may have something at a pointer.
+    pub fn lead(&self, pointer: &Pointer) -> bool {
+        self.structured().any(|schema| schema.leads(pointer))
+    }
+
+    /// Whether a body may have an array there.
+    pub fn lead_to_array(&self, pointer: &Pointer) -> bool {
+        self.structured()
+            .any(|schema| schema.leads_to_array(pointer))
     }
 }
 
@@ -236,6 +255,7 @@ impl ResponseContract {
             enforcement,
             max_body,
             masks: Masks::default(),
+            masks_places: false,
             items: None,
             violations: 1,
         }
@@ -256,6 +276,8 @@ impl ResponseContract {
                 schema.mask_format(format, *mask);
             }
         }
+        let mut pointers = masks.pointers.iter();
+        self.masks_places = pointers.any(|(pointer, _)| self.responses.lead(pointer));
         self.masks = masks;
         self
     }
@@ -322,7 +344,7 @@ impl ResponseContract {
         };
         let declared = &self.responses.declared[index];
         let fields = declared.check_fields(head, bytes, scratch);
-        let media_type = declared.media_type(head, bytes, to_head);
+        let media_type = declared.media_type(head, bytes, (to_head, self.masks_places));
         match (fields, media_type) {
             (Ok(()), Ok(media_type)) => Ok(Expected {
                 declared: Some(index),

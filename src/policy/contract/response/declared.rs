@@ -37,12 +37,13 @@ impl Declared {
         Ok(())
     }
 
-    /// The media type that has to see the body; none where nothing has to.
+    /// The media type that has to see the body; none where nothing has to. `is_masked`: a body in
+    /// which no place is known could hold what is masked in another.
     pub(super) fn media_type(
         &self,
         head: &ResponseHead,
         bytes: &[u8],
-        to_head: bool,
+        (to_head, is_masked): (bool, bool),
     ) -> Result<Option<usize>, Refused> {
         let undeclared = |name: &str, rule| refused(Denial::UndeclaredResponse, name, rule);
         let has_body = head.framing != Framing::None;
@@ -72,6 +73,13 @@ impl Declared {
             undeclared(&essence, "content")
         })?;
         let media = &self.media[index];
+        if is_masked && !media.has_places() && !to_head && !is_empty {
+            return Err(refused(
+                Denial::InvalidResponse,
+                media.range.essence(),
+                "mask",
+            ));
+        }
         if !media.is_read() || to_head || !has_body {
             return Ok(None);
         }

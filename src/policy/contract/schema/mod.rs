@@ -14,6 +14,7 @@ mod each;
 mod format;
 mod fuse;
 mod index;
+mod lead;
 mod leaf;
 mod literal;
 mod mask;

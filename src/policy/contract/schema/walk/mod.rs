@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 pub use edits::Undeclared;
-pub use place::Pointer;
+pub use place::{Pointer, Step};
 
 use edits::Edits;
 

@@ -9,12 +9,16 @@ use super::Walk;
 pub struct Pointer(Box<[Step]>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub enum Step {
     All,
     Named(Box<str>),
 }
 
 impl Pointer {
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
     /// None: it does not begin with `/`, or has a `~` that escapes nothing.
     pub fn read(text: &str) -> Option<Pointer> {
         if text.is_empty() {

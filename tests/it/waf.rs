@@ -185,6 +185,36 @@ fn what_takes_too_long_to_match_is_more_than_the_budget() {
 }
 
 #[test]
+fn what_guards_nothing_in_a_rule_file_is_told_with_its_place() {
+    let void = "SecRuleEngine Off\nSecArgumentSeparator ;\nSecAuditLog /dev/null\n\
+        SecAction \"id:78,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}\"\n\
+        SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n";
+    let setup = |more: &str| {
+        let waf = format!("mode = \"block\"\non_unsupported = \"skip\"\n{more}");
+        setup_of(&format!("{RULES}{void}"), &waf, OWN)
+    };
+    let (directory, _) = setup("").write("waf-void", echo());
+    let (code, text) = directory.check(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    for expected in [
+        "`SecRuleEngine` has no effect here: `mode` decides",
+        "`SecArgumentSeparator` has no effect here",
+        "rule 78: `initcol:ip=%{REMOTE_ADDR}` has no effect here",
+        "rule 77: it is left out",
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    assert!(!text.contains("SecAuditLog"), "{text}");
+    let (directory, _) =
+        setup("[lint]\nineffective_rule = \"error\"\n").write("waf-void-error", echo());
+    assert_eq!(directory.check(&[]).0, Some(1));
+    let (directory, _) =
+        setup("[lint]\nineffective_rule = \"off\"\n").write("waf-void-off", echo());
+    let (code, text) = directory.check(&[]);
+    assert!(code == Some(0) && !text.contains("no effect"), "{text}");
+}
+
+#[test]
 fn rules_that_are_left_out_are_told_one_by_one() {
     let bad = "SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n";
     let waf = "mode = \"block\"\non_unsupported = \"skip\"";

@@ -6,7 +6,7 @@ use crate::config::file::{File, Inspected};
 use crate::config::reader::{At, Reader, Warning};
 use crate::config::rules::builtin;
 use crate::diagnostic::Diagnostic;
-use crate::policy::contract::lint::{Levels, Lint};
+use crate::policy::contract::lint::{Level, Levels, Lint};
 
 /// Tells each of them, by the level of the file.
 pub fn check(reader: &Reader<'_>, file: &File) {
@@ -48,15 +48,8 @@ pub fn check(reader: &Reader<'_>, file: &File) {
             ),
         ),
     ];
-    let mut levels = Levels::default();
-    for (lint, word) in file
-        .lint
-        .0
-        .iter()
-        .filter(|(lint, _)| *lint == Lint::UnusedTable)
-    {
-        levels.set(*lint, one_of(reader, Some(word), &LEVELS, levels.of(*lint)));
-    }
+    let lint = Lint::UnusedTable;
+    let level = level(reader, file, lint);
     for (kind, declared, used) in tables {
         for name in declared
             .into_iter()
@@ -68,10 +61,16 @@ pub fn check(reader: &Reader<'_>, file: &File) {
                 name.value
             );
             let diagnostic = Diagnostic::new(reader.path(), name.position, message).with_hint(hint);
-            let lint = Lint::UnusedTable;
-            reader.lint(levels.of(lint), Warning { lint, diagnostic });
+            reader.lint(level, Warning { lint, diagnostic });
         }
     }
+}
+
+/// How serious a kind of finding is that belongs to no API.
+pub fn level(reader: &Reader<'_>, file: &File, lint: Lint) -> Level {
+    let mut words = file.lint.0.iter().filter(|(named, _)| *named == lint);
+    let word = words.next().map(|(_, word)| word);
+    one_of(reader, word, &LEVELS, Levels::default().of(lint))
 }
 
 fn names<T>(tables: &[(At<String>, T)]) -> Vec<&At<String>> {

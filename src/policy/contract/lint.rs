@@ -31,6 +31,8 @@ pub enum Lint {
     UndeclaredResponse,
     /// A table of the configuration that no API names.
     UnusedTable,
+    /// A directive, an action or a rule of a rule file that guards nothing here.
+    IneffectiveRule,
 }
 
 /// How serious a kind of finding is taken.
@@ -44,7 +46,7 @@ pub enum Level {
 }
 
 impl Lint {
-    pub const ALL: [Lint; 15] = [
+    pub const ALL: [Lint; 16] = [
         Lint::UnknownFormat,
         Lint::UnknownKeyword,
         Lint::IneffectiveKeyword,
@@ -60,6 +62,7 @@ impl Lint {
         Lint::UncheckedContent,
         Lint::UndeclaredResponse,
         Lint::UnusedTable,
+        Lint::IneffectiveRule,
     ];
 
     /// As it stands in configurations and in what `check` prints.
@@ -80,6 +83,7 @@ impl Lint {
             Lint::UncheckedContent => "unchecked_content",
             Lint::UndeclaredResponse => "undeclared_response",
             Lint::UnusedTable => "unused_table",
+            Lint::IneffectiveRule => "ineffective_rule",
         }
     }
 
@@ -99,7 +103,8 @@ impl Lint {
             | Lint::UnboundedArray
             | Lint::UncheckedContent
             | Lint::UndeclaredResponse
-            | Lint::UnusedTable => Level::Warn,
+            | Lint::UnusedTable
+            | Lint::IneffectiveRule => Level::Warn,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::policy::waf::compile::{OnUnsupported, compile};
 use crate::policy::waf::draft::{
-    Change, Disruption, Effect, Engine, Item, LinkDraft, Name, Phase, RuleDraft,
+    Change, Disruption, Effect, Item, LinkDraft, Name, Phase, RuleDraft,
 };
 use crate::policy::waf::fold::{Folded, fold};
 use crate::policy::waf::inspection::THRESHOLD;
@@ -42,8 +42,6 @@ pub struct Loaded {
     pub skipped: Vec<LoadError>,
     /// Directives and actions without effect here.
     pub notes: Vec<LoadError>,
-    /// What the files ask for; the gateway's configuration decides.
-    pub engine: Option<Engine>,
 }
 
 /// Reads, folds and compiles rule files.
@@ -58,7 +56,6 @@ pub fn load(
     let seclang::Loaded {
         items,
         slots,
-        engine,
         bodies: _,
         notes,
     } = seclang::load(paths, files)?;
@@ -72,7 +69,6 @@ pub fn load(
         written,
         skipped,
         notes,
-        engine,
     })
 }
 

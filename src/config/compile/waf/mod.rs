@@ -7,11 +7,12 @@ mod rules;
 
 use std::sync::Arc;
 
-use crate::config::compile::one_of;
 use crate::config::compile::waf::answers::Answers;
+use crate::config::compile::{one_of, unused};
 use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader, nearest};
 use crate::config::rules::builtin;
+use crate::policy::contract::lint::{Level, Lint};
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::inspection::{OverBudget, Tuning};
 use crate::policy::waf::stage::{Bodies, Named, Protection};
@@ -40,26 +41,32 @@ impl Sets {
             named: Vec::new(),
             defaults: Vec::new(),
         };
+        let void = unused::level(reader, file, Lint::IneffectiveRule);
         for (name, declared) in &file.waf {
             if name.value == "off" {
                 let hint = "choose another name: waf = \"off\" leaves an operation uninspected";
                 reader.error(name.position, "\"off\" names no rule set", hint);
             }
-            sets.add(reader, name, declared);
+            sets.add(reader, name, (declared, void));
         }
         if !file.waf.iter().any(|(name, _)| name.value == builtin::NAME) {
             let name = At {
                 value: builtin::NAME.to_owned(),
                 position: Default::default(),
             };
-            sets.add(reader, &name, &file::Waf::default());
+            sets.add(reader, &name, (&file::Waf::default(), void));
         }
         sets
     }
 
-    fn add(&mut self, reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) {
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        name: &At<String>,
+        (declared, void): (&file::Waf, Level),
+    ) {
         let tuning = tuning(reader, declared);
-        let Some((rules, files)) = rules::compile(reader, name, declared) else {
+        let Some((rules, files)) = rules::compile(reader, name, (declared, void)) else {
             return;
         };
         let exclusions = exclusions::compile(reader, &rules, &declared.exclusions);

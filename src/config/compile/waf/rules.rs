@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::config::compile::one_of;
 use crate::config::file;
-use crate::config::reader::{At, Reader};
+use crate::config::reader::{At, Reader, Warning};
 use crate::config::rules::{self, Native, builtin, disk};
 use crate::diagnostic::{Diagnostic, Position};
+use crate::policy::contract::lint::{Level, Lint};
 use crate::policy::waf::compile::OnUnsupported;
 use crate::policy::waf::draft::Item;
 use crate::policy::waf::load::{Settings, assemble};
@@ -21,7 +22,7 @@ use crate::policy::waf::template::Slots;
 pub(super) fn compile(
     reader: &Reader<'_>,
     name: &At<String>,
-    declared: &file::Waf,
+    (declared, void): (&file::Waf, Level),
 ) -> Option<(Arc<RuleSet>, Bodies)> {
     let sources = sources(reader, name, declared)?;
     let is_builtin = matches!(sources.as_slice(), [Source::Builtin]);
@@ -29,7 +30,7 @@ pub(super) fn compile(
         return Some((builtin::rule_set(), Bodies::default()));
     }
     let level = level(reader, declared);
-    let (items, slots, (bodies, has_native)) = items(reader, &sources)?;
+    let (items, slots, (bodies, has_native)) = items(reader, &sources, void)?;
     // Rule sets before version 4 have one level for both.
     let mut variables = vec![
         ("blocking_paranoia_level", level.as_str()),
@@ -50,10 +51,30 @@ pub(super) fn compile(
         on_unsupported: one_of(reader, word, &known, OnUnsupported::Refuse),
         folded: true,
     };
-    assemble(items, slots, &settings)
+    let assembled = assemble(items, slots, &settings)
         .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
-        .ok()
-        .map(|assembled| (Arc::new(assembled.rules), bodies))
+        .ok()?;
+    for error in assembled.rules.left_out() {
+        let message = format!("it is left out: {}", error.message);
+        tell(reader, void, error, message);
+    }
+    Some((Arc::new(assembled.rules), bodies))
+}
+
+/// What stands in a rule file and guards nothing.
+fn tell(reader: &Reader<'_>, void: Level, error: &LoadError, message: String) {
+    let rule = error.rule.map(|id| format!("rule {id}: "));
+    let message = format!("{}{message}", rule.unwrap_or_default());
+    let diagnostic = Diagnostic::new(Path::new(&*error.place.file), start_of(error), message);
+    let lint = Lint::IneffectiveRule;
+    reader.lint(void, Warning { lint, diagnostic });
+}
+
+fn start_of(error: &LoadError) -> Position {
+    Position {
+        line: error.place.line.max(1) as usize,
+        column: 1,
+    }
 }
 
 /// Where rules come from.
@@ -94,12 +115,16 @@ fn sources(reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) -> Opti
 /// All rules in the order of the engine: SecLang first, since its files change what stands before
 /// them, then native rules, then their verdict. And what is said of bodies of answers, and whether
 /// there are native rules.
-fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, (Bodies, bool))> {
+fn items(
+    reader: &Reader<'_>,
+    sources: &[Source],
+    void: Level,
+) -> Option<(Vec<Item>, Slots, (Bodies, bool))> {
     let seclang = sources.iter().filter_map(|source| match source {
         Source::SecLang(path) => Some(path.as_str()),
         Source::Builtin | Source::Native(_) => None,
     });
-    let (mut items, mut slots, bodies) = files(reader, &seclang.collect::<Vec<_>>())?;
+    let (mut items, mut slots, bodies) = files(reader, &seclang.collect::<Vec<_>>(), void)?;
     let mut natives = Vec::new();
     let mut is_sound = true;
     for source in sources {
@@ -124,9 +149,14 @@ fn items(reader: &Reader<'_>, sources: &[Source]) -> Option<(Vec<Item>, Slots, (
 }
 
 /// The rules of files in SecLang.
-fn files(reader: &Reader<'_>, paths: &[&str]) -> Option<(Vec<Item>, Slots, Bodies)> {
+fn files(reader: &Reader<'_>, paths: &[&str], void: Level) -> Option<(Vec<Item>, Slots, Bodies)> {
     match seclang::load(paths, disk::FILES) {
-        Ok(loaded) => Some((loaded.items, loaded.slots, loaded.bodies)),
+        Ok(loaded) => {
+            for note in &loaded.notes {
+                tell(reader, void, note, note.message.clone());
+            }
+            Some((loaded.items, loaded.slots, loaded.bodies))
+        }
         Err(errors) => {
             reader.extend(errors.iter().map(as_diagnostic).collect());
             None
@@ -198,10 +228,7 @@ fn expanded(reader: &Reader<'_>, path: &At<String>) -> Vec<String> {
 fn as_diagnostic(error: &LoadError) -> Diagnostic {
     let rule = error.rule.map(|id| format!("rule {id}: "));
     let message = format!("{}{}", rule.unwrap_or_default(), error.message);
-    let start = Position {
-        line: error.place.line.max(1) as usize,
-        column: 1,
-    };
+    let start = start_of(error);
     let path = Path::new(&*error.place.file);
     let hint = "on_unsupported = \"skip\" leaves out rules that cannot run here, and lists them";
     match error.rule {

@@ -3,9 +3,9 @@
 //!
 //! Nothing is read here: the caller gives the files. Directives that are about the server around
 //! other engines (logs, limits, temporary folders) have their place in the configuration of the
-//! gateway; each is told in the notes, none is passed over in silence.
+//! gateway; each that would change what is looked at is told in the notes.
 
-use crate::policy::waf::draft::{Disruption, Engine, Item, RuleDraft, Which};
+use crate::policy::waf::draft::{Disruption, Item, RuleDraft, Which};
 use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::seclang::bodies::Bodies;
 use crate::policy::waf::seclang::effect;
@@ -34,18 +34,30 @@ pub struct Files<'a> {
 pub struct Loaded {
     pub items: Vec<Item>,
     pub slots: Slots,
-    /// What `SecRuleEngine` asked for last.
-    pub engine: Option<Engine>,
     /// What is said of the bodies of answers.
     pub bodies: Bodies,
     /// Directives and actions without effect here.
     pub notes: Vec<LoadError>,
 }
 
-/// Directives about the surroundings of other engines.
+/// Directives about what other engines look at: here keys of the configuration say it.
 const SURROUNDINGS: &[&str] = &[
     "SecArgumentSeparator",
     "SecArgumentsLimit",
+    "SecCookieFormat",
+    "SecPcreMatchLimit",
+    "SecPcreMatchLimitRecursion",
+    "SecRequestBodyAccess",
+    "SecRequestBodyInMemoryLimit",
+    "SecRequestBodyJsonDepthLimit",
+    "SecRequestBodyLimit",
+    "SecRequestBodyLimitAction",
+    "SecRequestBodyNoFilesLimit",
+    "SecUnicodeMapFile",
+];
+
+/// Directives about logs, files and names of other engines: nothing is looked at otherwise for them.
+const HOUSEKEEPING: &[&str] = &[
     "SecAuditEngine",
     "SecAuditLog",
     "SecAuditLog2",
@@ -58,23 +70,13 @@ const SURROUNDINGS: &[&str] = &[
     "SecAuditLogType",
     "SecCollectionTimeout",
     "SecComponentSignature",
-    "SecCookieFormat",
     "SecDataDir",
     "SecDebugLog",
     "SecDebugLogLevel",
-    "SecPcreMatchLimit",
-    "SecPcreMatchLimitRecursion",
-    "SecRequestBodyAccess",
-    "SecRequestBodyInMemoryLimit",
-    "SecRequestBodyJsonDepthLimit",
-    "SecRequestBodyLimit",
-    "SecRequestBodyLimitAction",
-    "SecRequestBodyNoFilesLimit",
     "SecServerSignature",
     "SecStatusEngine",
     "SecTmpDir",
     "SecTmpSaveUploadedFiles",
-    "SecUnicodeMapFile",
     "SecUploadDir",
     "SecUploadFileLimit",
     "SecUploadFileMode",
@@ -90,7 +92,6 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
     let mut loader = Loader {
         files,
         rules: Rules::default(),
-        engine: None,
         bodies: Bodies::default(),
         notes: Vec::new(),
         errors: Vec::new(),
@@ -113,7 +114,6 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
     Ok(Loaded {
         items: loader.rules.items,
         slots: loader.rules.slots,
-        engine: loader.engine,
         bodies: loader.bodies,
         notes,
     })
@@ -122,7 +122,6 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
 struct Loader<'a> {
     files: Files<'a>,
     rules: Rules,
-    engine: Option<Engine>,
     bodies: Bodies,
     notes: Vec<LoadError>,
     errors: Vec<LoadError>,
@@ -175,7 +174,9 @@ impl Loader<'_> {
             "secmarker" => self.rules.marker(line),
             "secdefaultaction" => self.default_action(line).map_err(at),
             "secruleengine" => {
-                self.engine = Some(effect::engine(one(line).map_err(at)?).map_err(at)?);
+                effect::engine(one(line).map_err(at)?).map_err(at)?;
+                let message = "`SecRuleEngine` has no effect here: `mode` decides";
+                self.notes.push(LoadError::new(&line.place, message));
                 Ok(())
             }
             "secruleremovebyid" => {
@@ -213,10 +214,11 @@ impl Loader<'_> {
         if taken.map_err(|fault| LoadError::new(&line.place, fault.to_string()))? {
             return Ok(());
         }
-        let known = SURROUNDINGS
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(&line.name));
-        let Some(known) = known else {
+        let is_named = |known: &&&str| known.eq_ignore_ascii_case(&line.name);
+        if HOUSEKEEPING.iter().any(|known| is_named(&known)) {
+            return Ok(());
+        }
+        let Some(known) = SURROUNDINGS.iter().find(is_named) else {
             let message = format!("the directive `{}` is not supported", line.name);
             return Err(LoadError::new(&line.place, message));
         };

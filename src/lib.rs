@@ -3,7 +3,7 @@
 //! **Decide in pure code, act in thin code, prove it with types.** Modules are declared in the
 //! order of the layers: each may import only from those above it.
 //!
-//! * [`time`], [`diagnostic`], [`problem`]: values without behaviour, used everywhere.
+//! * [`time`], [`diagnostic`], [`problem`], [`fingerprint`]: values without behaviour, used everywhere.
 //! * [`proto`]: bytes to messages. No sockets, no clock.
 //! * [`policy`]: messages to decisions. No await, clock, lock or log.
 //! * [`config`], [`telemetry`]: what operators write, and what they are shown.
@@ -12,6 +12,7 @@
 //! * [`cli`]: one file per command.
 
 pub mod diagnostic;
+pub mod fingerprint;
 pub mod problem;
 pub mod time;
 

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
@@ -18,6 +17,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version,
 };
+
+use crate::fingerprint::Fingerprint;
 
 /// Whether clients show certificates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct Settings {
 pub struct Policy {
     pub config: Arc<ServerConfig>,
     /// Of all that was set; policies with the same say the same.
-    pub fingerprint: [u8; 32],
+    pub fingerprint: Fingerprint,
     /// Set if clients may show certificates.
     pub client_verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -151,35 +152,26 @@ pub fn policy(settings: Settings) -> Result<Policy, rustls::Error> {
     })
 }
 
-/// A digest of all that is set. A private key is told by the certificate that it belongs to.
-fn fingerprint(settings: &Settings) -> [u8; 32] {
-    let mut digest = digest::Context::new(&digest::SHA256);
-    // Lengths stand before what they measure, so that no two settings look alike.
-    let mut put = |parts: &mut dyn Iterator<Item = &[u8]>| {
-        let parts: Vec<&[u8]> = parts.collect();
-        digest.update(&(parts.len() as u64).to_be_bytes());
-        for part in parts {
-            digest.update(&(part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-    };
-    put(&mut [&[u8::from(settings.allows_tls12)][..]].into_iter());
-    put(&mut [&[settings.client_certificates as u8][..]].into_iter());
-    for certified in &settings.certificates {
-        put(&mut certified.cert.iter().map(|each| each.as_ref()));
-    }
-    let suites = settings.suites.as_deref().unwrap_or_default();
+/// Of all that is set. A private key is told by the certificate that it belongs to.
+fn fingerprint(settings: &Settings) -> Fingerprint {
+    let chains = settings.certificates.iter();
+    let chains = chains.map(|each| Fingerprint::of(each.cert.iter().map(AsRef::as_ref)));
+    let suites = settings.suites.iter().flatten();
     let suites: Vec<[u8; 2]> = suites
-        .iter()
         .map(|each| u16::from(each.suite()).to_be_bytes())
         .collect();
-    put(&mut suites.iter().map(|each| &each[..]));
-    put(&mut settings.client_ca.iter().map(|each| each.as_ref()));
-    put(&mut settings.client_crls.iter().map(|each| each.as_ref()));
-    let digest = digest.finish();
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest.as_ref());
-    fingerprint
+    let lists = chains.chain([
+        Fingerprint::of(suites.iter().map(|each| &each[..])),
+        Fingerprint::of(settings.client_ca.iter().map(AsRef::as_ref)),
+        Fingerprint::of(settings.client_crls.iter().map(AsRef::as_ref)),
+    ]);
+    let lists: Vec<Fingerprint> = lists.collect();
+    let switches = [
+        u8::from(settings.allows_tls12),
+        settings.client_certificates as u8,
+    ];
+    let lists = lists.iter().map(Fingerprint::bytes);
+    Fingerprint::of(std::iter::once(&switches[..]).chain(lists))
 }
 
 /// The first certificate that is valid for the name that the client asks for, or the first.

@@ -12,6 +12,8 @@ use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
+use crate::fingerprint::Fingerprint;
+
 /// A backend and all that the shards and the control side have to know of it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -59,8 +61,8 @@ pub struct Tls {
     /// The name that its certificate must be valid for.
     pub name: ServerName<'static>,
     pub config: Arc<ClientConfig>,
-    /// A digest of all that `config` was made from.
-    pub fingerprint: [u8; 32],
+    /// Of all that `config` was made from.
+    pub fingerprint: Fingerprint,
 }
 
 impl PartialEq for Tls {

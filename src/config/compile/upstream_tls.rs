@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use ::aws_lc_rs::digest::{Context, SHA256};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -11,15 +10,16 @@ use rustls_pki_types::ServerName;
 use crate::config::compile::tls::{chain, chain_and_key};
 use crate::config::file::UpstreamTls;
 use crate::config::reader::Reader;
+use crate::fingerprint::Fingerprint;
 use crate::policy::upstream::Tls;
 
 /// `address` is the first of the upstream: its host is the name unless another one is written.
 pub fn compile(reader: &Reader<'_>, declared: &UpstreamTls, address: &str) -> Option<Tls> {
     let ca = declared.ca.as_ref()?;
-    let mut digest = Context::new(&SHA256);
     let mut roots = RootCertStore::empty();
-    for certificate in chain(reader, ca)? {
-        digest.update(&certificate);
+    let authorities = chain(reader, ca)?;
+    let authority = Fingerprint::of(authorities.iter().map(AsRef::as_ref));
+    for certificate in authorities {
         if let Err(error) = roots.add(certificate) {
             let message = format!("a certificate in it is no authority: {error}");
             reader.error(ca.position, message, "name a file of CA certificates");
@@ -30,12 +30,13 @@ pub fn compile(reader: &Reader<'_>, declared: &UpstreamTls, address: &str) -> Op
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions();
     let builder = builder.ok()?.with_root_certificates(roots);
+    let mut shown = Fingerprint::default();
     let mut config = match &declared.certificate {
         None => builder.with_no_client_auth(),
         Some(pair) => {
             let (chain, key) = chain_and_key(reader, pair)?;
-            chain.iter().for_each(|each| digest.update(each));
-            digest.update(key.secret_der());
+            let certificates = chain.iter().map(AsRef::as_ref);
+            shown = Fingerprint::of(certificates.chain([key.secret_der()]));
             let built = builder.with_client_auth_cert(chain, key);
             built
                 .map_err(|error| {
@@ -47,12 +48,10 @@ pub fn compile(reader: &Reader<'_>, declared: &UpstreamTls, address: &str) -> Op
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest.finish().as_ref());
     Some(Tls {
         name,
         config: Arc::new(config),
-        fingerprint,
+        fingerprint: Fingerprint::of([authority.bytes(), shown.bytes()]),
     })
 }
 

@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::policy::authn::fingerprint::Fingerprint;
+use crate::fingerprint::Fingerprint;
 
 /// Most keys of one issuer: a rotation has two or three, a large provider a dozen.
 const MOST_KEYS: usize = 64;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::fingerprint::Fingerprint;
 use crate::policy::authn::TokenError;
-use crate::policy::authn::fingerprint::Fingerprint;
 use crate::policy::authn::jwk::{Key, Keys, algorithm};
 use crate::policy::identity::{Principal, Written};
 use crate::time::Now;

@@ -1,7 +1,6 @@
 //! Who? Verifies the credential that a request carries.
 
 mod bearer;
-mod fingerprint;
 mod jwk;
 mod jwt;
 pub mod sign;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+use crate::fingerprint::Fingerprint;
 use crate::policy::authn::TokenError;
-use crate::policy::authn::fingerprint::Fingerprint;
 use crate::policy::authn::jwt::{Issuer, Verified};
 use crate::policy::identity::{Principal, Written};
 use crate::time::Now;

@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::proto::head::RequestHead;
+use crate::proto::head::{RequestHead, lines};
 
 /// Most proxies in a row that are believed.
 const HOPS: usize = 16;
@@ -118,10 +118,7 @@ fn values<'a>(
     bytes: &'a [u8],
     name: &'static [u8],
 ) -> impl Iterator<Item = &'a [u8]> {
-    let named = head.fields.iter().rev().filter(move |field| {
-        let spelled = field.name.of(bytes);
-        spelled.eq_ignore_ascii_case(name)
-    });
+    let named = lines(&head.fields, bytes, name).rev();
     named.map(|field| field.value.of(bytes))
 }
 

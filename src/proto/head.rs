@@ -44,6 +44,16 @@ pub struct Field {
     pub value: Span,
 }
 
+/// The lines of a field by name, in their order (RFC 9110 section 5.3).
+pub fn lines<'a>(
+    fields: &'a [Field],
+    bytes: &'a [u8],
+    name: &'a [u8],
+) -> impl DoubleEndedIterator<Item = &'a Field> {
+    let is_named = move |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name);
+    fields.iter().filter(is_named)
+}
+
 /// The two versions that are spoken here; their order is theirs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Error;
 use super::body::Framing;
-use super::head::{Field, RequestHead, ResponseHead, Version};
+use super::head::{Field, RequestHead, ResponseHead, Version, lines};
 use super::header::Kind;
 
 /// What a server appends to the key of a client (RFC 6455 section 1.3).
@@ -49,11 +49,8 @@ pub fn is_accepted(head: &ResponseHead, bytes: &[u8], accept: Accept) -> bool {
 
 /// Whether both sides have agreed on an extension, which may give reserved bits a meaning.
 pub fn is_extended(head: &ResponseHead, bytes: &[u8]) -> bool {
-    let is_named = |field: &Field| {
-        let name = field.name.of(bytes);
-        name.eq_ignore_ascii_case(b"sec-websocket-extensions")
-    };
-    head.fields.iter().any(is_named)
+    let mut said = lines(&head.fields, bytes, b"sec-websocket-extensions");
+    said.next().is_some()
 }
 
 impl Accept {
@@ -77,8 +74,7 @@ fn is_key(key: &[u8]) -> bool {
 
 /// The value of a field that stands there once.
 fn only<'a>(fields: &[Field], bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let is_named = |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name);
-    let mut found = fields.iter().filter(is_named);
+    let mut found = lines(fields, bytes, name);
     let first = found.next()?;
     found.next().is_none().then(|| first.value.of(bytes))
 }

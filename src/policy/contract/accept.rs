@@ -3,7 +3,7 @@
 //! Servers may disregard the field, and many clients send what they do not mean, so this is asked
 //! only where the configuration says so. What cannot be read refuses nobody.
 
-use crate::proto::head::RequestHead;
+use crate::proto::head::{RequestHead, lines};
 
 /// The media types of an operation's good answers, as declared; ranges among them.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,7 @@ impl Produced {
     /// Whether there is an answer that the client accepts. Without a declared type or without the
     /// field there is one.
     pub fn satisfies(&self, head: &RequestHead, bytes: &[u8]) -> bool {
-        let lines = head.fields.iter().filter(|field| !field.hop_by_hop);
-        let lines = lines.filter(|field| field.name.of(bytes).eq_ignore_ascii_case(b"accept"));
+        let lines = lines(&head.fields, bytes, b"accept").filter(|field| !field.hop_by_hop);
         let values = lines.map(|field| field.value.of(bytes));
         let mut members = values
             .flat_map(|value| value.split(|&byte| byte == b','))

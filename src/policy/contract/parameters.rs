@@ -284,9 +284,9 @@ impl Parameters {
     ) -> Result<(), Denial> {
         for parameter in &self.cookies {
             let named = parameter.named();
-            let lines = fields.iter().filter(|field| !field.hop_by_hop);
+            let lines = head::lines(fields, bytes, b"cookie");
             let mut values = lines
-                .filter(|field| field.name.of(bytes).eq_ignore_ascii_case(b"cookie"))
+                .filter(|field| !field.hop_by_hop)
                 .flat_map(|field| cookie::pairs(field.value.of(bytes)))
                 .filter(|(name, _)| *name == parameter.field.name.as_bytes())
                 .map(|(_, value)| value);

@@ -6,6 +6,7 @@
 use crate::policy::identity::Principal;
 use crate::policy::pipeline::Request;
 use crate::policy::upstream::{Balance, HashKey};
+use crate::proto::head::lines;
 
 /// The digest of what a balance by hash goes by; none if it does, or the request has no such thing.
 pub fn key(balance: &Balance, request: Request<'_>, principal: Option<&Principal>) -> Option<u64> {
@@ -23,12 +24,9 @@ pub fn key(balance: &Balance, request: Request<'_>, principal: Option<&Principal
             client.map(|client| digest(client.as_bytes()))
         }
         HashKey::Header(name) => {
-            let mut fields = request.head.fields.iter();
-            let found = fields.find(|field| {
-                let spelled = field.name.of(request.bytes);
-                spelled.eq_ignore_ascii_case(name.as_bytes())
-            });
-            found.map(|field| digest(field.value.of(request.bytes)))
+            let mut found = lines(&request.head.fields, request.bytes, name.as_bytes());
+            let first = found.next()?;
+            Some(digest(first.value.of(request.bytes)))
         }
     }
 }

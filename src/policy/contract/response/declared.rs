@@ -6,7 +6,7 @@ use crate::policy::contract::body::{self, Content};
 use crate::policy::contract::media_type::MediaType;
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
-use crate::proto::head::ResponseHead;
+use crate::proto::head::{ResponseHead, lines};
 use crate::proto::header::Kind;
 
 impl Declared {
@@ -18,10 +18,8 @@ impl Declared {
     ) -> Result<(), Refused> {
         for header in &self.headers {
             let name = header.name.as_bytes();
-            let lines = head.fields.iter();
-            let lines = lines.filter(|field| field.name.of(bytes).eq_ignore_ascii_case(name));
             let mut values = Vec::new();
-            for field in lines {
+            for field in lines(&head.fields, bytes, name) {
                 let value = std::str::from_utf8(field.value.of(bytes));
                 let malformed = |_| refused(Denial::InvalidResponse, &header.name, "encoding");
                 values.push(value.map_err(malformed)?);

@@ -182,10 +182,10 @@ where
         .response
         .unwrap_or(connection.response_timeout);
     // The backend's side ends first, so that the client can still be told.
-    let spent = account.received.elapsed();
-    let longest = longest(client, operation).saturating_sub(spent);
-    connection.deadline.limit(longest);
-    client.deadline.limit(longest + TOLD);
+    let longest = longest(client, operation);
+    let left = longest.saturating_sub(account.received.elapsed());
+    connection.deadline.limit(left);
+    client.deadline.limit(left + TOLD);
     let passage = match ready.cleared.sieve(&view.snapshot) {
         Some(sieve) => {
             let around = Around {
@@ -286,7 +286,7 @@ where
     // take it for the next request, so there is none on this connection.
     let has_odd_body = account.bytes_in > 0 && matches!(account.method(), "GET" | "HEAD");
     Ended {
-        is_over: account.received.elapsed() >= spent.saturating_add(longest),
+        is_over: account.received.elapsed() >= longest,
         is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
         response,
         upload: upload.end,

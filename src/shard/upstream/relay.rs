@@ -240,10 +240,6 @@ impl<'a> Relay<'a> {
         };
         let status = self.response.status;
         download.response = truncated(status);
-        let broken = Response::Truncated {
-            status,
-            by_backend: true,
-        };
         let framing = self.client_framing();
         let closes = self.closes || framing == Framing::UntilClose;
         self.write_head(buffer, (framing, closes), &passed);
@@ -277,12 +273,12 @@ impl<'a> Relay<'a> {
                 // An end that came by force is no end of a body.
                 Ok(_) if !self.deadline.has_fired() => {
                     if coder.close(self.out).is_err() {
-                        download.response = broken;
+                        download.response = broken_off(status);
                         return;
                     }
                 }
                 Ok(_) | Err(_) => {
-                    download.response = broken;
+                    download.response = broken_off(status);
                     return;
                 }
             }
@@ -306,10 +302,7 @@ impl<'a> Relay<'a> {
                         self.out.clear();
                         download.response = none(Error::Malformed);
                     } else {
-                        download.response = Response::Truncated {
-                            status: self.response.status,
-                            by_backend: true,
-                        };
+                        download.response = broken_off(self.response.status);
                     }
                     return false;
                 }
@@ -492,6 +485,14 @@ pub(super) fn truncated(status: u16) -> Response {
     Response::Truncated {
         status,
         by_backend: false,
+    }
+}
+
+/// By the backend.
+fn broken_off(status: u16) -> Response {
+    Response::Truncated {
+        status,
+        by_backend: true,
     }
 }
 

@@ -214,11 +214,14 @@ impl Loader<'_> {
         if taken.map_err(|fault| LoadError::new(&line.place, fault.to_string()))? {
             return Ok(());
         }
-        let is_named = |known: &&&str| known.eq_ignore_ascii_case(&line.name);
-        if HOUSEKEEPING.iter().any(|known| is_named(&known)) {
+        let listed = |names: &'static [&str]| {
+            let mut names = names.iter();
+            names.find(|known| known.eq_ignore_ascii_case(&line.name))
+        };
+        if listed(HOUSEKEEPING).is_some() {
             return Ok(());
         }
-        let Some(known) = SURROUNDINGS.iter().find(is_named) else {
+        let Some(known) = listed(SURROUNDINGS) else {
             let message = format!("the directive `{}` is not supported", line.name);
             return Err(LoadError::new(&line.place, message));
         };

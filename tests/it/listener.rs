@@ -30,6 +30,13 @@ fn shared(backend: SocketAddr) -> Shared {
     Shared::new(open(backend), 1, Mode::probe(Mode::DeferTaskrun)).unwrap()
 }
 
+fn timed(timeouts: Timeouts) -> Settings {
+    Settings {
+        timeouts,
+        ..settings()
+    }
+}
+
 fn balancer() -> Settings {
     Settings {
         trusted_peers: vec!["127.0.0.0/8".parse().unwrap()],
@@ -224,15 +231,11 @@ fn beyond_the_requests_that_may_be_under_way_a_client_is_told_at_once() {
 
 #[test]
 fn a_drip_of_a_body_is_cut_off() {
-    let timeouts = Timeouts {
+    let settings = timed(Timeouts {
         body: PATIENCE,
         body_rate: 1 << 20,
         ..timeouts()
-    };
-    let settings = Settings {
-        timeouts,
-        ..settings()
-    };
+    });
     let gateway = Gateway::serve(shared(echo()), settings);
     let mut client = gateway.connect();
     let start = Instant::now();
@@ -266,15 +269,11 @@ fn an_operation_may_have_a_floor_and_a_patience_of_its_own() {
             1,
             Mode::probe(Mode::DeferTaskrun),
         );
-        let timeouts = Timeouts {
+        let settings = timed(Timeouts {
             body: PATIENCE,
             body_rate: 1,
             ..timeouts()
-        };
-        let settings = Settings {
-            timeouts,
-            ..settings()
-        };
+        });
         let gateway = Gateway::serve(shared.unwrap(), settings);
         let ask = |path| {
             let mut client = gateway.connect();
@@ -314,14 +313,10 @@ fn an_exchange_has_an_end_whatever_it_waits_for() {
     let mut snapshot = open(silent);
     snapshot.upstreams[0].settings.timeouts.response = PATIENCE;
     let shared = Shared::new(snapshot, 1, Mode::probe(Mode::DeferTaskrun)).unwrap();
-    let timeouts = Timeouts {
+    let settings = timed(Timeouts {
         exchange: Duration::from_millis(200),
         ..timeouts()
-    };
-    let settings = Settings {
-        timeouts,
-        ..settings()
-    };
+    });
     let gateway = Gateway::serve(shared, settings);
     let start = Instant::now();
     let answer = gateway.connect().ask(GET);
@@ -364,15 +359,11 @@ fn a_balancer_does_not_hide_how_many_connections_a_source_has() {
 #[test]
 fn what_is_no_request_does_not_prolong_the_wait_for_one() {
     for (first_byte, is_used) in [(300, false), (10_000, true)] {
-        let timeouts = Timeouts {
+        let settings = timed(Timeouts {
             first_byte: Duration::from_millis(first_byte),
             idle: Duration::from_millis(300),
             ..timeouts()
-        };
-        let settings = Settings {
-            timeouts,
-            ..settings()
-        };
+        });
         let gateway = Gateway::serve(shared(echo()), settings);
         let mut client = gateway.connect();
         if is_used {
@@ -404,15 +395,11 @@ fn what_is_no_request_does_not_prolong_the_wait_for_one() {
 
 #[test]
 fn the_first_byte_is_waited_for_no_longer_than_said() {
-    let timeouts = Timeouts {
+    let settings = timed(Timeouts {
         first_byte: Duration::from_millis(100),
         idle: PATIENCE,
         ..timeouts()
-    };
-    let settings = Settings {
-        timeouts,
-        ..settings()
-    };
+    });
     let gateway = Gateway::serve(shared(echo()), settings);
     let start = Instant::now();
     assert!(gateway.connect().is_closed());

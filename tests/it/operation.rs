@@ -169,6 +169,22 @@ fn successor(process: &Process) -> i32 {
     told.split(' ').next().unwrap().parse().unwrap()
 }
 
+/// A request that is under way until it is finished.
+struct Slow(Client);
+
+impl Slow {
+    fn begin(process: &Process) -> Slow {
+        let mut client = process.connect();
+        client.send("GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\n");
+        Slow(client)
+    }
+
+    fn finish(mut self, token: &str) {
+        let rest = format!("Authorization: Bearer {token}\r\n\r\n");
+        assert_eq!(self.0.ask(rest).status, 200);
+    }
+}
+
 /// Ends a process that is nobody's child.
 fn end(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
@@ -190,8 +206,7 @@ fn an_upgrade_to_fewer_shards_or_more_loses_no_connection() {
         directory.write("gateway.toml", &text);
         let mut process = Process::start(&path);
         // A request that is under way keeps the old process, and its sockets, until it is whole.
-        let mut slow = process.connect();
-        slow.send("GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\n");
+        let slow = Slow::begin(&process);
         directory.write("gateway.toml", &text.replace(&shards(from), &shards(to)));
         process.signal(Signal::SIGUSR2);
         let pid = successor(&process);
@@ -200,8 +215,7 @@ fn an_upgrade_to_fewer_shards_or_more_loses_no_connection() {
             let answer = process.connect().ask(get("/accounts/a1/balances", &token));
             assert_eq!(answer.status, 200);
         }
-        slow.send(format!("Authorization: Bearer {token}\r\n\r\n"));
-        assert_eq!(slow.answer(false).status, 200);
+        slow.finish(&token);
         assert_eq!(process.ended(), Some(0));
         end(pid);
     }
@@ -211,16 +225,14 @@ fn an_upgrade_to_fewer_shards_or_more_loses_no_connection() {
 fn only_one_successor_is_on_its_way() {
     let (directory, token) = bank("upgrade-twice");
     let mut process = Process::start(&directory.path("gateway.toml"));
-    let mut slow = process.connect();
-    slow.send("GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\n");
+    let slow = Slow::begin(&process);
     process.signal(Signal::SIGUSR2);
     let pid = successor(&process);
     process.signal(Signal::SIGUSR2);
     process.wait_for("is on its way to take over");
     process.wait_for("takes over from process");
     // What was under way is finished, not cut.
-    slow.send(format!("Authorization: Bearer {token}\r\n\r\n"));
-    assert_eq!(slow.answer(false).status, 200);
+    slow.finish(&token);
     assert_eq!(process.ended(), Some(0));
     end(pid);
 }

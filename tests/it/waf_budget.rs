@@ -15,7 +15,7 @@ use portcullis::policy::waf::view::View;
 use serde_json::{Value, json};
 
 use crate::gateway::{Answer, backend};
-use crate::process::{Directory, Process, run};
+use crate::setup::{Running, Setup};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -243,8 +243,14 @@ SecRule ARGS "@rx (?:b<>)+$" "id:13,phase:2,pass,nolog,t:none"
 SecRule RESPONSE_BODY "@contains needle" "id:20,phase:4,deny,log,t:none,msg:'Needle'"
 "#;
 
-fn config(waf: &str) -> String {
-    let address = backend(|_, mut client| {
+fn setup(waf: &str) -> Setup<'static> {
+    Setup::paths("app", &["/a"], &["POST"])
+        .rules(RULES, waf)
+        .api("waf = \"own\"\nmax_body = \"1MiB\"")
+}
+
+fn start(name: &str, waf: &str) -> Running {
+    let straw = backend(|_, mut client| {
         while client.request().is_some() {
             let body = "straw ".repeat(500);
             client.send(format!(
@@ -253,44 +259,11 @@ fn config(waf: &str) -> String {
             ));
         }
     });
-    format!(
-        r#"
-[server]
-shards = 1
-[admin]
-address = "127.0.0.1:0"
-[log]
-access = "access.log"
-[[listener]]
-address = "127.0.0.1:0"
-[upstream.app]
-address = "{address}"
-[waf.own]
-rules = ["rules.conf"]
-{waf}
-[api.app]
-paths = ["/a"]
-methods = ["POST"]
-contract = "none"
-authentication = "none"
-upstream = "app"
-owner = "team"
-waf = "own"
-max_body = "1MiB"
-"#
-    )
+    setup(waf).start(name, straw)
 }
 
-fn start(name: &str, waf: &str) -> (Directory, Process) {
-    let directory = Directory::new(name);
-    directory.write("rules.conf", RULES);
-    directory.write("gateway.toml", &config(waf));
-    let process = Process::start(&directory.path("gateway.toml"));
-    (directory, process)
-}
-
-fn post(process: &Process, (media_type, body): &Body) -> Answer {
-    process.connect().ask(format!(
+fn post(gateway: &Running, (media_type, body): &Body) -> Answer {
+    gateway.ask(format!(
         "POST /a HTTP/1.1\r\nHost: h\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ))
@@ -355,18 +328,18 @@ const BUDGET: &str =
 #[test]
 fn each_bound_is_refused_past_its_limit_and_told_by_name() {
     let waf = format!("mode = \"block\"\n{BUDGET}");
-    let (directory, process) = start("waf-budget-block", &waf);
+    let gateway = start("waf-budget-block", &waf);
     for (bound, within, beyond) in limits() {
-        assert_eq!(post(&process, &within).status, 200, "{bound} {within:?}");
-        let answer = post(&process, &beyond);
+        assert_eq!(post(&gateway, &within).status, 200, "{bound} {within:?}");
+        let answer = post(&gateway, &beyond);
         assert_eq!(answer.status, 413, "{bound} {beyond:?}");
         assert_eq!(answer.problem(), "too-much-to-inspect");
     }
     for bound in ["bytes", "values", "depth", "variants", "steps"] {
         let name = format!("portcullis_waf_over_budget_total{{budget=\"{bound}\"}}");
-        process.counts(&name, 2);
+        gateway.process.counts(&name, 2);
     }
-    let lines = process.lines(&directory);
+    let lines = gateway.lines();
     for (at, (bound, ..)) in limits().into_iter().enumerate() {
         assert_eq!(lines[at * 2].get("waf_over_budget"), None, "{bound}");
         let line = &lines[at * 2 + 1];
@@ -380,23 +353,23 @@ fn what_is_only_reported_passes_is_looked_at_as_far_as_it_goes_and_is_told() {
         "mode = \"block\"\nover_budget = \"report\"",
         "mode = \"detect\"",
     ] {
-        let (directory, process) = start("waf-budget-report", &format!("{waf}\n{BUDGET}"));
+        let gateway = start("waf-budget-report", &format!("{waf}\n{BUDGET}"));
         for (bound, _, beyond) in limits() {
-            assert_eq!(post(&process, &beyond).status, 200, "{waf} {bound}");
+            assert_eq!(post(&gateway, &beyond).status, 200, "{waf} {bound}");
         }
         // What is within the budget is looked at all the same.
         let found = (FORM, format!("a=needle&b={}", "x".repeat(5000)));
         let status = if waf.contains("report") { 403 } else { 200 };
-        let answer = post(&process, &found);
+        let answer = post(&gateway, &found);
         assert_eq!(
             answer.status,
             status,
             "{waf} {}",
-            process.lines(&directory).last().unwrap()
+            gateway.lines().last().unwrap()
         );
         let encoded = (FORM, "a=%252541%26amp%3b%5Cu004eneedle".to_owned());
-        assert_eq!(post(&process, &encoded).status, status, "{waf}");
-        let lines = process.lines(&directory);
+        assert_eq!(post(&gateway, &encoded).status, status, "{waf}");
+        let lines = gateway.lines();
         let told: Vec<&Value> = lines.iter().map(|line| &line["waf_over_budget"]).collect();
         for ((bound, ..), told) in limits().into_iter().zip(told) {
             assert_eq!(told, &json!([bound]), "{waf}");
@@ -418,9 +391,9 @@ fn an_answer_past_its_budget_is_refused_or_told() {
         ),
     ] {
         let waf = format!("responses = \"all\"\n{waf}");
-        let (directory, process) = start("waf-budget-answer", &waf);
-        assert_eq!(post(&process, &small).status, status, "{waf}");
-        let lines = process.lines(&directory);
+        let gateway = start("waf-budget-answer", &waf);
+        assert_eq!(post(&gateway, &small).status, status, "{waf}");
+        let lines = gateway.lines();
         let told = lines[0].get("waf_over_budget");
         assert_eq!(told, bound.map(|bound| json!([bound])).as_ref(), "{waf}");
     }
@@ -428,13 +401,9 @@ fn an_answer_past_its_budget_is_refused_or_told() {
 
 #[test]
 fn bounds_that_make_no_sense_are_refused_at_load() {
-    let directory = Directory::new("waf-budget-check");
-    directory.write("rules.conf", RULES);
     let waf = "max_values = 0\nmax_depth = 257\nmax_variants = 0\nmax_steps = 0";
-    directory.write("gateway.toml", &config(waf));
-    let output = run(&["check", "--config", &directory.path("gateway.toml")]);
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(!output.status.success());
+    let (code, text) = setup(waf).check("waf-budget-check");
+    assert_eq!(code, Some(1), "{text}");
     assert_eq!(text.matches("nothing at all would be").count(), 3, "{text}");
     assert!(text.contains("documents are not read so deeply"), "{text}");
 }

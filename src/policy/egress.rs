@@ -4,6 +4,7 @@
 //! answer has left, so a refusal can still be told in its place.
 
 use crate::policy::catalogue::Operation;
+use crate::policy::contract::ResponseContract;
 use crate::policy::contract::response::{Expected, UndeclaredFields};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
@@ -73,6 +74,15 @@ fn judged(
 }
 
 impl Passed {
+    /// The head of a switch of protocols, of which only the fields are asked about.
+    pub fn switch(operation: &Operation) -> Passed {
+        let contract = operation.response.as_ref();
+        Passed {
+            expected: contract.map_or_else(Expected::default, ResponseContract::of_switch),
+            reported: None,
+        }
+    }
+
     /// The longest body that has to be seen before any of it may leave; none: it leaves as it
     /// comes.
     pub fn longest(&self, operation: &Operation) -> Option<usize> {

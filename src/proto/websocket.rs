@@ -53,6 +53,13 @@ pub fn is_extended(head: &ResponseHead, bytes: &[u8]) -> bool {
     said.next().is_some()
 }
 
+/// Whether a field belongs to the handshake (RFC 6455 section 11.3).
+pub fn is_own(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"sec-websocket-";
+    let prefix = name.get(..PREFIX.len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+}
+
 impl Accept {
     fn of(key: &[u8]) -> Accept {
         let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key, GUID].concat());

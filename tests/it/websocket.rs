@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::gateway::{Client, Gateway, PATIENCE, backend, open_operation, settings, snapshot};
 use crate::process::{Process, bank_setup, claims};
+use crate::setup::Setup;
 
 const SWITCH: &str = "GET /accounts/a1/balances HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -164,6 +165,70 @@ fn bytes_go_both_ways_after_a_switch() {
     client.stream.shutdown(Shutdown::Write).unwrap();
     exact(&mut client, &frame(false, 3));
     assert!(client.is_closed());
+}
+
+#[test]
+fn the_head_of_a_switch_has_the_fields_that_are_declared() {
+    const FIELDS: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+        Sec-WebSocket-Protocol: chat\r\nX-Room: 7\r\nServer: secret/1.0\r\nSet-Cookie: a=b\r\n\
+        X-Total: 9\r\nDate: Thu, 26 Nov 2026 00:00:00 GMT\r\n\r\n";
+    let api = |responses: &str| {
+        format!(
+            "openapi: 3.1.0\ninfo: {{ title: T, version: '1' }}\npaths:\n  /accounts/a1/balances:\n    \
+             get: {{ operationId: watch, responses: {{ {responses} }} }}\n"
+        )
+    };
+    let room = "headers: { X-Room: { schema: { type: integer } } }";
+    let own = [
+        "sec-websocket-accept: ",
+        "sec-websocket-protocol: chat",
+        "date: ",
+    ];
+    for (responses, mode, kept, dropped) in [
+        (
+            format!("'101': {{ description: ok, {room} }}"),
+            "reject",
+            &["x-room: 7", "x-total: 9"][..],
+            &["server:", "set-cookie:"][..],
+        ),
+        (
+            format!("default: {{ description: ok, {room} }}"),
+            "strip",
+            &["x-total: 9"],
+            &["x-room:", "server:", "set-cookie:"],
+        ),
+        (
+            "default: { description: ok }".to_owned(),
+            "report",
+            &["x-room: 7", "server: secret", "set-cookie: a=b"],
+            &[],
+        ),
+    ] {
+        let keys = format!(
+            "responses = \"{mode}\"\nresponse_headers = [\"X-Total\"]\n\
+             [api.chat.operation.watch]\nwebsocket = true\n"
+        );
+        let running = Setup::new("chat", &api(&responses)).api(keys);
+        let running = running.start("switch-fields", echo(FIELDS));
+        let mut client = running.connect();
+        client.send(SWITCH);
+        let answer = head(&mut client).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+        for line in own.iter().chain(kept) {
+            assert_eq!(answer.matches(line).count(), 1, "{line} in {answer}");
+        }
+        for line in dropped {
+            assert!(!answer.contains(line), "{line} in {answer}");
+        }
+        client.send(frame(true, 5));
+        exact(&mut client, &frame(false, 5));
+        drop(client);
+        let line = &running.lines()[0];
+        let undeclared = line["undeclared_headers"].to_string().to_ascii_lowercase();
+        assert!(undeclared.contains("server"), "{line}");
+        assert!(!undeclared.contains("websocket"), "{line}");
+    }
 }
 
 #[test]

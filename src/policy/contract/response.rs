@@ -207,6 +207,18 @@ impl Responses {
         self.structured().any(|schema| schema.leads(pointer))
     }
 
+    /// The formats of values in bodies that are masked where that is said.
+    pub fn formats(&self) -> impl Iterator<Item = &str> {
+        self.structured().flat_map(Schema::formats)
+    }
+
+    /// A header field whose value is of a format.
+    pub fn header_of(&self, format: &str) -> Option<&str> {
+        let mut headers = self.declared.iter().flat_map(|each| &each.headers);
+        let found = headers.find(|header| header.schema.formats().any(|own| own == format));
+        found.map(|header| &*header.name)
+    }
+
     /// Whether a body may have an array there.
     pub fn lead_to_array(&self, pointer: &Pointer) -> bool {
         self.structured()
@@ -280,6 +292,11 @@ impl ResponseContract {
         self.masks_places = pointers.any(|(pointer, _)| self.responses.lead(pointer));
         self.masks = masks;
         self
+    }
+
+    /// What the operation declares.
+    pub fn responses(&self) -> &Responses {
+        &self.responses
     }
 
     #[must_use]
@@ -356,6 +373,17 @@ impl ResponseContract {
                 self.fault((Some(index), media_type), false, fault, scratch)
             }
             (_, Err(fault)) => self.fault((Some(index), None), has_body, fault, scratch),
+        }
+    }
+
+    /// A head that switches protocols: `101`, where it is declared, says which fields it may have
+    /// beside those of every response. `default` does not speak of it.
+    pub fn of_switch(&self) -> Expected {
+        let mut declared = self.responses.declared.iter();
+        let is_its = |status| matches!(status, Status::Exact(101) | Status::Class(1));
+        Expected {
+            declared: declared.position(|each| is_its(each.status)),
+            ..Expected::default()
         }
     }
 

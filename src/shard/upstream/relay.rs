@@ -193,7 +193,11 @@ impl<'a> Relay<'a> {
         writer: &mut W,
     ) -> Response {
         let is_extended = websocket::is_extended(self.response, buffer.bytes());
-        encode::response(self.out, buffer.bytes(), self.response, |_| true);
+        let (passed, bytes) = (Passed::switch(self.operation), buffer.bytes());
+        encode::response(self.out, bytes, self.response, |field| {
+            websocket::is_own(field.name.of(bytes))
+                || passed.keeps(self.operation, (field, bytes), self.undeclared)
+        });
         self.out.extend_from_slice(websocket::LINES);
         encode::finish(self.out, Framing::None);
         buffer.consume(self.response.length);

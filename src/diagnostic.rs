@@ -73,6 +73,23 @@ impl Diagnostic {
     }
 }
 
+/// Edits between two names (Levenshtein: insertions, deletions, replacements), letter case ignored.
+/// What is past the first characters of long ones is not compared.
+pub fn distance(a: &str, b: &str) -> usize {
+    const COMPARED: usize = 64;
+    let b: Vec<char> = b.chars().take(COMPARED).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(COMPARED).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();

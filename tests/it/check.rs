@@ -105,6 +105,77 @@ fn what_a_schema_leaves_open_is_told_and_what_it_bounds_is_not() {
     }
 }
 
+#[test]
+fn extensions_that_mean_ours_are_told_wherever_they_stand() {
+    let member = |key: &str| {
+        with_body(&format!(
+            "{{ type: object, additionalProperties: false, properties: {{ a: {{ type: boolean, {key} }} }} }}"
+        ))
+    };
+    for (key, own) in [
+        ("x-visible-too: [a]", "x-visible-to"),
+        ("x-visible_to: [a]", "x-visible-to"),
+        ("x-Mask: last4", "x-mask"),
+        ("x-masked: last4", "x-mask"),
+        ("x-mask-with: last4", "x-mask"),
+    ] {
+        let (code, text) = check("check-meant", &member(key), "", &[]);
+        let name = key.split(':').next().unwrap();
+        assert_eq!(code, Some(1), "{key}: {text}");
+        assert!(
+            text.contains(&format!("the keyword `{name}` is not enforced")),
+            "{text}"
+        );
+        assert!(text.contains(&format!("did you mean `{own}`?")), "{text}");
+        let (code, text) = check(
+            "check-meant",
+            &member(key),
+            "[lint]\nunknown_keyword = \"warn\"\n",
+            &[],
+        );
+        assert_eq!(code, Some(0), "{key}: {text}");
+        assert!(text.contains(&format!("did you mean `{own}`?")), "{text}");
+    }
+    for key in [
+        "x-nullable: true",
+        "x-examples: {}",
+        "x-internal: true",
+        "x-visible: true",
+        "x-order: 1",
+    ] {
+        let (code, text) = check("check-meant", &member(key), "", &["--strict"]);
+        assert_eq!(code, Some(0), "{key}: {text}");
+    }
+    // Where no value stands they take nothing out.
+    let elsewhere = with_body("{ type: boolean }");
+    for (from, to, what) in [
+        (
+            "operationId: a",
+            "operationId: a\n      x-visible-to: [a]",
+            "an operation",
+        ),
+        (
+            "application/json: {",
+            "application/json: { x-mask: last4,",
+            "a media type",
+        ),
+        ("\"204\": {", "\"204\": { x-masked: last4,", "a response"),
+        (
+            "\"204\": {",
+            "\"204\": { headers: { X-A: { x-mask: last4, schema: { type: string } } },",
+            "a header",
+        ),
+    ] {
+        let api = elsewhere.replacen(from, to, 1);
+        let (code, text) = check("check-meant", &api, "", &[]);
+        assert_eq!(code, Some(1), "{what}: {text}");
+        assert!(
+            text.contains(&format!("has no effect on {what}")),
+            "{what}: {text}"
+        );
+    }
+}
+
 const SHARED: &str = r##"openapi: 3.1.0
 info: { title: T, version: "1" }
 paths:

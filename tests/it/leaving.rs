@@ -569,6 +569,106 @@ fn requests_with_undeclared_members_can_be_refused_where_no_schema_refuses_them(
     assert_eq!(shop.last().body, body.as_bytes());
 }
 
+/// An API of one operation that answers this content, with these keys.
+fn answering<'s>(content: &str, more: &str, keys: &str) -> Setup<'s> {
+    let document = format!(
+        r##"openapi: 3.1.0
+info: {{ title: T, version: "1" }}
+paths:
+  /a:
+    get:
+      operationId: a
+      responses: {{ "200": {{ description: ok, content: {{ {content} }} {more} }} }}
+  /b:
+    get:
+      operationId: b
+      responses: {{ "200": {{ description: ok, content: {{ application/json: {{ schema: {{ type: object, properties: {{ mail: {{ type: string, format: email }}, list: {{ type: array, items: {{ type: string }} }} }} }} }} }} }} }}
+"##
+    );
+    Setup::new("t", &document).api(keys)
+}
+
+#[test]
+fn what_would_be_hidden_or_masked_nowhere_does_not_load() {
+    let json = |schema: &str| format!("application/json: {{ schema: {schema} }}");
+    let plain = json("{ type: object, properties: { id: { type: string, format: uuid } } }");
+    let mask = |how: &str| format!("mask = [{{ {how}, how = \"fixed\" }}]");
+    let own = |how: &str| format!("[api.t.operation.a]\n{}", mask(how));
+    let wrong = "format = \"emial\"";
+    let good = "format = \"email\"";
+    for (keys, words) in [
+        (mask(good), ""),
+        (own("format = \"uuid\""), ""),
+        (mask("pointer = \"/list/*\""), ""),
+        (
+            mask(wrong),
+            "nothing that any operation of the API answers has the format \"emial\"",
+        ),
+        (
+            mask("format = \"date\""),
+            "formats of what is answered: email, uuid",
+        ),
+        (
+            own(good),
+            "nothing that the operation answers has the format \"email\"",
+        ),
+        (
+            mask("pointer = \"/list/*/x\""),
+            "\"/list/*/x\" leads to nothing that any operation of the API answers",
+        ),
+        (mask("pointer = \"/lsit\""), "\"/lsit\" leads to nothing"),
+    ] {
+        let (code, text) = answering(&plain, "", &keys).check("leaving-lost");
+        assert_eq!(code == Some(0), words.is_empty(), "{keys}: {text}");
+        assert!(text.contains(words), "{keys}: {text}");
+        let is_near = keys.contains("emial");
+        assert_eq!(text.contains("did you mean \"email\"?"), is_near, "{text}");
+    }
+    // A value that leaves in a header is not masked.
+    let header = ", headers: { X-Mail: { schema: { type: string, format: email } } }";
+    let (code, text) = answering(&plain, header, &mask(good)).check("leaving-lost");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("the header `X-Mail` has the format \"email\""),
+        "{text}"
+    );
+    // What an API says may belong to one operation, which need not be the first.
+    let off = "responses = \"off\"";
+    for (member, loads) in [("writeOnly: true", false), ("readOnly: true", true)] {
+        let hidden = json(&format!(
+            "{{ type: object, properties: {{ a: {{ type: string, {member} }} }} }}"
+        ));
+        let (code, text) = answering(&hidden, "", off).check("leaving-lost");
+        assert_eq!(code == Some(0), loads, "{member}: {text}");
+        assert_eq!(
+            text.contains("hides or masks values"),
+            !loads,
+            "{member}: {text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_member_cannot_be_taken_out_and_does_not_load() {
+    let object = "type: object, properties: { a: { type: string, writeOnly: true } }";
+    for (media, schema, words) in [
+        ("application/json", format!("{{ {object} }}"), ""),
+        ("application/json", format!("{{ type: array, items: {{ {object} }} }}"), ""),
+        ("application/json", "{ type: array, items: { type: string, x-mask: last4 } }".to_owned(), ""),
+        ("application/json", "{ type: array, writeOnly: true, items: { type: string } }".to_owned(), "`writeOnly` of a whole body"),
+        ("application/json", "{ type: array, items: { type: string, writeOnly: true } }".to_owned(), "`writeOnly` takes no items out of a list"),
+        ("application/json", "{ anyOf: [{ type: 'null' }, { type: string, x-visible-to: [a] }] }".to_owned(), "`x-visible-to` of a whole body"),
+        ("application/json", "{ type: object, properties: { a: { type: array, prefixItems: [{ type: string, x-visible-to: [a] }] } } }".to_owned(), "`x-visible-to` takes no items"),
+        ("application/x-ndjson", format!("{{ x-visible-to: [a], {object} }}"), "`x-visible-to` of a whole body"),
+        ("text/plain", "{ type: string, writeOnly: true }".to_owned(), "x-visible-to, x-mask and writeOnly have no effect on `text/plain`"),
+    ] {
+        let content = format!("{media}: {{ schema: {schema} }}");
+        let (code, text) = answering(&content, "", "").check("leaving-unremovable");
+        assert_eq!(code == Some(0), words.is_empty(), "{schema}: {text}");
+        assert!(text.contains(words), "{schema}: {text}");
+    }
+}
+
 #[test]
 fn what_could_not_be_kept_does_not_load() {
     let told = |setup: Setup<'_>| {

@@ -379,7 +379,22 @@ impl Compiler<'_, '_> {
                 file: file.clone(),
             }
         });
-        placed.collect()
+        let placed: Vec<Placed> = placed.collect();
+        self.check_masks(&placed);
+        placed
+    }
+
+    /// Where the answers of one operation are not known, nobody can tell what a mask leads to.
+    fn check_masks(&self, placed: &[Placed]) {
+        let contracts = placed.iter().map(|each| {
+            let response = each.declaration.operation.response.as_ref();
+            response.map(ResponseContract::responses)
+        });
+        if let Some(responses) = contracts.collect::<Option<Vec<&Responses>>>()
+            && !responses.is_empty()
+        {
+            mask::refuse_lost_everywhere(self.reader, &self.api.answers, &responses);
+        }
     }
 
     /// Levels of the API, or else of the file.

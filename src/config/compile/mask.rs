@@ -1,9 +1,10 @@
 //! What the configuration says of values that are masked.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use crate::config::file;
-use crate::config::reader::Reader;
+use crate::config::reader::{Reader, nearest};
 use crate::config::secret;
 use crate::policy::contract::response::{Masks, Responses};
 use crate::policy::contract::schema::{Mask, MaskKey, Pointer};
@@ -88,17 +89,59 @@ pub fn compile(
 /// others of its operations.
 pub fn refuse_lost(reader: &Reader<'_>, own: Option<&file::Answers>, responses: &Responses) {
     for declared in own.into_iter().flat_map(|own| &own.masks) {
-        let Some(at) = &declared.pointer else {
-            continue;
+        refuse_unmet(reader, declared, &[responses], "the operation");
+    }
+}
+
+/// A mask of an API that masks nothing in any of its operations is one, too.
+pub fn refuse_lost_everywhere(reader: &Reader<'_>, api: &file::Answers, responses: &[&Responses]) {
+    for declared in &api.masks {
+        refuse_unmet(reader, declared, responses, "any operation of the API");
+    }
+}
+
+fn refuse_unmet(reader: &Reader<'_>, declared: &file::Mask, responses: &[&Responses], who: &str) {
+    if let Some(at) = &declared.pointer
+        && let Some(pointer) = Pointer::read(&at.value)
+        && !responses.iter().any(|each| each.lead(&pointer))
+    {
+        let message = format!("\"{}\" leads to nothing that {who} answers", at.value);
+        let hint = "correct the pointer, or describe what is there";
+        reader.error(at.position, message, hint);
+    }
+    let Some(format) = &declared.format else {
+        return;
+    };
+    let formats: BTreeSet<&str> = responses.iter().flat_map(|each| each.formats()).collect();
+    if !formats.contains(&*format.value) {
+        let message = format!(
+            "nothing that {who} answers has the format \"{}\"",
+            format.value
+        );
+        let hint = match nearest(&format.value, formats.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if formats.is_empty() => {
+                "describe which values have it, or mask by pointer".into()
+            }
+            None => {
+                let formats: Vec<&str> = formats.into_iter().collect();
+                format!("formats of what is answered: {}", formats.join(", "))
+            }
         };
-        let pointer = Pointer::read(&at.value);
-        if pointer.is_some_and(|pointer| !responses.lead(&pointer)) {
+        reader.error(format.position, message, hint);
+    }
+}
+
+/// A format is masked in bodies of JSON only.
+pub fn refuse_headers(reader: &Reader<'_>, masks: &[file::Mask], responses: &Responses) {
+    for format in masks.iter().filter_map(|mask| mask.format.as_ref()) {
+        if let Some(name) = responses.header_of(&format.value) {
             let message = format!(
-                "\"{}\" leads to nothing that the operation answers",
-                at.value
+                "the header `{name}` has the format \"{}\", and headers are not masked",
+                format.value
             );
-            let hint = "correct the pointer, or describe what is there";
-            reader.error(at.position, message, hint);
+            let hint = "do not declare the header, which takes it out, or remove its `format`";
+            reader.error(format.position, message, hint);
         }
     }
 }

@@ -66,6 +66,10 @@ pub fn compile(
     let names: Vec<&str> = names.map(|name| name.value.as_str()).collect();
     let masks = mask::compile(reader, api, own, described.mask_key);
     mask::refuse_lost(reader, own, &responses);
+    let all_masks = [Some(api), own].into_iter().flatten();
+    for answers in all_masks {
+        mask::refuse_headers(reader, &answers.masks, &responses);
+    }
     let is_json = responses.is_json();
     if let Some((items, declared)) = &described.items
         && is_json

@@ -270,7 +270,7 @@ impl Media {
     /// Whether nothing is to be hidden or masked where no member can be taken out.
     pub fn hides_soundly(&self) -> bool {
         match &self.content {
-            Content::Text(text) => !text.schema.hides(),
+            Content::Text(text) => !text.schema.has_views(),
             _ => true,
         }
     }

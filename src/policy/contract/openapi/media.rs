@@ -10,7 +10,7 @@ use crate::policy::contract::openapi::form::{self, Kind};
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::reading::{Nesting, Shape};
 use crate::policy::contract::records::{Cut, Records};
-use crate::policy::contract::schema::Direction;
+use crate::policy::contract::schema::{Direction, Schema};
 
 const MEDIA_TYPE: [&str; 4] = ["schema", "example", "examples", "encoding"];
 
@@ -90,6 +90,9 @@ fn media<'d>(
         (None, _) => Content::Unread,
     };
     let media = Media { range, content };
+    if direction == Direction::Response {
+        unremovable(report, &media);
+    }
     let is_awaited = direction == Direction::Response && media.is_read();
     if is_awaited && is_endless(media.range.essence().as_bytes()) {
         let essence = media.range.essence();
@@ -99,6 +102,26 @@ fn media<'d>(
         return None;
     }
     Some(media)
+}
+
+/// What should not leave, and cannot be taken out where it stands: an answer that holds it would
+/// be refused as a whole.
+fn unremovable(report: &mut Report<'_>, media: &Media) {
+    let schema = media.schema().filter(|_| media.has_places());
+    for found in schema.map_or_else(Vec::new, Schema::unremovable) {
+        let keyword = found.keyword;
+        let (message, hint) = match found.is_item {
+            true => (
+                format!("`{keyword}` takes no items out of a list"),
+                "say it of the member that holds the list, or of members of its items",
+            ),
+            false => (
+                format!("`{keyword}` of a whole body would leave nothing of it"),
+                "say it of its members, or ask for a scope by `security` of the operation",
+            ),
+        };
+        report.at(&found.pointer, message, Some(hint.to_owned()));
+    }
 }
 
 /// Documents one after the other: the schema speaks of each, or of all of them as an array.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, distance};
+use crate::policy::contract::lint::Lint;
 use crate::policy::contract::openapi::Document;
 use crate::policy::contract::openapi::compiled::Compiled;
 use crate::policy::contract::openapi::lint::Found;
 use crate::policy::contract::openapi::yaml::push_token;
-use crate::policy::contract::schema::SchemaLint;
+use crate::policy::contract::schema::{SchemaError, SchemaLint, VIEW_KEYWORDS, meant};
 
 /// Longest chain of references before it counts as a loop.
 const HOPS: usize = 16;
@@ -153,7 +154,26 @@ impl<'d> Report<'d> {
                 self.error(&member, format!("unknown key `{name}` in {what}"), hint);
             }
         }
+        self.misplaced(node, what);
         true
+    }
+
+    /// Keywords of schemas that stand elsewhere, where they would take nothing out.
+    fn misplaced(&mut self, node: &Node<'_>, what: &str) {
+        for (name, member) in node.members() {
+            if VIEW_KEYWORDS.contains(&name) || name.starts_with("x-") && meant(name).is_some() {
+                let said = SchemaError {
+                    pointer: member.pointer,
+                    message: format!("`{name}` has no effect on {what}"),
+                    hint: Some(format!(
+                        "write `{}` into the schema of a member of a response",
+                        meant(name).unwrap_or(name)
+                    )),
+                };
+                let lint = Lint::UnknownKeyword;
+                self.note(&SchemaLint { lint, said });
+            }
+        }
     }
 
     /// Whether `node` is a mapping with any keys.
@@ -279,21 +299,6 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let ranked = known.iter().map(|&known| (distance(name, known), known));
     let (distance, near) = ranked.min()?;
     (distance <= 2 && distance < near.len().min(name.len())).then_some(near)
-}
-
-/// Edits between two names (Levenshtein), letter case ignored.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<u8> = b.bytes().take(40).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().take(40).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ fn response<'d>(report: &mut Report<'d>, status: Status, node: Node<'d>) -> Opti
     for each in &media {
         if !each.hides_soundly() {
             let essence = each.range.essence();
-            let message = format!("x-visible-to and x-mask have no effect on `{essence}`");
+            let message =
+                format!("x-visible-to, x-mask and writeOnly have no effect on `{essence}`");
             report.error(&node, message, "they are for JSON: remove them");
         }
     }

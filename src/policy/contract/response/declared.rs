@@ -3,7 +3,7 @@
 use super::{Declared, Header, Refused, refused};
 use crate::policy::contract::Scratch;
 use crate::policy::contract::body::{self, Content};
-use crate::policy::contract::media_type::MediaType;
+use crate::policy::contract::media_type::{MediaType, is_endless};
 use crate::policy::denial::Denial;
 use crate::proto::body::Framing;
 use crate::proto::head::{ResponseHead, lines};
@@ -71,6 +71,11 @@ impl Declared {
             undeclared(&essence, "content")
         })?;
         let media = &self.media[index];
+        // A range with a schema speaks of bodies that end; a stream is declared by its own name.
+        if media.is_read() && !to_head && is_endless(read.essence()) {
+            let essence = String::from_utf8_lossy(read.essence());
+            return Err(undeclared(&essence, "endless"));
+        }
         if is_masked && !media.has_places() && !to_head && !is_empty {
             return Err(refused(
                 Denial::InvalidResponse,

@@ -56,7 +56,7 @@ impl Schema {
     }
 
     /// All rules that look at the same value.
-    fn parts(&self, rule: RuleId) -> Vec<RuleId> {
+    pub(super) fn parts(&self, rule: RuleId) -> Vec<RuleId> {
         let mut parts = vec![rule];
         let mut at = 0;
         while let Some(&part) = parts.get(at) {

@@ -22,6 +22,7 @@ mod names;
 mod number;
 mod pattern;
 mod program;
+mod removable;
 mod resource;
 mod sequence;
 mod text;
@@ -49,9 +50,11 @@ pub use each::Each;
 pub use mask::{Mask, MaskKey};
 pub use resource::{Documents, LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, ONE_SCHEMA};
 pub use text::quote;
+pub use view::{VIEW_KEYWORDS, meant};
 pub use walk::{Pointer, Undeclared, is_over};
 
 use program::{Program, RuleId};
+use view::Views;
 
 /// Longest chain of schemas that look at one value, each by way of the one before.
 const CHAIN: usize = 32;
@@ -59,7 +62,6 @@ const CHAIN: usize = 32;
 /// The stack that a check takes at most, with some to spare: as deep as a body may be, with as many
 /// schemas at each depth as may look at one value.
 pub const STACK: usize = 8 << 20;
-use view::Views;
 
 /// Which reading of JSON Schema a document uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,9 +248,14 @@ impl Schema {
 
     /// Masks the values of a format wherever they leave.
     pub fn mask_format(&mut self, format: &str, mask: Mask) {
-        if self.views.has_format(format) {
+        if self.formats().any(|own| own == format) {
             Arc::make_mut(&mut self.views).mask_format(format, mask);
         }
+    }
+
+    /// The formats that it names.
+    pub fn formats(&self) -> impl Iterator<Item = &str> {
+        self.views.formats()
     }
 
     /// What has less effect than it seems to have; nothing that makes a schema unusable.

@@ -3,6 +3,43 @@
 
 use super::mask::Mask;
 use super::program::RuleId;
+use crate::diagnostic::distance;
+
+/// The keywords that are ours.
+pub const VIEW_KEYWORDS: [&str; 2] = [VISIBLE, MASK];
+
+const VISIBLE: &str = "x-visible-to";
+const MASK: &str = "x-mask";
+
+/// The keyword of ours that whoever wrote another one means: letter case, hyphens, a word more or a
+/// letter wrong. An extension that nobody reads protects nothing. None for one of ours, and for
+/// those that others use (`x-visible` belongs to forms).
+pub fn meant(key: &str) -> Option<&'static str> {
+    let rest = key.strip_prefix(['x', 'X'])?.strip_prefix(['-', '_'])?;
+    if VIEW_KEYWORDS.contains(&key) || rest.len() > 40 {
+        return None;
+    }
+    let letters = rest.chars().filter(char::is_ascii_alphanumeric);
+    let letters: String = letters.map(|each| each.to_ascii_lowercase()).collect();
+    let name = letters.strip_prefix("portcullis").unwrap_or(&letters);
+    let same_letters = |own: &str| {
+        let sorted = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes.sort_unstable();
+            bytes
+        };
+        sorted(name) == sorted(own)
+    };
+    let is_mask = name.starts_with("mask")
+        || name.starts_with('m') && (distance(name, "mask") <= 1 || same_letters("mask"));
+    let is_visible =
+        name.starts_with("visibleto") || name != "visible" && distance(name, "visibleto") <= 2;
+    match (is_mask, is_visible) {
+        (true, _) => Some(MASK),
+        (_, true) => Some(VISIBLE),
+        _ => None,
+    }
+}
 
 /// What one rule says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +103,8 @@ impl Views {
         self.formats.push((id, format.into()));
     }
 
-    pub fn has_format(&self, format: &str) -> bool {
-        self.formats.iter().any(|(_, own)| **own == *format)
+    pub fn formats(&self) -> impl Iterator<Item = &str> {
+        self.formats.iter().map(|(_, own)| &**own)
     }
 
     /// Masks all values of a format.
@@ -84,5 +121,68 @@ impl Views {
             self.list.resize(id + 1, View::default());
         }
         &mut self.list[id]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_that_mean_ours_are_told_from_those_of_others() {
+        for key in [
+            "x-visible-too",
+            "x-visible_to",
+            "x-visibleTo",
+            "X-Visible-To",
+            "x-visible-to-roles",
+            "x-visible-for",
+            "x-visbile-to",
+            "x-portcullis-visible-to",
+        ] {
+            assert_eq!(meant(key), Some(VISIBLE), "{key}");
+        }
+        for key in [
+            "x-masked",
+            "x-mask-with",
+            "x-Mask",
+            "x_mask",
+            "x-masking",
+            "x-maks",
+            "x-msk",
+            "x-portcullis-mask",
+        ] {
+            assert_eq!(meant(key), Some(MASK), "{key}");
+        }
+        for key in [
+            "x-mask",
+            "x-visible-to",
+            "mask",
+            "x-",
+            "x-nullable",
+            "x-example",
+            "x-examples",
+            "x-internal",
+            "x-visible",
+            "x-visibility",
+            "x-ms-visibility",
+            "x-max",
+            "x-task",
+            "x-tags",
+            "x-meta",
+            "x-order",
+            "x-faker",
+            "x-enum-varnames",
+            "x-go-type",
+            "x-amazon-apigateway-integration",
+            "x-speakeasy-retries",
+            "x-readme",
+            "x-codeSamples",
+            "x-displayName",
+            "x-logo",
+            "x-stoplight",
+        ] {
+            assert_eq!(meant(key), None, "{key}");
+        }
     }
 }

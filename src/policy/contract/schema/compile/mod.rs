@@ -19,7 +19,7 @@ use super::program::{
     ArrayRule, Branches, NumberRule, ObjectRule, Program, RareObject, Rule, RuleId, StringRule,
 };
 use super::resource::{Place, Resources};
-use super::view::Views;
+use super::view::{VIEW_KEYWORDS, Views, meant};
 use super::{
     Backtracking, Common, Compiler, Dialect, Direction, Formats, Numbers, Schema, SchemaError,
     SchemaLint, Unknown, fuse,
@@ -370,19 +370,26 @@ impl<'d> Compilation<'d> {
                         || self.note(&mut rule, (key, &at), value)
                 }
             };
-            if !known && self.unknown == Unknown::Noted {
-                let message = format!("the keyword `{key}` is not enforced");
-                self.lint_as(Lint::UnknownKeyword, &at, message, "remove it");
-            } else if !known {
-                let hint = match key.as_str() {
-                    "nullable" => "in OpenAPI 3.1 write type: [string, \"null\"]",
-                    "const" => "in OpenAPI 3.0 write an enum of one value",
-                    _ => "remove it, or describe the same with keywords that are",
-                };
-                self.error(&at, format!("the keyword `{key}` is not enforced"), hint);
+            if !known {
+                self.unknown(&at, key);
             }
         }
         rule
+    }
+
+    fn unknown(&mut self, at: &Place, key: &str) {
+        let message = format!("the keyword `{key}` is not enforced");
+        let hint = match (key, meant(key), self.unknown) {
+            (_, Some(own), _) => format!("did you mean `{own}`?"),
+            (_, None, Unknown::Noted) => "remove it".to_owned(),
+            ("nullable", ..) => "in OpenAPI 3.1 write type: [string, \"null\"]".to_owned(),
+            ("const", ..) => "in OpenAPI 3.0 write an enum of one value".to_owned(),
+            _ => "remove it, or describe the same with keywords that are".to_owned(),
+        };
+        match self.unknown {
+            Unknown::Noted => self.lint_as(Lint::UnknownKeyword, at, message, hint),
+            Unknown::Refused => self.error(at, message, hint),
+        }
     }
 
     pub(super) fn flag(&mut self, at: &Place, value: &Value) -> bool {
@@ -452,11 +459,11 @@ impl Rule {
 }
 
 fn is_view(key: &str) -> bool {
-    matches!(key, "x-visible-to" | "x-mask")
+    VIEW_KEYWORDS.contains(&key)
 }
 
 fn is_annotation(key: &str) -> bool {
-    key.starts_with("x-") || ANNOTATIONS.contains(&key)
+    key.starts_with("x-") && meant(key).is_none() || ANNOTATIONS.contains(&key)
 }
 
 /// Draft 4 to 2020-12 all let a whole number be written with a zero fraction.

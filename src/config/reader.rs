@@ -42,7 +42,7 @@ pub struct Reader<'t> {
 }
 
 /// Something that is told and does no harm to loading.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     pub lint: Lint,
     pub diagnostic: Diagnostic,
@@ -86,6 +86,7 @@ impl<'t> Reader<'t> {
             };
             key(a).cmp(&key(b))
         });
+        found.dedup();
         found
     }
 

@@ -323,6 +323,132 @@ waf_mode = "detect"
     ask(get("/c/d?other=1%27or%271%27=%271"), 403);
 }
 
+const SCRIPT: &str = "<script";
+
+/// What an exclusion names is left out, and nothing that only looks like it.
+#[test]
+fn exclusions_are_exactly_as_wide_as_they_say() {
+    let api = r#"
+waf = "own"
+waf_headers = ["X-Filter"]
+waf_exclusions = [
+    { rules = ["11"], pointer = "/memo" },
+    { rules = ["11"], pointer = "/order/note" },
+    { rules = ["11"], pointer = "/a.b" },
+    { rules = ["11"], pointer = "/items/0/x" },
+    { rules = ["11"], pointer = "/rows/*/x" },
+    { rules = ["10-11"], target = "ARGS:plain" },
+    { rules = ["11"], target = "ARGS:/^free_/" },
+    { rules = ["11"], target = "ARGS:x-filter" },
+    { rules = ["10"], target = "REQUEST_HEADERS:referer" },
+]
+"#;
+    let gateway = setup("mode = \"block\"", api).start("waf-exact", echo());
+    let mut client = gateway.connect();
+    let mut ask = |request: String, status: u16| {
+        let answer = client.ask(&request);
+        assert_eq!(answer.status, status, "{request}\n{answer:?}");
+        if answer.field("connection") == Some("close") {
+            client = gateway.connect();
+        }
+    };
+    let packed = json!({ "memo": json!({ "inner": SCRIPT }).to_string() });
+    for (body, status) in [
+        (json!({ "memo": SCRIPT }), 200),
+        (packed, 200),
+        (json!({ "m\u{65}mo": SCRIPT }), 200),
+        (json!({ "Memo": SCRIPT }), 403),
+        (json!({ "memo": { "x": SCRIPT } }), 403),
+        (json!({ "memo": [SCRIPT] }), 403),
+        (json!([{ "memo": SCRIPT }]), 403),
+        (json!({ "json": { "memo": SCRIPT } }), 403),
+        (json!({ "json.memo": SCRIPT }), 403),
+        (json!({ "order": { "note": SCRIPT } }), 200),
+        (json!({ "order.note": SCRIPT }), 403),
+        (json!({ "a.b": SCRIPT }), 200),
+        (json!({ "a": { "b": SCRIPT } }), 403),
+        (json!({ "items": [{ "x": SCRIPT }] }), 200),
+        (json!({ "items": { "0": { "x": SCRIPT } } }), 200),
+        (json!({ "items": [{}, { "x": SCRIPT }] }), 403),
+        (json!({ "rows": [{}, { "x": SCRIPT }] }), 200),
+        (json!({ "rows": [[{ "x": SCRIPT }]] }), 403),
+        (json!({ "plain": SCRIPT }), 403),
+    ] {
+        ask(post("/a", JSON, &body.to_string()), status);
+    }
+    let part = |name: &str| {
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{SCRIPT}\r\n--b--\r\n"
+        )
+    };
+    let multipart = "multipart/form-data; boundary=b";
+    ask(get("/a?json.memo=%3Cscript"), 403);
+    ask(get("/a?JSON.MEMO=%3Cscript"), 403);
+    ask(post("/a", FORM, "json.memo=%3Cscript"), 403);
+    ask(post("/a", multipart, &part("json.memo")), 403);
+    ask(get("/a?plain=%3Cscript"), 200);
+    ask(get("/a?Plain=%3Cscript"), 403);
+    ask(get("/a?free_text=%3Cscript"), 200);
+    ask(get("/a?Free_text=%3Cscript"), 403);
+    ask(post("/a", multipart, &part("plain")), 200);
+    for (field, status) in [
+        ("X-FILTER: <script", 200),
+        ("REFERER: 1' or '1'='1", 200),
+        ("X-Filter: 1' or '1'='1", 403),
+    ] {
+        ask(
+            format!("GET /a HTTP/1.1\r\nHost: h\r\n{field}\r\n\r\n"),
+            status,
+        );
+    }
+}
+
+/// However much the configuration excludes, it is no fault of a request.
+#[test]
+fn large_exclusions_are_not_counted_against_requests() {
+    let many = (0..300).map(|at| {
+        let id = 1000 + at;
+        format!("SecRule ARGS \"@contains word{at}.\" \"id:{id},phase:2,pass,log\"\n")
+    });
+    let rules = format!("{RULES}{}", many.collect::<String>());
+    let excluded = (0..20).map(|at| format!("{{ rules = [\"1-9999\"], target = \"ARGS:a{at}\" }}"));
+    let excluded = excluded.collect::<Vec<_>>().join(", ");
+    let waf = format!("mode = \"block\"\nexclusions = [{excluded}]");
+    let gateway = setup_of(&rules, &waf, OWN).start("waf-large", echo());
+    for (target, status) in [
+        ("/a?x=1", 200),
+        ("/a?a0=%3Cscript&a19=%3Cscript", 200),
+        ("/a?a20=%3Cscript", 403),
+    ] {
+        assert_eq!(gateway.ask(get(target)).status, status, "{target}");
+    }
+}
+
+/// What a client can make rules take out of other rules has an end.
+#[test]
+fn exemptions_that_requests_add_are_bounded() {
+    let many = (0..70).map(|at| {
+        let controls =
+            (0..70).map(|rule| format!("ctl:ruleRemoveTargetById={};ARGS:v{at}", 2000 + rule));
+        let controls = controls.collect::<Vec<_>>().join(",");
+        format!(
+            "SecRule ARGS_NAMES \"@streq v{at}\" \"id:{},phase:1,pass,nolog,{controls}\"\n\
+             SecRule ARGS \"@contains word{at}.\" \"id:{},phase:2,pass,log\"\n",
+            1000 + at,
+            2000 + at
+        )
+    });
+    let rules = format!("{RULES}{}", many.collect::<String>());
+    let gateway = setup_of(&rules, "mode = \"block\"", OWN).start("waf-exempt", echo());
+    let names = |count: usize| {
+        let names = (0..count).map(|at| format!("v{at}=1"));
+        get(&format!("/a?{}", names.collect::<Vec<_>>().join("&")))
+    };
+    // 58 of them are 4,060 pairs of a rule and a target, 59 are 4,130.
+    assert_eq!(gateway.ask(names(58)).status, 200);
+    assert_eq!(gateway.ask(names(59)).status, 413);
+}
+
 #[test]
 fn built_in_rules_are_tuned_like_others_and_tell_scores_by_category() {
     const SQL: &str = "1%27%20or%20%271%27=%271";
@@ -366,6 +492,50 @@ waf_mode = "detect"
     let both = json!({ "sql": 5, "xss": 5, "total": 10 });
     assert_eq!(scores[..4], [&one, &both, &one, &Value::Null]);
     assert_eq!(scores[5], &json!({ "xss": 5, "total": 5 }));
+}
+
+#[test]
+fn check_tells_what_excludes_and_tunes_nothing() {
+    let waf = r#"exclusions = [
+    { rules = ["99999"] },
+    { rules = ["12-11", "eleven"] },
+    { rules = ["11"], pointer = "memo" },
+    { rules = ["11"], pointer = "/a~2" },
+    { rules = ["11"], target = "REQUEST_URI:a" },
+    { rules = ["11"], target = "TX:score" },
+    { rules = ["11"], target = "ARGS:/(/" },
+    { rules = ["11"], target = "ARG:a" },
+]"#;
+    let api = r#"
+waf = "own"
+waf_threshold = 0
+waf_response_threshold = 9
+waf_exclusions = [{ rules = ["700-799"], pointer = "/a" }]
+"#;
+    let (code, told) = setup(waf, api).check("waf-check-exclusions");
+    assert_eq!(code, Some(1), "{told}");
+    for words in [
+        "\"12-11\" ends before it begins",
+        "write \"11-12\"",
+        "\"eleven\" names no rules",
+        "\"memo\" is no JSON pointer: it does not begin with /",
+        "\"/a~2\" is no JSON pointer: ~",
+        "REQUEST_URI has no values of its own to select",
+        "TX is not part of a message",
+        "there is no variable ARG",
+        "messages in which no rule finds anything would be attacks",
+    ] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+    let waf = "threshold = 7\nexclusions = [{ rules = [\"99999\", \"11\"] }]";
+    let api =
+        "waf = \"own\"\nwaf_response_threshold = 9\nwaf_exclusions = [{ rules = [\"700-799\"] }]";
+    let (code, told) = setup(waf, api).check("waf-check-nothing");
+    assert_eq!(code, Some(0), "{told}");
+    let nothing = "no rule that runs in [waf.own] is excluded by this";
+    assert_eq!(told.matches(nothing).count(), 2, "{told}");
+    let unread = "no rule of [waf.own] compares a score with tx.outbound_anomaly_score_threshold";
+    assert_eq!(told.matches(unread).count(), 1, "{told}");
 }
 
 #[test]

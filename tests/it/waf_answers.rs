@@ -220,6 +220,43 @@ fn answers_that_rules_deny_are_refused_and_nothing_of_them_leaves() {
     );
 }
 
+/// As the Core Rule Set judges answers.
+const JUDGED: &str = r#"
+SecAction "id:50,phase:1,pass,nolog,setvar:tx.outbound_anomaly_score_threshold=5"
+SecRule TX:OUTBOUND "@ge %{tx.outbound_anomaly_score_threshold}" "id:51,phase:4,deny,log,msg:'Judged'"
+SecRule TX:REQUEST "@ge %{tx.inbound_anomaly_score_threshold}" "id:52,phase:2,deny,log,msg:'Asked'"
+"#;
+
+#[test]
+fn answers_have_a_threshold_of_their_own_for_each_operation() {
+    let rules = RULES.replace("@ge 4", "@ge 99") + JUDGED;
+    let api = r#"
+[api.app.operation."GET /strict"]
+waf_response_threshold = 2
+[api.app.operation."GET /lenient"]
+waf_threshold = 2
+"#;
+    // 503 is worth two points.
+    let failing = backend(|_, mut client| {
+        while client.request().is_some() {
+            client.send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let waf = "mode = \"block\"\nresponses = \"all\"\n\
+               variables = { inbound_anomaly_score_threshold = \"5\" }";
+    for (name, more, status) in [("rules", "", 503), ("set", "\nresponse_threshold = 1", 502)] {
+        let gateway = Setup::paths("app", &["/strict", "/lenient", "/c"], &["GET"])
+            .api(format!("waf = \"own\"\n{api}"))
+            .rules(&rules, &format!("{waf}{more}"))
+            .start(&format!("answers-threshold-{name}"), failing);
+        assert_eq!(ask(&gateway, "/strict").status, 502);
+        assert_eq!(ask(&gateway, "/c?x=marked").status, status);
+        // That of requests is another one.
+        assert_eq!(ask(&gateway, "/lenient").status, status);
+        assert_eq!(ask(&gateway, "/lenient?x=marked").status, 403);
+    }
+}
+
 #[test]
 fn detection_tells_and_lets_answers_pass() {
     let waf = "responses = \"all\"\nmax_response_bytes = \"2KiB\"";

@@ -104,10 +104,19 @@ fn take(gather: &mut Gather<'_>, target: Target, name: &[u8], value: &[u8]) {
             let names = Collection::ArgsPostNames;
             gather.value(names, names, name, name);
         }
-        Target::JsonText | Target::GraphqlText => {
+        Target::JsonText | Target::JsonScalar => {
+            // What is packed in it is at the same place.
+            gather.values.origin.is_at_place = true;
+            match target {
+                Target::JsonScalar => gather.push(Collection::ArgsPost, name, value),
+                _ => gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value),
+            }
+            gather.values.origin.is_at_place = false;
+        }
+        Target::GraphqlText => {
             gather.value(Collection::ArgsPost, Collection::ArgsPostNames, name, value);
         }
-        Target::JsonScalar | Target::Joined => gather.push(Collection::ArgsPost, name, value),
+        Target::Joined => gather.push(Collection::ArgsPost, name, value),
         Target::JsonKey => gather.push(Collection::ArgsPostNames, name, value),
         Target::FileName => {
             gather.push(Collection::Files, name, value);

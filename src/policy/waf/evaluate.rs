@@ -21,9 +21,10 @@ use crate::policy::waf::state::State;
 use crate::policy::waf::target::{Selector, Target};
 use crate::policy::waf::transform::{ByteSet, Transformation};
 use crate::policy::waf::tx::Place;
-use crate::policy::waf::values::Id;
+use crate::policy::waf::values::{Id, Origin};
 
-/// Controls in one request that exempt a target from rules; more than that is over the budget.
+/// Controls in one request that exempt a target from rules; more than that is over the budget. What
+/// the configuration excludes does not count.
 const EXEMPTIONS: usize = 4096;
 
 /// What a question to an operator costs beside the bytes that it looks at.
@@ -71,7 +72,7 @@ impl<'a> Evaluation<'a> {
     /// Whether all links match.
     pub fn rule(&mut self, number: u16) -> bool {
         let rule: &'a Rule = &self.rules.rules[usize::from(number)];
-        if self.state.removed.contains(&rule.id) {
+        if self.state.exclusions.removes(rule.id) || self.state.removed.contains(&rule.id) {
             return false;
         }
         self.state.matched.clear();
@@ -190,12 +191,13 @@ impl<'a> Evaluation<'a> {
         let (part, name, _) = self.state.values.at(id);
         target.selector.selects(name)
             && !link.targets.excludes(part, name)
-            && !self.is_exempt(rule, part, name)
+            && !self.is_exempt(rule, part, (name, self.state.values.origin(id)))
     }
 
-    fn is_exempt(&self, rule: &Rule, part: Collection, name: &[u8]) -> bool {
+    fn is_exempt(&self, rule: &Rule, part: Collection, (name, origin): (&[u8], Origin)) -> bool {
         let mut exempt = self.state.exempt.iter();
         exempt.any(|(id, target)| *id == rule.id && target.selects(part, name))
+            || self.state.exclusions.exempts(rule.id, part, (name, origin))
     }
 
     fn count(&mut self, rule: &Rule, link: &Link, target: &Target) -> usize {

@@ -87,11 +87,16 @@ impl Gather<'_> {
             self.push(Collection::ArgsGet, SEGMENT, &decoded);
         }
         self.values.spare = decoded;
+        // As arguments they are in lower case, however they were sent: so they can be named.
+        let mut lower = std::mem::take(&mut self.values.spare);
         for (name, value) in request.headers.iter() {
             if view.takes_header(name) {
-                self.value(Collection::ArgsGet, Collection::ArgsGetNames, name, value);
+                lower.clear();
+                lower.extend(name.iter().map(u8::to_ascii_lowercase));
+                self.value(Collection::ArgsGet, Collection::ArgsGetNames, &lower, value);
             }
         }
+        self.values.spare = lower;
     }
 
     /// A value without a name of its own.

@@ -13,6 +13,7 @@ use crate::policy::waf::budget::{Bound, Budget, Exceeded};
 use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::draft::{Disruption, Engine, Phase, Scope};
 use crate::policy::waf::evaluate::{Buffers, Evaluation};
+use crate::policy::waf::exclusion::Exclusions;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::gather::Gather;
 use crate::policy::waf::hit::{self, Hit};
@@ -23,7 +24,6 @@ use crate::policy::waf::rule::{Rule, RuleSet};
 use crate::policy::waf::schedule::Due;
 use crate::policy::waf::score::Score;
 use crate::policy::waf::state::State;
-use crate::policy::waf::target::Target;
 use crate::policy::waf::template::Slot;
 use crate::policy::waf::tx::Place;
 use crate::policy::waf::view::View;
@@ -38,6 +38,9 @@ const HEAD_VALUES: usize = 4 * limits::FIELDS;
 
 /// The variable that the rule set compares the sum of scores with.
 pub const THRESHOLD: &str = "inbound_anomaly_score_threshold";
+
+/// The same for answers.
+pub const RESPONSE_THRESHOLD: &str = "outbound_anomaly_score_threshold";
 
 /// The variables that rules sum scores up in: those of files, for the lowest paranoia level of
 /// version 4, of version 3, or else in all, of which the first that is there counts; and those of
@@ -61,15 +64,10 @@ pub struct Tuning {
     /// What the sum of scores must reach for the rules to refuse a request, in place of what the
     /// rule set says.
     pub threshold: Option<i64>,
+    /// The same for answers.
+    pub response_threshold: Option<i64>,
     /// Run every rule on every value: what the prefilter is measured against.
     pub exhaustive: bool,
-}
-
-/// Rules that an operation does without, and values that a rule does not look at.
-#[derive(Clone, Debug, Default)]
-pub struct Exclusions {
-    pub rules: Vec<u32>,
-    pub targets: Vec<(u32, Arc<Target>)>,
 }
 
 /// What to do with a message that is more than the budget allows to look at.
@@ -111,6 +109,8 @@ pub struct Inspection {
     mark: Mark,
     /// Which rules of the phase have to run.
     due: Due,
+    /// For messages of which nothing is excluded.
+    nothing: Arc<Exclusions>,
 }
 
 /// Where a phase stands.
@@ -129,9 +129,16 @@ impl Inspection {
     pub fn begin(&mut self, rules: &RuleSet, tuning: Tuning) {
         self.state.clear(rules.slots.len(), tuning.budget);
         self.state.engine = tuning.engine;
+        // Those of the last message need not be those of this one.
+        self.state.exclusions = Arc::clone(&self.nothing);
         self.candidates.clear(tuning.exhaustive);
-        if let (Some(threshold), Some(slot)) = (tuning.threshold, rules.slots.find(THRESHOLD)) {
-            self.state.tx.pin(slot, threshold);
+        for (threshold, name) in [
+            (tuning.threshold, THRESHOLD),
+            (tuning.response_threshold, RESPONSE_THRESHOLD),
+        ] {
+            if let (Some(threshold), Some(slot)) = (threshold, rules.slots.find(name)) {
+                self.state.tx.pin(slot, threshold);
+            }
         }
         self.tuning = tuning;
         self.allowed = None;
@@ -284,9 +291,8 @@ impl Inspection {
     }
 
     /// Leaves out rules and values, for the message that has just begun.
-    pub fn exclude(&mut self, exclusions: &Exclusions) {
-        self.state.removed.extend_from_slice(&exclusions.rules);
-        self.state.exempt.extend_from_slice(&exclusions.targets);
+    pub fn exclude(&mut self, exclusions: &Arc<Exclusions>) {
+        self.state.exclusions = Arc::clone(exclusions);
     }
 
     /// Looks at more than the rule language knows of, in the message that has just begun.

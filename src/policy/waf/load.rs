@@ -5,7 +5,7 @@ use crate::policy::waf::draft::{
     Change, Disruption, Effect, Item, LinkDraft, Name, Phase, RuleDraft,
 };
 use crate::policy::waf::fold::{Folded, fold};
-use crate::policy::waf::inspection::THRESHOLD;
+use crate::policy::waf::inspection::{RESPONSE_THRESHOLD, THRESHOLD};
 use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::seclang::{self, Files};
@@ -95,7 +95,7 @@ pub fn assemble(
         items.insert(0, first(settings.variables, &mut slots));
     }
     let folded = if settings.folded {
-        fold(&items, &slots, &[THRESHOLD])
+        fold(&items, &slots, &[THRESHOLD, RESPONSE_THRESHOLD])
     } else {
         Folded::nothing(items)
     };

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Change, Disruption, Engine, Name, Phase};
 use crate::policy::waf::operator::Operator;
 use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::prefilter::Prefilter;
 use crate::policy::waf::schedule::Schedule;
 use crate::policy::waf::score::Scores;
-use crate::policy::waf::target::{Target, Targets};
+use crate::policy::waf::target::{Selector, Target, Targets};
 use crate::policy::waf::template::{Slots, Template};
 use crate::policy::waf::transform::Transformation;
 
@@ -143,6 +144,29 @@ impl RuleSet {
     /// How many rules look at answers.
     pub fn for_answers(&self) -> usize {
         self.phases[2].len() + self.phases[3].len()
+    }
+
+    /// Whether any rule asks what a variable of `TX` holds. The name is in lower case.
+    pub fn reads(&self, variable: &str) -> bool {
+        let Some(slot) = self.slots.find(variable) else {
+            return false;
+        };
+        let in_template = |template: &Template| template.slots().any(|found| found == slot);
+        let in_target = |target: &Target| match &target.selector {
+            Selector::Slot(found) => *found == slot,
+            Selector::Variables(_, found) => found.contains(&slot),
+            Selector::All => target.collection == Collection::Tx,
+            Selector::Name(_) | Selector::Exact(_) | Selector::Pattern(_) => false,
+        };
+        let mut links = self.rules.iter().flat_map(|rule| &rule.links);
+        links.any(|link| {
+            link.targets.included.iter().any(in_target)
+                || link.test.iter().any(|test| in_template(&test.argument))
+                || link
+                    .effects
+                    .iter()
+                    .any(|effect| effect.templates().into_iter().any(in_template))
+        })
     }
 
     /// The rules in order.

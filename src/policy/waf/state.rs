@@ -6,6 +6,7 @@ use crate::policy::waf::body;
 use crate::policy::waf::budget::Budget;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::Engine;
+use crate::policy::waf::exclusion::Exclusions;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::matched::Matched;
 use crate::policy::waf::message::Processor;
@@ -40,6 +41,8 @@ pub struct State {
     pub scratch: body::Scratch,
     /// The body is this item of an array, whose other items are looked at one by one as well.
     pub item: Option<usize>,
+    /// What the configuration takes from the rules.
+    pub exclusions: Arc<Exclusions>,
     /// Ids of rules that a control removed.
     pub removed: Vec<u32>,
     /// Ids of rules that had their effects, once for all records.

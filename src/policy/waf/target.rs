@@ -10,6 +10,8 @@ pub enum Selector {
     All,
     /// In lower case: names are the same in any case.
     Name(Box<str>),
+    /// Names are the same byte by byte.
+    Exact(Box<[u8]>),
     Pattern(Box<Pattern>),
     /// The same over variables of `TX`, and the slots that it selects: their names are known at load.
     Variables(Box<Pattern>, Box<[Slot]>),
@@ -37,6 +39,7 @@ impl Selector {
         match self {
             Selector::All => true,
             Selector::Name(wanted) => wanted.as_bytes().eq_ignore_ascii_case(name),
+            Selector::Exact(wanted) => **wanted == *name,
             Selector::Pattern(pattern) | Selector::Variables(pattern, _) => pattern.matches(name),
             Selector::Slot(_) => false,
         }

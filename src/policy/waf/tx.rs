@@ -8,6 +8,9 @@ use crate::policy::waf::values::Span;
 /// Variables with made names; more than that is over the budget.
 const MADE: usize = 2048;
 
+/// Variables that the configuration sets for good: the two thresholds.
+const PINNED: usize = 2;
+
 /// The text of all variables; more than that is over the budget.
 const TEXT: usize = 1024 * 1024;
 
@@ -27,8 +30,8 @@ pub struct Tx {
     text: Vec<u8>,
     /// The text of captures, which the next capture replaces.
     captured: Vec<u8>,
-    /// A variable that rules do not change.
-    pinned: Option<Slot>,
+    /// Variables that rules do not change.
+    pinned: [Option<Slot>; PINNED],
     exceeded: Exceeded,
 }
 
@@ -46,7 +49,7 @@ impl Tx {
         self.made.clear();
         self.text.clear();
         self.exceeded = Exceeded::default();
-        self.pinned = None;
+        self.pinned = [None; PINNED];
     }
 
     /// Becomes the same as another one, in the memory that is there.
@@ -62,7 +65,10 @@ impl Tx {
     /// Sets a variable for good.
     pub fn pin(&mut self, slot: Slot, value: i64) {
         self.assign_number(slot, value);
-        self.pinned = Some(slot);
+        let mut places = self.pinned.iter_mut();
+        if let Some(place) = places.find(|place| place.is_none()) {
+            *place = Some(slot);
+        }
     }
 
     /// What there was too much of.
@@ -152,7 +158,7 @@ impl Tx {
 
     fn put(&mut self, place: Place, content: Option<Content>) {
         match (place, content) {
-            (Place::Slot(slot), _) if self.pinned == Some(slot) => {}
+            (Place::Slot(slot), _) if self.pinned.contains(&Some(slot)) => {}
             (Place::Slot(slot), content) => {
                 if let Some(found) = self.slots.get_mut(usize::from(slot.0)) {
                     *found = content;

@@ -42,11 +42,19 @@ impl Span {
 /// and takes up to 40 ns a byte.
 pub const LONGEST: usize = 512 * 1024;
 
+/// What is known of a value beside its collection and its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The body is JSON, and this is what it holds at the place that the name tells.
+    pub is_at_place: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     part: Collection,
     name: Span,
     value: Span,
+    origin: Origin,
 }
 
 /// How many values there were, and what might still be taken.
@@ -69,6 +77,8 @@ pub struct Values {
     lists: [Vec<Id>; STORED],
     budget: Budget,
     exceeded: Exceeded,
+    /// That of the values that are taken next.
+    pub origin: Origin,
     /// Memory for what is decoded before it is taken.
     pub spare: Vec<u8>,
 }
@@ -81,6 +91,7 @@ impl Default for Values {
             lists: std::array::from_fn(|_| Vec::new()),
             budget: Budget::default(),
             exceeded: Exceeded::default(),
+            origin: Origin::default(),
             spare: Vec::new(),
         }
     }
@@ -95,6 +106,7 @@ impl Values {
         }
         self.budget = budget;
         self.exceeded = Exceeded::default();
+        self.origin = Origin::default();
     }
 
     pub fn mark(&self) -> Mark {
@@ -172,7 +184,13 @@ impl Values {
             return;
         }
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { part, name, value });
+        let origin = self.origin;
+        self.entries.push(Entry {
+            part,
+            name,
+            value,
+            origin,
+        });
         self.lists[part as usize].push(id);
     }
 
@@ -220,6 +238,10 @@ impl Values {
             entry.name.of(&self.bytes),
             entry.value.of(&self.bytes),
         )
+    }
+
+    pub fn origin(&self, id: Id) -> Origin {
+        self.entries[id as usize].origin
     }
 
     /// How long all values of a collection are.

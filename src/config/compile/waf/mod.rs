@@ -4,6 +4,7 @@ mod answers;
 mod budget;
 mod exclusions;
 mod rules;
+mod thresholds;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block",
 pub struct Sets {
     pub named: Vec<Named>,
     defaults: Vec<Defaults>,
+    /// What becomes of keys without effect.
+    void: Level,
 }
 
 /// What a rule set says.
@@ -37,39 +40,39 @@ struct Defaults {
 
 impl Sets {
     pub fn compile(reader: &Reader<'_>, file: &File) -> Sets {
+        let void = unused::level(reader, file, Lint::IneffectiveRule);
         let mut sets = Sets {
             named: Vec::new(),
             defaults: Vec::new(),
+            void,
         };
-        let void = unused::level(reader, file, Lint::IneffectiveRule);
         for (name, declared) in &file.waf {
             if name.value == "off" {
                 let hint = "choose another name: waf = \"off\" leaves an operation uninspected";
                 reader.error(name.position, "\"off\" names no rule set", hint);
             }
-            sets.add(reader, name, (declared, void));
+            sets.add(reader, name, declared);
         }
         if !file.waf.iter().any(|(name, _)| name.value == builtin::NAME) {
             let name = At {
                 value: builtin::NAME.to_owned(),
                 position: Default::default(),
             };
-            sets.add(reader, &name, (&file::Waf::default(), void));
+            sets.add(reader, &name, &file::Waf::default());
         }
         sets
     }
 
-    fn add(
-        &mut self,
-        reader: &Reader<'_>,
-        name: &At<String>,
-        (declared, void): (&file::Waf, Level),
-    ) {
-        let tuning = tuning(reader, declared);
+    fn add(&mut self, reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) {
+        let void = self.void;
+        let mut tuning = tuning(reader, declared);
         let Some((rules, files)) = rules::compile(reader, name, (declared, void)) else {
             return;
         };
-        let exclusions = exclusions::compile(reader, &rules, &declared.exclusions);
+        let of_rules = (name.value.as_str(), &*rules, void);
+        let thresholds = (&declared.threshold, &declared.response_threshold);
+        thresholds::compile(reader, of_rules, thresholds, &mut tuning);
+        let exclusions = exclusions::compile(reader, of_rules, &declared.exclusions);
         let said = (
             declared.responses.as_ref(),
             declared.max_response_bytes.as_ref(),
@@ -122,15 +125,13 @@ impl Sets {
         for inspected in [Some(api), own].into_iter().flatten() {
             let mode = inspected.mode.as_ref();
             protection.tuning.engine = one_of(reader, mode, &MODES, protection.tuning.engine);
-            if let Some(threshold) = &inspected.threshold {
-                protection.tuning.threshold = i64::try_from(threshold.value).ok();
-            }
+            let Named { name, rules } = &self.named[set];
+            let of_rules = (&**name, &**rules, self.void);
+            let thresholds = (&inspected.threshold, &inspected.response_threshold);
+            thresholds::compile(reader, of_rules, thresholds, &mut protection.tuning);
             if !inspected.exclusions.is_empty() {
-                let rules = &self.named[set].rules;
-                let more = exclusions::compile(reader, rules, &inspected.exclusions);
-                let all = Arc::make_mut(&mut protection.exclusions);
-                all.rules.extend(more.rules);
-                all.targets.extend(more.targets);
+                let more = exclusions::compile(reader, of_rules, &inspected.exclusions);
+                Arc::make_mut(&mut protection.exclusions).extend(more);
             }
             if !inspected.headers.is_empty() {
                 Arc::make_mut(&mut protection.view).headers = names(&inspected.headers);
@@ -177,6 +178,7 @@ fn refuse_tuning(reader: &Reader<'_>, inspected: Option<&file::Inspected>) {
     let positions = [
         inspected.mode.as_ref().map(|at| at.position),
         inspected.threshold.as_ref().map(|at| at.position),
+        inspected.response_threshold.as_ref().map(|at| at.position),
         inspected.bodies.as_ref().map(|at| at.position),
         inspected.responses.as_ref().map(|at| at.position),
         inspected.headers.first().map(|at| at.position),
@@ -193,7 +195,6 @@ fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
         ("refuse", OverBudget::Refuse),
         ("report", OverBudget::Report),
     ];
-    let threshold = declared.threshold.as_ref();
     Tuning {
         engine: one_of(
             reader,
@@ -208,7 +209,8 @@ fn tuning(reader: &Reader<'_>, declared: &file::Waf) -> Tuning {
             &over_budget,
             OverBudget::Refuse,
         ),
-        threshold: threshold.and_then(|at| i64::try_from(at.value).ok()),
+        threshold: None,
+        response_threshold: None,
         exhaustive: false,
     }
 }

@@ -70,6 +70,18 @@ fn tell(reader: &Reader<'_>, void: Level, error: &LoadError, message: String) {
     reader.lint(void, Warning { lint, diagnostic });
 }
 
+/// What stands in the configuration and does nothing.
+pub(super) fn warn(
+    reader: &Reader<'_>,
+    void: Level,
+    position: Position,
+    (message, hint): (String, &str),
+) {
+    let diagnostic = Diagnostic::new(reader.path(), position, message).with_hint(hint);
+    let lint = Lint::IneffectiveRule;
+    reader.lint(void, Warning { lint, diagnostic });
+}
+
 fn start_of(error: &LoadError) -> Position {
     Position {
         line: error.place.line.max(1) as usize,

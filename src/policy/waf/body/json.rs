@@ -4,7 +4,7 @@
 use super::{Error, NAME, Scratch, Target, Visits, text};
 
 /// Names of values begin so, as rule sets written for ModSecurity expect.
-const ROOT: &[u8] = b"json";
+pub const ROOT: &[u8] = b"json";
 
 pub(super) fn read(
     body: &[u8],
@@ -141,7 +141,7 @@ impl Reader<'_, '_, '_> {
             ..
         } = &mut *self.scratch;
         path.truncate(length);
-        descend(path, decoded);
+        member(path, decoded);
         match seen.insert(hasher.hash_one(&*decoded)) {
             true => self.visits.value(Target::JsonKey, path, decoded),
             false => Ok(()),
@@ -214,6 +214,23 @@ fn descend(path: &mut Vec<u8>, name: &[u8]) {
     if path.len() < NAME {
         path.push(b'.');
         path.extend_from_slice(&name[..name.len().min(NAME - path.len())]);
+    }
+}
+
+/// Puts the name of a member behind the path, so that it stays one step of it.
+pub fn member(path: &mut Vec<u8>, name: &[u8]) {
+    if memchr::memchr2(b'.', b'\\', name).is_none() {
+        return descend(path, name);
+    }
+    descend(path, b"");
+    for &byte in name {
+        if path.len() >= NAME {
+            return;
+        }
+        if matches!(byte, b'.' | b'\\') {
+            path.push(b'\\');
+        }
+        path.push(byte);
     }
 }
 

@@ -21,6 +21,7 @@ use std::fmt;
 use ahash::{AHashSet, RandomState};
 
 use crate::policy::waf::budget::Bound;
+pub(super) use json::{ROOT, member};
 pub use kind::Kind;
 pub use text::texts;
 pub use unpack::{Packing, may_be_packed, unpack};
@@ -38,7 +39,8 @@ pub enum Target {
     File,
     /// A line in the head of a part, as it stands: under the name of the part.
     PartHeader,
-    /// A string of a document: under its path (`json.items.0.name`).
+    /// A string of a document: under its path (`json.items.0.name`); a dot or a backslash in a name
+    /// stands behind a backslash.
     JsonText,
     /// A number, `true`, `false` or `null`, as written: under its path.
     JsonScalar,
@@ -64,7 +66,7 @@ pub type Visit<'f> = dyn FnMut(Target, &[u8], &[u8]) + 'f;
 /// Longest name that a value is visited under; the rest of a longer one is left out. A name is
 /// looked at once for each value below it, so without a bound time would not be linear. All of it
 /// is visited where it is a value itself.
-const NAME: usize = 1024;
+pub const NAME: usize = 1024;
 
 /// How much is read of one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

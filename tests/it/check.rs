@@ -49,6 +49,52 @@ paths:
     )
 }
 
+#[test]
+fn what_a_value_refers_to_is_looked_at_wherever_it_comes_in() {
+    let api = r##"openapi: 3.1.0
+info: { title: T, version: "1" }
+paths:
+  /a:
+    get:
+      operationId: a
+      parameters:
+        - { name: doc, in: query, content: { application/json: { schema: { $ref: "#/components/schemas/Text" } } } }
+        - { name: short, in: query, schema: { $ref: "#/components/schemas/Name", maxLength: 9 } }
+        - { name: both, in: query, schema: { allOf: [{ $ref: "#/components/schemas/Other" }, { $ref: "#/components/schemas/Short" }] } }
+        - { name: bare, in: query, schema: { allOf: [{ $ref: "#/components/schemas/Bare" }] } }
+      responses: { "200": { description: ok, headers: { X-Any: { schema: {} } } }, "4XX": { description: bad } }
+components:
+  schemas:
+    Text: { type: string }
+    Name: { type: string }
+    Other: { type: string }
+    Bare: { type: string }
+    Short: { maxLength: 3 }
+"##;
+    let (code, told) = json("check-refers", api, "");
+    assert_eq!(code, Some(0), "{told:#}");
+    let warnings = told["warnings"].as_array().unwrap().iter();
+    let found: Vec<_> = warnings
+        .map(|each| {
+            (
+                each["kind"].as_str().unwrap(),
+                each["pointer"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "open_schema",
+                "/paths/~1a/get/responses/200/headers/X-Any/schema"
+            ),
+            ("unbounded_string", "/components/schemas/Text"),
+            ("unbounded_string", "/components/schemas/Bare"),
+        ]
+    );
+}
+
 /// The kinds of findings and their pointers below the schema.
 fn found(schema: &str) -> Vec<(String, String)> {
     let (code, told) = json("check-found", &with_body(schema), "");
@@ -96,6 +142,39 @@ fn what_a_schema_leaves_open_is_told_and_what_it_bounds_is_not() {
         ("{ type: object, unevaluatedProperties: false, allOf: [{ properties: { b: { type: string } } }] }".to_owned(), &[("unbounded_string", "/allOf/0/properties/b")]),
         ("{ oneOf: [{ type: string }, { type: 'null' }] }".to_owned(), &[("unbounded_string", "/oneOf/0")]),
         ("{ type: string, maxLength: 3, anyOf: [{ pattern: '^a' }, { minLength: 2 }] }".to_owned(), &[]),
+        // What parts of one value say counts together, wherever it stands.
+        ("{ allOf: [{ type: string }] }".to_owned(), &[("unbounded_string", "/allOf/0")]),
+        ("{ allOf: [{ type: string }, { maxLength: 3 }] }".to_owned(), &[]),
+        ("{ allOf: [{ allOf: [{ type: array, items: { type: string } }] }, { maxItems: 2, items: { maxLength: 3 } }] }".to_owned(), &[]),
+        ("{ allOf: [{ type: number, minimum: 0 }, { maximum: 9 }] }".to_owned(), &[]),
+        ("{ allOf: [{ type: number, minimum: 0 }, { minimum: 1 }] }".to_owned(), &[("unbounded_number", "/allOf/0")]),
+        ("{ allOf: [{}] }".to_owned(), &[("open_schema", "/allOf/0")]),
+        ("{ allOf: [{ type: object, properties: { a: { type: boolean } } }] }".to_owned(), &[("open_object", "/allOf/0")]),
+        ("{ allOf: [{ type: object, properties: { a: { type: boolean } } }, { required: [a] }] }".to_owned(), &[("open_object", "")]),
+        ("{ oneOf: [{ description: any }, { type: boolean }] }".to_owned(), &[("open_schema", "/oneOf/0")]),
+        (closed("a: { allOf: [{ type: string }] }"), &[("unbounded_string", "/properties/a/allOf/0")]),
+        (closed("a: { type: string, oneOf: [{ maxLength: 3 }, { pattern: '^a{2}$' }] }"), &[]),
+        (closed("a: { type: string, oneOf: [{ maxLength: 3 }, { pattern: '^a' }] }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: [string, boolean], anyOf: [{ type: boolean }, { format: uuid }] }"), &[]),
+        (closed("a: { anyOf: [{ type: string, maxLength: 3 }, { type: number }] }"), &[("unbounded_number", "/properties/a/anyOf/1")]),
+        (closed("a: { type: string, if: { pattern: a }, then: { maxLength: 3 }, else: { maxLength: 2 } }"), &[]),
+        (closed("a: { type: string, not: { properties: { b: { type: string } } } }"), &[("unbounded_string", "/properties/a")]),
+        ("{ type: object, unevaluatedProperties: false, properties: { a: { type: string } }, allOf: [{ properties: { a: { maxLength: 3 } } }] }".to_owned(), &[]),
+        ("{ type: object, unevaluatedProperties: false, properties: { a: { type: string } }, anyOf: [{ properties: { a: { maxLength: 3 } } }, { properties: { a: { const: b } } }] }".to_owned(), &[]),
+        ("{ type: object, unevaluatedProperties: false, properties: { a: { maxLength: 3 } }, anyOf: [{ properties: { a: { type: string } } }, { properties: { b: { type: string } } }] }".to_owned(), &[("open_schema", "/properties/a"), ("unbounded_string", "/anyOf/1/properties/b")]),
+        ("{ type: object, oneOf: [{ additionalProperties: false, properties: { a: { type: boolean } } }, { additionalProperties: false }] }".to_owned(), &[]),
+        ("{ type: object, additionalProperties: false, properties: { a: { allOf: [{ type: string, readOnly: true }] } } }".to_owned(), &[]),
+        // What only looks like a bound.
+        (closed("a: { type: string, pattern: '^.*$' }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: string, pattern: '^[a-z]+$' }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: string, pattern: 'a{3}' }"), &[("unbounded_string", "/properties/a")]),
+        (closed("a: { type: string, pattern: '^[a-z]{1,9}$' }"), &[]),
+        (closed("a: { type: string, format: uri }, b: { type: string, format: regex }, c: { type: string, format: json-pointer }"), &[("unbounded_string", "/properties/a"), ("unbounded_string", "/properties/b"), ("unbounded_string", "/properties/c")]),
+        (closed("a: { type: string, format: email }, b: { type: string, format: date-time }, c: { type: string, format: ipv6 }"), &[]),
+        (closed("a: { type: string, format: int64 }"), &[("ineffective_keyword", "/properties/a/format"), ("unbounded_string", "/properties/a")]),
+        (closed("a: { type: number, format: double }"), &[("unbounded_number", "/properties/a")]),
+        (closed("a: { type: boolean, format: uuid }"), &[("ineffective_keyword", "/properties/a/format")]),
+        (closed("a: { type: [integer, 'null'], format: int64 }"), &[]),
     ] {
         let expected: Vec<(String, String)> = expected
             .iter()

@@ -4,6 +4,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::pattern;
 
+/// Formats of numbers, as OpenAPI defines them.
+pub const NUMBER_FORMATS: [&str; 4] = ["int32", "int64", "float", "double"];
+
+/// Most digits of a fraction of a second: more than any clock has, so that a time is short.
+const FRACTION: usize = 64;
+
 /// The formats that are enforced on strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -73,6 +79,26 @@ impl Format {
             "byte" => Format::Byte,
             _ => return None,
         })
+    }
+
+    /// Whether no text is longer than some length.
+    pub fn is_bounded(self) -> bool {
+        match self {
+            Format::Uuid
+            | Format::Date
+            | Format::DateTime
+            | Format::Time
+            | Format::Email
+            | Format::Hostname
+            | Format::Ipv4
+            | Format::Ipv6 => true,
+            Format::Duration
+            | Format::Uri
+            | Format::UriReference
+            | Format::JsonPointer
+            | Format::Regex
+            | Format::Byte => false,
+        }
     }
 
     pub fn accepts(self, text: &str) -> bool {
@@ -290,7 +316,7 @@ fn is_time(text: &[u8]) -> bool {
                 .iter()
                 .take_while(|byte| byte.is_ascii_digit())
                 .count();
-            if digits == 0 {
+            if digits == 0 || digits > FRACTION {
                 return false;
             }
             &fraction[digits..]
@@ -384,6 +410,21 @@ fn is_domain(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fraction_of_a_second_has_an_end() {
+        let time = |digits: usize| format!("10:11:12.{}Z", "0".repeat(digits));
+        for (digits, is_good) in [
+            (0, false),
+            (1, true),
+            (FRACTION, true),
+            (FRACTION + 1, false),
+        ] {
+            assert_eq!(Format::Time.accepts(&time(digits)), is_good, "{digits}");
+            let whole = format!("2026-01-01T{}", time(digits));
+            assert_eq!(Format::DateTime.accepts(&whole), is_good, "{digits}");
+        }
+    }
 
     #[test]
     fn formats_accept_what_their_rfc_says() {

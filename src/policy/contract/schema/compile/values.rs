@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::format::Format;
+use super::super::format::{Format, NUMBER_FORMATS};
 use super::super::literal::Literal;
 use super::super::number::Exact;
 use super::super::pattern::{Pattern, Refusal};
@@ -32,9 +32,6 @@ const VALIDATION: [&str; 16] = [
     "uniqueItems",
     "nullable",
 ];
-
-/// Formats of numbers, as OpenAPI defines them.
-const NUMBER_FORMATS: [&str; 4] = ["int32", "int64", "float", "double"];
 
 impl<'d> Compilation<'d> {
     /// Keywords of single values and arrays.

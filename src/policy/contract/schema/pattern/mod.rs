@@ -6,6 +6,7 @@
 //! answer, which no caller may take for one.
 
 mod backtrack;
+mod extent;
 mod linear;
 mod parse;
 mod tree;
@@ -74,4 +75,10 @@ impl Pattern {
 /// Whether a text is a pattern at all, whichever engine it takes.
 pub fn is_pattern(text: &str) -> bool {
     parse::parse(text).is_ok()
+}
+
+/// Whether a pattern lets texts up to some length pass only, as it is anchored at both ends and
+/// repeats nothing without an end in between.
+pub fn bounds_length(text: &str) -> bool {
+    parse::parse(text).is_ok_and(|tree| extent::is_bounded(&tree))
 }

@@ -17,7 +17,7 @@ use crate::cli::listeners::Listeners;
 use crate::cli::refused::refused;
 use crate::cli::upgrade;
 use crate::config::settings::{self, AccessLog, Ring, Server, Shards};
-use crate::config::{self, Configuration};
+use crate::config::{self, Configuration, Kept};
 use crate::control::{Control, End, Order};
 use crate::policy::contract::schema::STACK;
 use crate::policy::ratelimit::Cells;
@@ -53,6 +53,7 @@ impl Process {
             listeners,
             snapshot,
             warnings: _,
+            kept,
         } = configuration;
         let mode = Mode::probe(best(server.ring));
         use_small_pages();
@@ -117,6 +118,7 @@ impl Process {
             published: shared.published.clone(),
             retired: Vec::new(),
             successor: Arc::default(),
+            kept,
         };
         let control = Control {
             registry: registry.clone(),
@@ -322,6 +324,8 @@ struct InForce {
     retired: Vec<Arc<Snapshot>>,
     /// The process that is to take over; zero: there is none.
     successor: Arc<AtomicU32>,
+    /// What of the configuration in force need not be made again.
+    kept: Kept,
 }
 
 impl InForce {
@@ -361,7 +365,7 @@ impl InForce {
 
     fn reload(&mut self) -> Result<String, String> {
         let generation = self.published.generation() + 1;
-        let loaded = config::load(&self.path, generation);
+        let loaded = config::load_after(&self.kept, &self.path, generation);
         let mut loaded = loaded.map_err(|found| diagnose::render(&found))?;
         self.check_restart(&loaded)?;
         let prepared = self
@@ -371,6 +375,7 @@ impl InForce {
         self.registry.declare(&loaded.snapshot);
         let operations = loaded.snapshot.catalogue.operations().len();
         self.retired.push(self.published.publish(loaded.snapshot));
+        self.kept = loaded.kept;
         self.listeners.commit(prepared);
         self.retired.retain(|old| Arc::strong_count(old) > 1);
         Ok(format!("generation {generation}, {operations} operations"))

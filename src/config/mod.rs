@@ -11,4 +11,4 @@ pub mod syntax;
 pub mod tls;
 pub mod units;
 
-pub use compile::{Configuration, load};
+pub use compile::{Configuration, Kept, load, load_after};

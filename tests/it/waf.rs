@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::gateway::{Client, PATIENCE, echo};
@@ -563,5 +564,33 @@ fn check_tells_what_is_wrong_with_rules() {
         "there is no rule set \"owm\"",
     ] {
         assert!(told.contains(words), "{words} in {told}");
+    }
+}
+
+/// What a reload takes over is what is unchanged, and the files that rules read count.
+#[test]
+fn a_reload_takes_a_changed_file_of_a_rule() {
+    let rules = r#"SecRule ARGS "@pmFromFile words.data" "id:10,phase:2,deny,status:403""#;
+    let gateway = setup_of(rules, "mode = \"block\"", OWN)
+        .file("words.data", "first\n")
+        .start("waf-reload", echo());
+    let status = |word: &str| gateway.ask(get(&format!("/a?x={word}"))).status;
+    assert_eq!((status("first"), status("second")), (403, 200));
+    for (generation, words, expected) in [
+        (2, "first\n", (403, 200)),
+        (3, "second\n", (200, 403)),
+        (4, "second\n", (200, 403)),
+        (5, "first\nsecond\n", (403, 403)),
+    ] {
+        gateway.directory.write("words.data", words);
+        gateway.process.signal(Signal::SIGHUP);
+        let told = format!("reloaded: generation {generation}");
+        gateway.process.wait_for(&told);
+        let until = Instant::now() + PATIENCE;
+        let name = "portcullis_snapshot_generation{shard=\"0\"}";
+        while gateway.process.metric(name) != generation {
+            assert!(Instant::now() < until, "it is not taken over");
+        }
+        assert_eq!((status("first"), status("second")), expected, "{words}");
     }
 }

@@ -1,23 +1,25 @@
 //! APIs: from descriptions and declarations to the catalogue.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use crate::config::compile::description::Terms;
 use crate::config::compile::inspector::Inspectors;
+use crate::config::compile::kept::Making;
 use crate::config::compile::response::Described;
 use crate::config::compile::stream::Streaming;
 use crate::config::compile::{
-    backtracking, collection, graphql, issuer, mask, one_of, read_text, request, response, stream,
-    unused, upstream, waf, websocket,
+    backtracking, collection, description, graphql, issuer, mask, one_of, request, response,
+    stream, unused, upstream, waf, websocket,
 };
 use crate::config::file::{self, File};
-use crate::config::reader::{At, Reader, Warning, nearest};
+use crate::config::reader::{At, Reader, nearest};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::authn::Issuer;
 use crate::policy::authz::{Ownership, Place, Requirement, ScopeSet};
 use crate::policy::catalogue::{Authentication, Catalogue, Declaration, Operation, Timeouts};
-use crate::policy::contract::lint::{Level, Levels, Lint};
+use crate::policy::contract::lint::{Level, Levels};
 use crate::policy::contract::media_type::is_endless;
-use crate::policy::contract::openapi::{self, DeclaredParameter, Document, Found, Security};
+use crate::policy::contract::openapi::{self, DeclaredParameter, Security};
 use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::Location;
 use crate::policy::contract::response::{Items, Responses};
@@ -53,6 +55,9 @@ const MOST_LIMITS: usize = 8;
 /// a client's is dropped.
 const TOLD_BY_THE_GATEWAY: [&str; 2] = ["X-Request-ID", "traceparent"];
 
+/// Compiled once. The rules are ours: that they compile is seen by a test.
+static LEAKS: LazyLock<Option<Arc<Leaks>>> = LazyLock::new(|| Leaks::compile().ok().map(Arc::new));
+
 /// What names refer to.
 struct Names<'f> {
     issuers: Vec<&'f str>,
@@ -66,18 +71,16 @@ struct Placed {
     file: std::path::PathBuf,
 }
 
-pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
+pub fn compile(reader: &Reader<'_>, file: &File, generation: u64, making: &Making<'_>) -> Snapshot {
     let issuers: Vec<Option<Issuer>> = file
         .issuers
         .iter()
         .map(|(_, declared)| issuer::compile(reader, declared))
         .collect();
     let upstreams = upstream::compile(reader, file);
-    let waf = waf::Sets::compile(reader, file);
+    let waf = waf::Sets::compile(reader, file, making);
     let inspectors = Inspectors::compile(reader, file);
     let mask_key = mask::key(reader, &file.server);
-    // The rules are ours: that they compile is seen by a test.
-    let leaks = Leaks::compile().ok().map(Arc::new);
     let names = Names {
         issuers: file
             .issuers
@@ -114,7 +117,8 @@ pub fn compile(reader: &Reader<'_>, file: &File, generation: u64) -> Snapshot {
             lint: &file.lint,
             inspectors: &inspectors,
             mask_key: &mask_key,
-            leaks: leaks.as_ref(),
+            leaks: LEAKS.as_ref(),
+            making,
         };
         let declared = compiler.declarations();
         stream::check_used(
@@ -165,24 +169,6 @@ fn catalogue(reader: &Reader<'_>, placed: Vec<Placed>) -> Catalogue {
     })
 }
 
-/// The text of a file by its path relative to a description, which it must stand below, also where
-/// links lead elsewhere.
-fn open_beside(description: &std::path::Path, name: &str) -> Result<String, String> {
-    let directory = match description.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => std::path::Path::new("."),
-    };
-    let told = |error: std::io::Error| format!("{name} cannot be read: {error}");
-    let root = directory.canonicalize().map_err(told)?;
-    let file = root.join(name).canonicalize().map_err(told)?;
-    if !file.starts_with(&root) {
-        return Err(format!(
-            "{name} leads out of the directory of the description"
-        ));
-    }
-    std::fs::read_to_string(file).map_err(told)
-}
-
 /// One API on its way into the catalogue.
 struct Compiler<'c, 't> {
     reader: &'c Reader<'t>,
@@ -195,6 +181,7 @@ struct Compiler<'c, 't> {
     inspectors: &'c Inspectors,
     mask_key: &'c MaskKey,
     leaks: Option<&'c Arc<Leaks>>,
+    making: &'c Making<'c>,
 }
 
 impl Compiler<'_, '_> {
@@ -298,48 +285,23 @@ impl Compiler<'_, '_> {
     }
 
     fn described(&self, path: &At<String>) -> Vec<Placed> {
-        let Some(text) = read_text(self.reader, path) else {
+        let file = self.reader.resolve(&path.value);
+        let terms = Terms {
+            api: self.api,
+            levels: self.levels(),
+        };
+        let described = (path, file.as_path());
+        let described = description::compile(self.reader, described, &terms, self.making);
+        // Where the document does not load, nobody can tell which operations there are.
+        let Some(description) = described else {
             return Vec::new();
         };
-        let file = self.reader.resolve(&path.value);
-        let levels = self.levels();
-        let open = |name: &str| open_beside(&file, name);
-        let operations = Document::read_with(&file, &text, &open).and_then(|document| {
-            let allowed = backtracking::compile(self.reader, self.api.backtracking.as_ref());
-            let document = document.with_levels(levels).with_backtracking(allowed);
-            let base = self.api.base_path.as_ref().map(|at| at.value.as_str());
-            let base = base.map(|base| if base == "/" { "" } else { base });
-            let operations = self.sound(&levels, document.all_operations(base)?);
-            let declared = self.api.backtracking.as_ref();
-            backtracking::check_used(self.reader, declared, document.backtracking());
-            if operations.is_empty() {
-                let message = "no operation is left that could be enforced";
-                self.error(
-                    path.position,
-                    message,
-                    "see what `check` says with left_out = \"error\"",
-                );
-            }
-            for Found { lint, diagnostic } in document.lints(&operations) {
-                let found = Warning { lint, diagnostic };
-                self.reader.lint(levels.of(lint), found);
-            }
-            Ok(operations)
-        });
-        let operations = operations.unwrap_or_else(|found| {
-            self.reader.extend(found);
-            Vec::new()
-        });
-        // Where the document does not load, nobody can tell which operations there are.
+        let operations = &description.operations;
         if !operations.is_empty() {
-            self.check_known(
-                &operations
-                    .iter()
-                    .map(|each| each.id.as_str())
-                    .collect::<Vec<_>>(),
-            );
+            let ids = operations.iter().map(|each| each.id.as_str());
+            self.check_known(&ids.collect::<Vec<_>>());
         }
-        let placed = operations.into_iter().map(|operation| {
+        let placed = operations.iter().cloned().map(|operation| {
             let extra = self.extra(&operation.id);
             let position = operation.position;
             let places = places(&operation);
@@ -405,44 +367,6 @@ impl Compiler<'_, '_> {
             levels.set(*lint, level);
         }
         levels
-    }
-
-    /// The operations that can be enforced whole. What is wrong with others is an error, or they
-    /// are left out, which makes them operations that do not exist.
-    fn sound(
-        &self,
-        levels: &Levels,
-        operations: Vec<openapi::Operation>,
-    ) -> Vec<openapi::Operation> {
-        let is_left_out = levels.tolerates(Lint::LeftOut);
-        let mut sound = Vec::new();
-        for mut operation in operations {
-            if is_left_out && let Some(Err(found)) = &mut operation.responses {
-                let word = self
-                    .extra(&operation.id)
-                    .and_then(|own| own.answers.responses.as_ref());
-                let word = word.or(self.api.answers.responses.as_ref());
-                if word.is_none_or(|word| word.value != "off") {
-                    operation.faults.append(found);
-                }
-            }
-            if operation.faults.is_empty() {
-                sound.push(operation);
-            } else if is_left_out {
-                for mut diagnostic in operation.faults {
-                    let name = format!("{} {}", operation.method, operation.path);
-                    diagnostic.message = format!("{name} is left out: {}", diagnostic.message);
-                    let lint = Lint::LeftOut;
-                    self.reader
-                        .lint(levels.of(lint), Warning { lint, diagnostic });
-                }
-            } else {
-                self.reader.extend(std::mem::take(&mut operation.faults));
-                // Its other mistakes are told as well.
-                sound.push(operation);
-            }
-        }
-        sound
     }
 
     /// The limits of pages: of the request, and of the response.
@@ -1087,26 +1011,4 @@ fn segments(template: &[Segment]) -> Vec<(Location, String, usize)> {
             Segment::Literal(_) | Segment::Rest => None,
         });
     named.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::open_beside;
-
-    #[test]
-    fn other_files_stand_below_the_description_also_behind_links() {
-        let root = std::env::temp_dir().join(format!("portcullis-parts-{}", std::process::id()));
-        let inner = root.join("api");
-        std::fs::create_dir_all(inner.join("parts")).unwrap();
-        std::fs::write(root.join("outside.yaml"), "a: 1").unwrap();
-        std::fs::write(inner.join("parts/inside.yaml"), "b: 2").unwrap();
-        std::os::unix::fs::symlink(root.join("outside.yaml"), inner.join("link.yaml")).unwrap();
-        let description = inner.join("root.yaml");
-        let open = |name: &str| open_beside(&description, name);
-        assert_eq!(open("parts/inside.yaml").as_deref(), Ok("b: 2"));
-        let refused = open("link.yaml").unwrap_err();
-        assert!(refused.contains("leads out"), "{refused}");
-        assert!(open("none.yaml").unwrap_err().contains("cannot be read"));
-        std::fs::remove_dir_all(&root).unwrap();
-    }
 }

@@ -34,10 +34,10 @@ pub fn compile(reader: &Reader<'_>, declared: Option<&file::Backtracking>) -> Ba
 pub fn check_used(
     reader: &Reader<'_>,
     declared: Option<&file::Backtracking>,
-    allowed: &Backtracking,
+    unused: impl Iterator<Item = usize>,
 ) {
     let patterns = declared.map_or(&[][..], |declared| &declared.patterns);
-    for pattern in allowed.unused().filter_map(|at| patterns.get(at)) {
+    for pattern in unused.filter_map(|at| patterns.get(at)) {
         let message = format!("no pattern \"{}\" has to backtrack", pattern.value);
         let hint = "write its exact text, or its place as in #/components/schemas/Name/pattern; \
                     what runs in linear time need not be named";

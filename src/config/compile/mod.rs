@@ -4,9 +4,11 @@
 mod api;
 mod backtracking;
 mod collection;
+mod description;
 mod graphql;
 mod inspector;
 mod issuer;
+mod kept;
 mod listener;
 mod mask;
 mod persisted;
@@ -24,11 +26,14 @@ mod websocket;
 use std::io;
 use std::path::Path;
 
+use crate::config::compile::kept::Making;
 use crate::config::file;
 use crate::config::reader::{At, Reader, Warning};
 use crate::config::settings::{Listener, Server};
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::snapshot::Snapshot;
+
+pub use kept::Kept;
 
 /// All that a file says.
 pub struct Configuration {
@@ -37,16 +42,28 @@ pub struct Configuration {
     pub snapshot: Snapshot,
     /// What the descriptions leave open, by the levels of the file.
     pub warnings: Vec<Warning>,
+    /// For the load that comes after this one.
+    pub kept: Kept,
 }
 
 /// Reads and judges a file. `generation` becomes that of the snapshot and its keys.
 pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnostic>> {
+    load_after(&Kept::default(), path, generation)
+}
+
+/// The same; rule sets and documents that are what they were are taken over.
+pub fn load_after(
+    kept: &Kept,
+    path: &Path,
+    generation: u64,
+) -> Result<Configuration, Vec<Diagnostic>> {
     let text = std::fs::read_to_string(path).map_err(|error| vec![unreadable(path, &error)])?;
     let reader = Reader::new(path, &text);
     let file = reader.parse(file::file);
     let server = server::compile(&reader, &file);
     let listeners = listener::compile(&reader, &file);
-    let snapshot = api::compile(&reader, &file, generation);
+    let making = Making::after(kept);
+    let snapshot = api::compile(&reader, &file, generation, &making);
     let warnings = reader.take_warnings();
     let found = reader.into_diagnostics();
     if !found.is_empty() {
@@ -57,6 +74,7 @@ pub fn load(path: &Path, generation: u64) -> Result<Configuration, Vec<Diagnosti
         listeners,
         snapshot,
         warnings,
+        kept: making.into_kept(),
     })
 }
 
@@ -112,13 +130,16 @@ fn one_of<T: Copy>(
 fn read_text(reader: &Reader<'_>, path: &At<String>) -> Option<String> {
     let file = reader.resolve(&path.value);
     std::fs::read_to_string(&file)
-        .map_err(|error| {
-            let message = format!("{} cannot be read: {error}", file.display());
-            let hint = match path.value.contains("://") {
-                true => "nothing is fetched: download it and name the file",
-                false => "paths are relative to the directory of the configuration",
-            };
-            reader.error(path.position, message, hint);
-        })
+        .map_err(|error| tell_unread(reader, path, &error.to_string()))
         .ok()
+}
+
+fn tell_unread(reader: &Reader<'_>, path: &At<String>, why: &str) {
+    let file = reader.resolve(&path.value);
+    let message = format!("{} cannot be read: {why}", file.display());
+    let hint = match path.value.contains("://") {
+        true => "nothing is fetched: download it and name the file",
+        false => "paths are relative to the directory of the configuration",
+    };
+    reader.error(path.position, message, hint);
 }

@@ -16,12 +16,14 @@ use crate::proto::header::{Kind, SealedNames};
 use crate::proto::multipart::{BOUNDARY, is_boundary};
 
 /// One declared media type.
+#[derive(Clone)]
 pub struct Media {
     pub range: MediaRange,
     pub content: Content,
 }
 
 /// What a body is read as.
+#[derive(Clone)]
 pub enum Content {
     /// It passes unread.
     Unread,
@@ -45,6 +47,7 @@ pub struct Lengths {
 }
 
 /// The bodies of one operation.
+#[derive(Clone)]
 pub struct RequestBody {
     pub required: bool,
     media: Box<[Media]>,

@@ -16,6 +16,7 @@ use crate::proto::query;
 pub const FIELDS: usize = 1024;
 
 /// A form.
+#[derive(Clone)]
 pub struct Form {
     pub fields: Fields,
     /// Of multipart forms: one for each of the fields, and one for all others.
@@ -24,6 +25,7 @@ pub struct Form {
 }
 
 /// What a part must be.
+#[derive(Clone)]
 pub struct PartRule {
     pub content: PartContent,
     /// Its declared media types; none: those that its content has by default.
@@ -40,6 +42,7 @@ pub enum PartContent {
 }
 
 /// A declared header field of a part.
+#[derive(Clone)]
 pub struct PartHeader {
     pub name: Box<str>,
     pub required: bool,
@@ -254,6 +257,7 @@ impl PartHeader {
 }
 
 /// A body that is one text.
+#[derive(Clone)]
 pub struct Text {
     pub reading: Reading,
     pub schema: Schema,

@@ -58,6 +58,7 @@ pub enum Prefix {
 }
 
 /// One declared parameter.
+#[derive(Clone)]
 pub struct Parameter {
     pub location: Location,
     pub required: bool,
@@ -95,6 +96,7 @@ pub enum Unknown {
 }
 
 /// All parameters of one operation.
+#[derive(Clone)]
 pub struct Parameters {
     /// With the index of their segment.
     path: Box<[(usize, Parameter)]>,

@@ -72,6 +72,7 @@ impl Cut {
 }
 
 /// The records of a body, and what they must be.
+#[derive(Clone)]
 pub struct Records {
     pub cut: Cut,
     pub schema: Schema,

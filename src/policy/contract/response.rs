@@ -65,6 +65,7 @@ pub enum Status {
 }
 
 /// A declared header field.
+#[derive(Clone)]
 pub struct Header {
     pub name: Box<str>,
     pub required: bool,
@@ -74,6 +75,7 @@ pub struct Header {
 }
 
 /// One declared response.
+#[derive(Clone)]
 pub struct Declared {
     pub status: Status,
     /// Empty: no content.
@@ -94,6 +96,7 @@ pub enum Enforcement {
 }
 
 /// The responses of one operation.
+#[derive(Clone)]
 pub struct Responses {
     declared: Box<[Declared]>,
 }

@@ -52,6 +52,7 @@ pub struct Body {
 }
 
 /// The contract of one operation.
+#[derive(Clone)]
 pub struct Contract {
     /// None: nothing is checked.
     terms: Option<Terms>,
@@ -62,6 +63,7 @@ pub struct Contract {
     tells: bool,
 }
 
+#[derive(Clone)]
 struct Terms {
     parameters: Parameters,
     /// What the operation answers with, and whether a client that accepts none of it is refused.
@@ -77,6 +79,7 @@ struct Terms {
 }
 
 /// What holds beside the form of parameters and body.
+#[derive(Clone)]
 struct GraphqlTerms {
     endpoint: Endpoint,
     /// The request stands in the parameters, not in the body.

@@ -8,6 +8,7 @@ mod thresholds;
 
 use std::sync::Arc;
 
+use crate::config::compile::kept::Making;
 use crate::config::compile::waf::answers::Answers;
 use crate::config::compile::{one_of, unused};
 use crate::config::file::{self, File};
@@ -20,6 +21,8 @@ use crate::policy::waf::stage::{Bodies, Named, Protection};
 use crate::policy::waf::view::View;
 
 const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block", Engine::On)];
+
+pub use rules::Rules;
 
 /// The rule sets, and what each says for all operations that it inspects.
 pub struct Sets {
@@ -39,7 +42,7 @@ struct Defaults {
 }
 
 impl Sets {
-    pub fn compile(reader: &Reader<'_>, file: &File) -> Sets {
+    pub fn compile(reader: &Reader<'_>, file: &File, making: &Making<'_>) -> Sets {
         let void = unused::level(reader, file, Lint::IneffectiveRule);
         let mut sets = Sets {
             named: Vec::new(),
@@ -51,24 +54,31 @@ impl Sets {
                 let hint = "choose another name: waf = \"off\" leaves an operation uninspected";
                 reader.error(name.position, "\"off\" names no rule set", hint);
             }
-            sets.add(reader, name, declared);
+            sets.add(reader, name, declared, making);
         }
         if !file.waf.iter().any(|(name, _)| name.value == builtin::NAME) {
             let name = At {
                 value: builtin::NAME.to_owned(),
                 position: Default::default(),
             };
-            sets.add(reader, &name, &file::Waf::default());
+            sets.add(reader, &name, &file::Waf::default(), making);
         }
         sets
     }
 
-    fn add(&mut self, reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) {
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        name: &At<String>,
+        declared: &file::Waf,
+        making: &Making<'_>,
+    ) {
         let void = self.void;
         let mut tuning = tuning(reader, declared);
-        let Some((rules, files)) = rules::compile(reader, name, (declared, void)) else {
+        let Some(made) = rules::compile(reader, name, (declared, void), making) else {
             return;
         };
+        let rules = Arc::clone(&made.rules);
         let of_rules = (name.value.as_str(), &*rules, void);
         let thresholds = (&declared.threshold, &declared.response_threshold);
         thresholds::compile(reader, of_rules, thresholds, &mut tuning);
@@ -77,7 +87,7 @@ impl Sets {
             declared.responses.as_ref(),
             declared.max_response_bytes.as_ref(),
         );
-        let known = (name.value.as_str(), &*rules, &files);
+        let known = (name.value.as_str(), &*rules, &made.bodies);
         let answers = Answers::compile(reader, known, said, tuning.over_budget);
         self.defaults.push(Defaults {
             protection: Protection {

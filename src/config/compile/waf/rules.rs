@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::compile::kept::{Disk, Making};
 use crate::config::compile::one_of;
 use crate::config::file;
 use crate::config::reader::{At, Reader, Warning};
 use crate::config::rules::{self, Native, builtin, disk};
 use crate::diagnostic::{Diagnostic, Position};
+use crate::fingerprint::Fingerprint;
 use crate::policy::contract::lint::{Level, Lint};
 use crate::policy::waf::compile::OnUnsupported;
 use crate::policy::waf::draft::Item;
@@ -15,50 +17,79 @@ use crate::policy::waf::load::{Settings, assemble};
 use crate::policy::waf::place::LoadError;
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::seclang::bodies::Bodies;
-use crate::policy::waf::seclang::{self, glob};
+use crate::policy::waf::seclang::{self, Files, glob};
 use crate::policy::waf::template::Slots;
 
-/// Reads and compiles what a set names; None if something is wrong, which was told.
+/// The rules of a set, and what its files say beside them.
+pub struct Rules {
+    pub rules: Arc<RuleSet>,
+    pub bodies: Bodies,
+    /// Directives and actions without effect.
+    notes: Vec<LoadError>,
+}
+
+/// Reads and compiles what a set names, unless that is as it was; None if something is wrong, which
+/// was told.
 pub(super) fn compile(
     reader: &Reader<'_>,
     name: &At<String>,
     (declared, void): (&file::Waf, Level),
-) -> Option<(Arc<RuleSet>, Bodies)> {
+    making: &Making<'_>,
+) -> Option<Arc<Rules>> {
     let sources = sources(reader, name, declared)?;
     let is_builtin = matches!(sources.as_slice(), [Source::Builtin]);
     if is_builtin && declared.variables.is_empty() {
-        return Some((builtin::rule_set(), Bodies::default()));
+        return Some(Arc::new(Rules {
+            rules: builtin::rule_set(),
+            bodies: Bodies::default(),
+            notes: Vec::new(),
+        }));
     }
     let level = level(reader, declared);
-    let (items, slots, (bodies, has_native)) = items(reader, &sources, void)?;
-    // Rule sets before version 4 have one level for both.
-    let mut variables = vec![
-        ("blocking_paranoia_level", level.as_str()),
-        ("paranoia_level", level.as_str()),
-    ];
-    if has_native {
-        variables.extend(rules::VARIABLES);
-    }
-    let own = declared.variables.iter();
-    variables.extend(own.map(|(name, value)| (name.value.as_str(), value.value.as_str())));
     let known = [
         ("refuse", OnUnsupported::Refuse),
         ("skip", OnUnsupported::Skip),
     ];
     let word = declared.on_unsupported.as_ref();
-    let settings = Settings {
-        variables: &variables,
-        on_unsupported: one_of(reader, word, &known, OnUnsupported::Refuse),
-        folded: true,
-    };
-    let assembled = assemble(items, slots, &settings)
-        .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
-        .ok()?;
-    for error in assembled.rules.left_out() {
+    let on_unsupported = one_of(reader, word, &known, OnUnsupported::Refuse);
+    let own = declared.variables.iter();
+    let own = own.map(|(name, value)| (name.value.as_str(), value.value.as_str()));
+    let own: Vec<(&str, &str)> = own.collect();
+    let said = format!("{:?}", (&sources, &level, on_unsupported, &own));
+    let settings = Fingerprint::of([said.as_bytes()]);
+    let made = making.rules.made(settings, |disk| {
+        let read = items(reader, &sources, disk)?;
+        // Rule sets before version 4 have one level for both.
+        let mut variables = vec![
+            ("blocking_paranoia_level", level.as_str()),
+            ("paranoia_level", level.as_str()),
+        ];
+        if read.has_native {
+            variables.extend(rules::VARIABLES);
+        }
+        variables.extend(&own);
+        let settings = Settings {
+            variables: &variables,
+            on_unsupported,
+            folded: true,
+        };
+        let assembled = assemble(read.items, read.slots, &settings)
+            .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
+            .ok()?;
+        Some(Rules {
+            rules: Arc::new(assembled.rules),
+            bodies: read.bodies,
+            notes: read.notes,
+        })
+    })?;
+    for note in &made.notes {
+        tell(reader, void, note, note.message.clone());
+    }
+    for error in made.rules.left_out() {
         let message = format!("it is left out: {}", error.message);
         tell(reader, void, error, message);
     }
-    Some((Arc::new(assembled.rules), bodies))
+    Some(made)
 }
 
 /// What stands in a rule file and guards nothing.
@@ -90,6 +121,7 @@ fn start_of(error: &LoadError) -> Position {
 }
 
 /// Where rules come from.
+#[derive(Debug)]
 enum Source {
     Builtin,
     Native(String),
@@ -124,25 +156,29 @@ fn sources(reader: &Reader<'_>, name: &At<String>, declared: &file::Waf) -> Opti
     Some(sources)
 }
 
-/// All rules in the order of the engine: SecLang first, since its files change what stands before
-/// them, then native rules, then their verdict. And what is said of bodies of answers, and whether
-/// there are native rules.
-fn items(
-    reader: &Reader<'_>,
-    sources: &[Source],
-    void: Level,
-) -> Option<(Vec<Item>, Slots, (Bodies, bool))> {
+/// What sources hold.
+struct Read {
+    /// In the order of the engine: SecLang first, since its files change what stands before them,
+    /// then native rules, then their verdict.
+    items: Vec<Item>,
+    slots: Slots,
+    bodies: Bodies,
+    notes: Vec<LoadError>,
+    has_native: bool,
+}
+
+fn items(reader: &Reader<'_>, sources: &[Source], disk: &Disk) -> Option<Read> {
     let seclang = sources.iter().filter_map(|source| match source {
         Source::SecLang(path) => Some(path.as_str()),
         Source::Builtin | Source::Native(_) => None,
     });
-    let (mut items, mut slots, bodies) = files(reader, &seclang.collect::<Vec<_>>(), void)?;
+    let mut loaded = files(reader, &seclang.collect::<Vec<_>>(), disk)?;
     let mut natives = Vec::new();
     let mut is_sound = true;
     for source in sources {
         match source {
-            Source::Builtin => natives.extend(builtin::natives(&mut slots)),
-            Source::Native(path) => match native(reader, path, &mut slots) {
+            Source::Builtin => natives.extend(builtin::natives(&mut loaded.slots)),
+            Source::Native(path) => match native(reader, path, (disk, &mut loaded.slots)) {
                 Some(found) => natives.extend(found),
                 None => is_sound = false,
             },
@@ -151,37 +187,47 @@ fn items(
     }
     let has_native = !natives.is_empty();
     for native in natives {
-        is_sound &= is_new(reader, &items, &native);
-        items.push(native.into_item());
+        is_sound &= is_new(reader, &loaded.items, &native);
+        loaded.items.push(native.into_item());
     }
     if has_native {
-        items.push(rules::verdict(&mut slots));
+        loaded.items.push(rules::verdict(&mut loaded.slots));
     }
-    is_sound.then_some((items, slots, (bodies, has_native)))
+    is_sound.then_some(Read {
+        items: loaded.items,
+        slots: loaded.slots,
+        bodies: loaded.bodies,
+        notes: loaded.notes,
+        has_native,
+    })
 }
 
 /// The rules of files in SecLang.
-fn files(reader: &Reader<'_>, paths: &[&str], void: Level) -> Option<(Vec<Item>, Slots, Bodies)> {
-    match seclang::load(paths, disk::FILES) {
-        Ok(loaded) => {
-            for note in &loaded.notes {
-                tell(reader, void, note, note.message.clone());
-            }
-            Some((loaded.items, loaded.slots, loaded.bodies))
-        }
-        Err(errors) => {
-            reader.extend(errors.iter().map(as_diagnostic).collect());
-            None
-        }
-    }
+fn files(reader: &Reader<'_>, paths: &[&str], disk: &Disk) -> Option<seclang::Loaded> {
+    let read = |path: &str| disk.file(Path::new(path));
+    let list = |folder: &str| disk.folder(folder);
+    let files = Files {
+        read: &read,
+        list: &list,
+    };
+    seclang::load(paths, files)
+        .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
+        .ok()
 }
 
 /// The rules of one file in TOML.
-fn native(reader: &Reader<'_>, path: &str, slots: &mut Slots) -> Option<Vec<Native>> {
+fn native(
+    reader: &Reader<'_>,
+    path: &str,
+    (disk, slots): (&Disk, &mut Slots),
+) -> Option<Vec<Native>> {
     let path = Path::new(path);
-    let found = std::fs::read_to_string(path)
-        .map_err(|error| {
-            let message = format!("the rules cannot be read: {error}");
+    let read = disk
+        .file(path)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "they are not in UTF-8".to_owned()));
+    let found = read
+        .map_err(|why| {
+            let message = format!("the rules cannot be read: {why}");
             let start = Position { line: 1, column: 1 };
             vec![Diagnostic::new(path, start, message)]
         })

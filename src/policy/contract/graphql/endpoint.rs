@@ -48,6 +48,7 @@ pub struct Settings {
 }
 
 /// A GraphQL endpoint.
+#[derive(Clone)]
 pub struct Endpoint {
     settings: Settings,
     /// The form of a body.

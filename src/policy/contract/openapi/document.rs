@@ -30,6 +30,7 @@ pub struct Document {
 }
 
 /// What a description says of one operation.
+#[derive(Clone)]
 pub struct Operation {
     /// `operationId`, unique in the document: visible ASCII; or method and path, where there is none.
     pub id: String,

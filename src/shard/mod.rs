@@ -571,7 +571,8 @@ impl Shard {
 }
 
 impl View {
-    /// Upstreams that stay as they are keep their connections and what was seen of them.
+    /// Upstreams that stay as they are keep their connections and what was seen of them; those whose
+    /// table has changed keep what was seen of endpoints that stay.
     fn of(
         snapshot: Arc<Snapshot>,
         declared: Arc<Declared>,
@@ -580,8 +581,13 @@ impl View {
     ) -> View {
         let clusters = snapshot.upstreams.iter().map(|upstream| {
             let same = old.iter().find(|cluster| cluster.is_of(upstream));
-            same.cloned()
-                .unwrap_or_else(|| Cluster::new(upstream.clone(), deadlines.clone()))
+            let name = &upstream.settings.name;
+            let named = || old.iter().find(|each| each.settings.name == *name);
+            match (same, named()) {
+                (Some(same), _) => same.clone(),
+                (None, Some(changed)) => changed.changed(upstream.clone()),
+                (None, None) => Cluster::new(upstream.clone(), deadlines.clone()),
+            }
         });
         View {
             clusters: clusters.collect(),

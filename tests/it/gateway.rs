@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::config::settings::Timeouts;
 use portcullis::policy::authz::Requirement;
@@ -30,6 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gateway {
     pub address: SocketAddr,
     shared: Shared,
+    registry: Registry,
     metrics: Arc<ShardMetrics>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,6 +63,11 @@ pub fn open_operation(method: &str, path: &str) -> Declaration {
             reserved: Reserved::default(),
         },
     }
+}
+
+fn open_operations() -> Vec<Declaration> {
+    let methods = ["GET", "HEAD", "POST", "PUT"];
+    methods.map(|method| open_operation(method, "/**")).into()
 }
 
 /// An upstream of one endpoint that is not waited for long.
@@ -130,10 +136,8 @@ impl Gateway {
 
     /// As [`open`](Gateway::open), to endpoints of the caller's choice.
     pub fn open_to(upstream: Upstream) -> Gateway {
-        let methods = ["GET", "HEAD", "POST", "PUT"];
-        let declared = methods.map(|method| open_operation(method, "/**"));
         Gateway::start(
-            snapshot_of(1, upstream, declared.into()),
+            snapshot_of(1, upstream, open_operations()),
             Mode::DeferTaskrun,
         )
     }
@@ -161,9 +165,28 @@ impl Gateway {
         Gateway {
             address,
             shared,
+            registry,
             metrics,
             thread: Some(thread),
         }
+    }
+
+    /// Puts another snapshot in force.
+    pub fn publish(&self, snapshot: Snapshot) {
+        let generation = snapshot.generation;
+        self.registry.declare(&snapshot);
+        self.shared.published.publish(snapshot);
+        let until = Instant::now() + PATIENCE;
+        while self.metrics.generation.value() != generation {
+            assert!(Instant::now() < until, "it is not taken over");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The same to another upstream, or to one whose table has changed.
+    pub fn open_anew_to(&self, upstream: Upstream) {
+        let generation = self.shared.published.generation() + 1;
+        self.publish(snapshot_of(generation, upstream, open_operations()));
     }
 
     pub fn connect(&self) -> Client {

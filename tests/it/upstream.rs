@@ -471,6 +471,109 @@ fn a_changed_list_of_endpoints_is_taken_over() {
     }
 }
 
+/// The same endpoints below a table that has changed in one place.
+fn changed(upstream: &Upstream, change: impl FnOnce(&mut Settings)) -> Upstream {
+    let addresses = upstream.endpoints.load();
+    let addresses = addresses.iter().map(|each| each.address.clone());
+    let mut changed = Upstream {
+        endpoints: Arc::new(Endpoints::new(addresses)),
+        settings: upstream.settings.clone(),
+    };
+    change(&mut changed.settings);
+    changed
+}
+
+#[test]
+fn what_was_seen_of_an_endpoint_outlives_a_change_of_its_table() {
+    let addresses = [answering(UNAVAILABLE), named("well"), named("well")];
+    let mut upstream = several(&addresses, Balance::RoundRobin);
+    upstream.settings.ejection.time = Duration::from_secs(3600);
+    let gateway = Gateway::open_to(upstream.clone());
+    assert_eq!(75 - good(&gateway, 75), 3);
+    let upstream = changed(&upstream, |settings| settings.max_idle += 1);
+    gateway.open_anew_to(upstream.clone());
+    assert_eq!(good(&gateway, 60), 60, "it is asked again");
+    // Under another rule it has to be seen anew.
+    let upstream = changed(&upstream, |settings| settings.ejection.failures = 2);
+    gateway.open_anew_to(upstream.clone());
+    assert_eq!(75 - good(&gateway, 75), 2);
+    let upstream = changed(&upstream, |settings| {
+        settings.failure_statuses = [500].into()
+    });
+    gateway.open_anew_to(upstream);
+    assert_eq!(60 - good(&gateway, 60), 20);
+}
+
+/// One that is added gets less than its share at first, as one does that a name has led to.
+#[test]
+fn an_endpoint_that_is_added_begins_slowly() {
+    let (a, b) = (named("a"), named("b"));
+    let slow = |addresses: &[SocketAddr]| {
+        let mut upstream = several(addresses, Balance::RoundRobin);
+        upstream.settings.slow_start = Duration::from_secs(3600);
+        upstream
+    };
+    let gateway = Gateway::open_to(slow(&[a]));
+    assert_eq!(counts(&gateway, 1)["a"], 1);
+    gateway.open_anew_to(slow(&[a, b]));
+    let counts = counts(&gateway, 400);
+    assert!(counts["a"] > 300, "{counts:?}");
+}
+
+#[test]
+fn requests_under_way_are_counted_below_a_table_that_has_changed() {
+    let (arrived, at_slow) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let slow = backend(move |_, mut client| {
+        while client.request().is_some() {
+            arrived.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            client.tell("slow");
+        }
+    });
+    let mut upstream = several(&[slow], Balance::LeastRequest);
+    upstream.settings.max_in_flight = 1;
+    upstream.settings.timeouts.response = PATIENCE;
+    let gateway = Gateway::open_to(upstream.clone());
+    let mut first = gateway.connect();
+    first.send(GET);
+    at_slow.recv_timeout(PATIENCE).unwrap();
+    gateway.open_anew_to(changed(&upstream, |settings| settings.max_idle += 1));
+    let mut second = gateway.connect();
+    assert_eq!(second.ask(GET).status, 503);
+    release.send(()).unwrap();
+    assert_eq!(first.answer(false).status, 200);
+    release.send(()).unwrap();
+    assert_eq!(second.ask(GET).status, 200);
+}
+
+#[test]
+fn retries_stay_spent_below_a_table_that_has_changed() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    let cut = backend(move |_, mut client| {
+        if client.request().is_some() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut upstream = several(&[cut], Balance::RoundRobin);
+    upstream.settings.ejection.failures = u32::MAX;
+    upstream.settings.ejection.failure_percent = 100;
+    upstream.settings.retry_percent = 1;
+    let gateway = Gateway::open_to(upstream.clone());
+    let ask = |requests: usize| {
+        let before = seen.load(Ordering::Relaxed);
+        let mut client = gateway.connect();
+        (0..requests).for_each(|_| assert_eq!(client.ask(GET).status, 502));
+        seen.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(ask(9), 18, "ten are saved up");
+    let upstream = changed(&upstream, |settings| settings.ejection.failures -= 1);
+    gateway.open_anew_to(upstream);
+    assert_eq!(ask(3), 4, "one is left");
+}
+
 #[test]
 fn a_unix_socket_is_a_backend_like_any_other() {
     let directory = std::env::temp_dir().join(format!("portcullis-unix-{}", std::process::id()));

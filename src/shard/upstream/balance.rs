@@ -41,7 +41,13 @@ struct Member {
     /// A hash of its address.
     seed: u64,
     pool: Rc<Pool>,
-    in_flight: Cell<usize>,
+    in_flight: Rc<Cell<usize>>,
+    seen: Rc<Seen>,
+}
+
+/// How an endpoint has done so far. Where its table changes it stays with the endpoint, and requests
+/// that are under way add to it.
+struct Seen {
     record: RefCell<Record>,
     was_up: Cell<bool>,
     /// When it came into use; none once its slow start is over or if it was there from the start.
@@ -66,10 +72,58 @@ enum Bar {
 
 impl Cluster {
     pub fn new(upstream: Upstream, deadlines: Deadlines) -> Rc<Cluster> {
-        let cluster = Rc::new(Cluster {
-            budget: Budget::new(upstream.settings.retry_percent),
+        let budget = Budget::new(upstream.settings.retry_percent);
+        let cluster = Cluster::with(upstream, deadlines, (budget, Rc::default()));
+        cluster.renew();
+        // What is there at the start has nothing to come back from.
+        let members = cluster.members.borrow();
+        members
+            .iter()
+            .for_each(|each| each.seen.came_back.set(None));
+        drop(members);
+        Rc::new(cluster)
+    }
+
+    /// In place of this one, whose table has changed. What was seen of endpoints that stay still
+    /// holds unless they are reached or judged in another way now; requests that go on there are
+    /// counted, and retries that were made stay spent.
+    pub fn changed(&self, upstream: Upstream) -> Rc<Cluster> {
+        let budget = self.budget.with(upstream.settings.retry_percent);
+        let counted = (budget, self.counters.clone());
+        let cluster = Cluster::with(upstream, self.deadlines.clone(), counted);
+        let is_alike = is_judged_alike(&self.settings, &cluster.settings);
+        let known = self.members.borrow();
+        let members = cluster.upstream.endpoints.load();
+        let members = members.iter().map(|endpoint| {
+            let same = known
+                .iter()
+                .find(|each| each.endpoint.address == endpoint.address);
+            let fresh = cluster.member(endpoint);
+            match same {
+                Some(known) => Rc::new(Member {
+                    in_flight: known.in_flight.clone(),
+                    seen: match is_alike {
+                        true => known.seen.clone(),
+                        false => Rc::new(Seen::of(endpoint, None)),
+                    },
+                    ..fresh
+                }),
+                None => Rc::new(fresh),
+            }
+        });
+        *cluster.members.borrow_mut() = members.collect();
+        Rc::new(cluster)
+    }
+
+    fn with(
+        upstream: Upstream,
+        deadlines: Deadlines,
+        (budget, counters): (Budget, Rc<Counters>),
+    ) -> Cluster {
+        Cluster {
+            budget,
             settings: upstream.settings.clone(),
-            counters: Rc::default(),
+            counters,
             // Not that of any list, so that the first is taken over.
             generation: Cell::new(u64::MAX),
             members: RefCell::default(),
@@ -77,13 +131,7 @@ impl Cluster {
             random: RefCell::new(fastrand::Rng::new()),
             upstream,
             deadlines,
-        });
-        cluster.renew();
-        // What is there at the start has nothing to come back from.
-        let members = cluster.members.borrow();
-        members.iter().for_each(|each| each.came_back.set(None));
-        drop(members);
-        cluster
+        }
     }
 
     /// Whether it serves this upstream, so that a reload may keep it.
@@ -96,10 +144,10 @@ impl Cluster {
         self.renew();
         for member in &*self.members.borrow() {
             let is_up = member.endpoint.is_up();
-            if is_up && !member.was_up.replace(is_up) {
-                member.came_back.set(Some(self.deadlines.now()));
+            if is_up && !member.seen.was_up.replace(is_up) {
+                member.seen.came_back.set(Some(self.deadlines.now()));
             }
-            member.was_up.set(is_up);
+            member.seen.was_up.set(is_up);
             member.pool.sweep();
         }
     }
@@ -115,27 +163,27 @@ impl Cluster {
             let known = members
                 .iter()
                 .find(|each| Arc::ptr_eq(&each.endpoint, endpoint));
-            known.cloned().unwrap_or_else(|| self.member(endpoint))
+            known
+                .cloned()
+                .unwrap_or_else(|| Rc::new(self.member(endpoint)))
         });
         *members = fresh.collect();
     }
 
-    fn member(&self, endpoint: &Arc<Endpoint>) -> Rc<Member> {
+    fn member(&self, endpoint: &Arc<Endpoint>) -> Member {
         let pool = Pool::new(
             endpoint.address.clone(),
             &self.settings,
             self.counters.clone(),
             self.deadlines.clone(),
         );
-        Rc::new(Member {
+        Member {
             seed: digest(endpoint.address.to_string().as_bytes()),
             pool,
-            in_flight: Cell::new(0),
-            record: RefCell::default(),
-            was_up: Cell::new(endpoint.is_up()),
-            came_back: Cell::new(Some(self.deadlines.now())),
+            in_flight: Rc::default(),
+            seen: Rc::new(Seen::of(endpoint, Some(self.deadlines.now()))),
             endpoint: endpoint.clone(),
-        })
+        }
     }
 
     pub fn idle_count(&self) -> usize {
@@ -220,7 +268,7 @@ impl Cluster {
             return Some(Bar::Down);
         }
         let in_flight = member.in_flight.get();
-        let left_out = match member.record.borrow().standing(self.deadlines.now()) {
+        let left_out = match member.seen.record.borrow().standing(self.deadlines.now()) {
             Standing::InUse => None,
             Standing::LeftOut(why) => Some(why),
             // One at a time.
@@ -237,7 +285,7 @@ impl Cluster {
 
     /// One of these, of those in their slow start only if its lot says so or no other is there.
     fn started(&self, open: &[&Rc<Member>], key: Option<u64>) -> Option<Rc<Member>> {
-        if open.iter().all(|each| each.came_back.get().is_none()) {
+        if open.iter().all(|each| each.seen.came_back.get().is_none()) {
             return self.balanced(open, key);
         }
         // The lot of each is drawn once: a second draw may say something else.
@@ -249,13 +297,13 @@ impl Cluster {
 
     /// During a slow start, with a chance that grows with time.
     fn has_started(&self, member: &Member) -> bool {
-        let Some(since) = member.came_back.get() else {
+        let Some(since) = member.seen.came_back.get() else {
             return true;
         };
         let whole = in_ticks(self.settings.slow_start);
         let age = self.deadlines.now().wrapping_sub(since);
         if age >= whole || self.settings.slow_start.is_zero() {
-            member.came_back.set(None);
+            member.seen.came_back.set(None);
             return true;
         }
         let share = (u64::from(age) * 256 / u64::from(whole)) as u32;
@@ -304,6 +352,22 @@ impl Cluster {
     }
 }
 
+/// Whether a failure under the first settings would be one under the second.
+fn is_judged_alike(before: &Settings, now: &Settings) -> bool {
+    let judged = |settings: &Settings| (settings.ejection, settings.failure_statuses.clone());
+    judged(before) == judged(now) && before.tls == now.tls
+}
+
+impl Seen {
+    fn of(endpoint: &Endpoint, came_back: Option<u32>) -> Seen {
+        Seen {
+            record: RefCell::default(),
+            was_up: Cell::new(endpoint.is_up()),
+            came_back: Cell::new(came_back),
+        }
+    }
+}
+
 impl Turn {
     /// An idle connection to the endpoint, or a new one.
     pub async fn checkout(&self) -> Result<Connection, Unopened> {
@@ -332,7 +396,7 @@ impl Turn {
     /// Notes how the request ended. One that is left out for it comes back slowly.
     pub fn note(&self, outcome: Outcome) {
         let now = self.cluster.deadlines.now();
-        let mut record = self.member.record.borrow_mut();
+        let mut record = self.member.seen.record.borrow_mut();
         let was = record.standing(now);
         let is_left_out = record.note(outcome, now, self.cluster.settings.ejection);
         if is_left_out {
@@ -342,7 +406,7 @@ impl Turn {
                 .set(self.cluster.counters.ejected.get() + 1);
         }
         if matches!(was, Standing::OnTrial(_)) && record.standing(now) == Standing::InUse {
-            self.member.came_back.set(Some(now));
+            self.member.seen.came_back.set(Some(now));
         }
     }
 }

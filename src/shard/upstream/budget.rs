@@ -23,6 +23,17 @@ impl Budget {
         }
     }
 
+    /// What is left of it, with another share.
+    pub fn with(&self, percent: u32) -> Budget {
+        match (self.percent, percent) {
+            (0, _) | (_, 0) => Budget::new(percent),
+            _ => Budget {
+                left: self.left.clone(),
+                percent,
+            },
+        }
+    }
+
     /// A request has begun.
     pub fn earn(&self) {
         self.left.set((self.left.get() + self.percent).min(SAVED));
@@ -54,5 +65,8 @@ mod tests {
         let none = Budget::new(0);
         (0..1000).for_each(|_| none.earn());
         assert!(!none.spend());
+        // Another share is no new beginning.
+        assert!(!budget.with(30).spend() && !budget.with(0).spend());
+        assert!(none.with(20).spend());
     }
 }

@@ -285,25 +285,7 @@ impl Parameters {
         scratch: &mut Scratch,
     ) -> Result<(), Denial> {
         for parameter in &self.cookies {
-            let named = parameter.named();
-            let lines = head::lines(fields, bytes, b"cookie");
-            let mut values = lines
-                .filter(|field| !field.hop_by_hop)
-                .flat_map(|field| cookie::pairs(field.value.of(bytes)))
-                .filter(|(name, _)| *name == parameter.field.name.as_bytes())
-                .map(|(_, value)| value);
-            let outcome = match (values.next(), values.next()) {
-                (None, _) if parameter.required => Err(named.missing(scratch)),
-                (None, _) => Ok(()),
-                (Some(_), Some(_)) => Err(named.invalid("repeated", scratch)),
-                // Some take the quotes for a part of the value, others do not.
-                (Some([b'"', ..]), None) => Err(named.invalid("quotes", scratch)),
-                (Some(value), None) => parameter.check_with(scratch, |owner, texts| {
-                    parameter
-                        .field
-                        .take(owner, value, cookie::decode_into, texts)
-                }),
-            };
+            let outcome = parameter.check_cookie(fields, bytes, scratch);
             scratch.go_on(outcome)?;
         }
         Ok(())
@@ -407,6 +389,60 @@ impl Parameter {
         };
         scratch.texts = texts;
         outcome
+    }
+
+    /// The member that a cookie gives, or nothing of the one value; none: the cookie is another one.
+    fn cookie(&self, name: &[u8]) -> Option<&str> {
+        match (self.field.style, &self.field.reading) {
+            (Style::Exploded, Reading::Members(members)) => {
+                let mut named = members.named.iter();
+                let found = named.find(|(own, _)| own.as_bytes() == name);
+                found.map(|(own, _)| &**own)
+            }
+            _ => (self.field.name.as_bytes() == name).then_some(""),
+        }
+    }
+
+    /// An array that explodes is a cookie for each item, an object one for each member, by its name.
+    fn check_cookie(
+        &self,
+        fields: &[head::Field],
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), Denial> {
+        let lines = head::lines(fields, bytes, b"cookie").filter(|field| !field.hop_by_hop);
+        let cookies = lines.flat_map(|field| cookie::pairs(field.value.of(bytes)));
+        let mut own = cookies.filter_map(|(name, value)| Some((self.cookie(name)?, value)));
+        let is_many = match (self.field.style, &self.field.reading) {
+            (Style::Exploded, _) => true,
+            (Style::Pairs, reading) => matches!(reading, Reading::Many(_)),
+            (Style::Separated(_) | Style::Deep, _) => false,
+        };
+        let Some(first) = own.next() else {
+            return match self.required {
+                true => Err(self.named().missing(scratch)),
+                false => Ok(()),
+            };
+        };
+        let second = own.next();
+        if second.is_some() && !is_many {
+            return Err(self.named().invalid("repeated", scratch));
+        }
+        let mut all = [Some(first), second].into_iter().flatten().chain(own);
+        self.check_with(scratch, |owner, texts| {
+            all.try_for_each(|(member, value)| {
+                // Some take the quotes for a part of the value, others do not.
+                if value.starts_with(b"\"") {
+                    return Err("quotes");
+                }
+                // `form`, to the letter, puts all into one cookie with `&` between them.
+                if is_many && memchr::memchr(b'&', value).is_some() {
+                    return Err("separator");
+                }
+                let owner = Owner { member, ..owner };
+                self.field.take(owner, value, cookie::decode_into, texts)
+            })
+        })
     }
 
     fn check_segment(&self, text: &str, scratch: &mut Scratch) -> Result<(), Denial> {

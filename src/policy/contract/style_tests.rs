@@ -399,6 +399,56 @@ fn declared_cookies_are_checked_and_others_pass() {
 }
 
 #[test]
+fn arrays_and_objects_may_be_several_cookies() {
+    for required in ["", "required: true, "] {
+        let missing = if required.is_empty() { "" } else { "required" };
+        fields(
+            &format!("name: c, in: cookie, {required}{COLOR}"),
+            &[
+                ("Cookie: c=blue; a=b; c=black|", ""),
+                ("Cookie: c=blue|Cookie: c=%62lack; c=brown|", ""),
+                ("Cookie: a=b|", missing),
+                ("Cookie: c=blue|", "minItems"),
+                ("Cookie: c=blue; c=green|", "enum"),
+                ("Cookie: c=blue; c=black; c=brown; c=blue|", "maxItems"),
+                ("Cookie: c=blue; c=\"black\"|", "quotes"),
+                ("Cookie: c=blue&c=black|", "separator"),
+                ("Cookie: c=blue; c=%3|", "encoding"),
+                ("Cookie: c=blue,black|", "enum"),
+            ],
+        );
+        fields(
+            &format!("name: c, in: cookie, {required}{RGB}"),
+            &[
+                ("Cookie: R=1; session=x; B=two|", ""),
+                ("Cookie: G=2; R=1|", ""),
+                ("Cookie: R=256|", "maximum"),
+                ("Cookie: G=1|", "required"),
+                ("Cookie: R=1; R=2|", "repeated"),
+                ("Cookie: R=1&G=2|", "separator"),
+                ("Cookie: r=1; c=1|", missing),
+            ],
+        );
+    }
+    let many = (0..=256).map(|at| format!("c={at}"));
+    let line = format!("Cookie: {}|", many.collect::<Vec<_>>().join("; "));
+    let all = "schema: {type: array, items: {type: integer}}";
+    fields(
+        &format!("name: c, in: cookie, {all}"),
+        &[(&line, "too-many")],
+    );
+    let lists = "schema: {type: object, properties: {x: {type: array, maxItems: 2, items: {type: integer}}}}";
+    fields(
+        &format!("name: c, in: cookie, {lists}"),
+        &[
+            ("Cookie: x=1; x=2|", ""),
+            ("Cookie: x=1; x=2; x=3|", "maxItems"),
+            ("Cookie: x=a|", "type"),
+        ],
+    );
+}
+
+#[test]
 fn empty_and_reserved_values_are_for_parameters_that_say_so() {
     queries(
         &["name: c, in: query, allowEmptyValue: true, schema: {type: integer}"],

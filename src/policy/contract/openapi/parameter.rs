@@ -61,16 +61,23 @@ pub fn read<'d>(
     read.into_iter().map(|(parameter, _)| parameter).collect()
 }
 
-/// Members of an object that stand in the query by themselves must not be parameters, too.
+/// Members of an object that stand in the query or among the cookies by themselves must not be
+/// parameters, too.
 fn check_names(report: &mut Report<'_>, read: &[(Parameter, &Node<'_>)]) {
-    let query = |(own, _): &&(Parameter, &Node<'_>)| own.location == Location::Query;
+    for location in [Location::Query, Location::Cookie] {
+        let here = read.iter().filter(|(own, _)| own.location == location);
+        check_names_of(report, &here.collect::<Vec<_>>());
+    }
+}
+
+fn check_names_of(report: &mut Report<'_>, here: &[&(Parameter, &Node<'_>)]) {
     let mut open = None;
-    for (own, node) in read.iter().filter(query) {
+    for (own, node) in here {
         let (Style::Exploded, Reading::Members(members)) = (own.field.style, &own.field.reading)
         else {
             continue;
         };
-        let others = read.iter().filter(query);
+        let others = here.iter();
         let others = others.filter(|(other, _)| other.field.name != own.field.name);
         let clash = others
             .flat_map(|(other, _)| names(&other.field))
@@ -80,11 +87,11 @@ fn check_names(report: &mut Report<'_>, read: &[(Parameter, &Node<'_>)]) {
                 "`{name}` is a member of `{}` and a parameter",
                 own.field.name
             );
-            report.error(
-                node,
-                message,
-                "use `style: deepObject`, or rename one of them",
-            );
+            let hint = match own.location {
+                Location::Cookie => "use `explode: false`, or rename one of them",
+                _ => "use `style: deepObject`, or rename one of them",
+            };
+            report.error(node, message, hint);
         }
         if members.others.is_some()
             && let Some(first) = open.replace(&own.field.name)
@@ -95,7 +102,7 @@ fn check_names(report: &mut Report<'_>, read: &[(Parameter, &Node<'_>)]) {
     }
 }
 
-/// The names under which a parameter stands in the query.
+/// The names under which a parameter stands in the query or among the cookies.
 fn names(field: &Field) -> Vec<&str> {
     match (field.style, &field.reading) {
         (Style::Exploded, Reading::Members(members)) => {
@@ -320,6 +327,7 @@ fn written<'d>(
     };
     let is_one = matches!(reading, Reading::One(_));
     let is_object = matches!(reading, Reading::Members(_));
+    let takes_any = matches!(&reading, Reading::Members(members) if members.others.is_some());
     let explode = explode.unwrap_or(style == "form");
     let refused = match (style, location) {
         ("deepObject", _) if !is_object => Some("`deepObject` is for objects"),
@@ -329,15 +337,17 @@ fn written<'d>(
         ("spaceDelimited" | "pipeDelimited", _) if is_object && explode => {
             Some("an object in this style does not explode")
         }
-        (_, Location::Cookie) if !is_one && explode => {
-            Some("backends do not agree on an array or object in several cookies")
+        (_, Location::Cookie) if takes_any && explode => {
+            Some("cookies of other names are no members of this object")
         }
         _ => None,
     };
     if let Some(message) = refused {
         let at = node.member("style").unwrap_or_else(|| schema.clone());
         let hint = match location {
-            Location::Cookie => "write `explode: false`",
+            Location::Cookie => {
+                "name all members and write `additionalProperties: false`, or `explode: false`"
+            }
             _ => "see the table of `style` in the OpenAPI specification",
         };
         report.error(&at, message, hint);

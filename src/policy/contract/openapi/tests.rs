@@ -544,9 +544,14 @@ fn parameters_are_enforced_or_refused() {
             "the parameter `a` has no `schema`",
         ),
         (
-            "name: a, in: cookie, schema: {type: array, items: {type: string}}",
+            "name: a, in: cookie, schema: {type: object, additionalProperties: {type: string}}",
             "schema",
-            "backends do not agree on an array",
+            "cookies of other names are no members",
+        ),
+        (
+            "name: a, in: cookie, schema: {type: string}}, {name: b, in: cookie, schema: {properties: {a: {type: string}}}",
+            "{name: b",
+            "`a` is a member of `b` and a parameter",
         ),
         (
             "name: a, in: body, schema: {type: string}",

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::pipeline::Request;
-use crate::policy::waf::collection::Collection;
+use crate::policy::redact;
 use crate::policy::waf::hit::{self, Hit};
 
 /// A longer answer is a failure.
@@ -148,7 +148,7 @@ impl Inspector {
         let end = head.query.map_or(path.end, |query| query.range().end);
         let headers = head.fields.iter().map(|field| {
             let (name, value) = (field.name.of(bytes), field.value.of(bytes));
-            let is_secret = hit::is_secret(Collection::RequestHeaders, name);
+            let is_secret = redact::is_credential_field(name);
             let value = (!is_secret).then(|| String::from_utf8_lossy(value));
             (String::from_utf8_lossy(name), value)
         });
@@ -181,14 +181,14 @@ impl Inspector {
             }
             Err(failure) => ("failure".to_owned(), *failure, false),
         };
-        let reason = &reason.as_bytes()[..reason.len().min(hit::KEPT)];
         Some(Hit {
             rule: 0,
             severity: None,
             variable: format!("inspector:{}", self.name),
             value,
+            at: 0,
             transformations: String::new(),
-            message: hit::printable(reason),
+            message: hit::beginning(reason.as_bytes()),
             denies,
         })
     }

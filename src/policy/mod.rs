@@ -12,6 +12,7 @@ pub mod inspector;
 pub mod leak;
 pub mod pipeline;
 pub mod ratelimit;
+pub mod redact;
 pub mod route;
 pub mod snapshot;
 pub mod upstream;

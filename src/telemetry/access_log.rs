@@ -161,6 +161,10 @@ impl Record<'_> {
                 key(out, name);
                 write_text(out, value);
             }
+            if hit.at > 0 {
+                key(out, "at");
+                out.extend_from_slice(itoa::Buffer::new().format(hit.at).as_bytes());
+            }
             out.push(b'}');
         }
         out.push(b']');

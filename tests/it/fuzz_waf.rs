@@ -1,9 +1,10 @@
-//! Fuzz targets of the WAF: both loaders of rules, transformations, readers of bodies and the
-//! tokenisers of injections.
+//! Fuzz targets of the WAF: both loaders of rules, transformations, readers of bodies, the
+//! tokenisers of injections, and the search for secrets in what is logged.
 
 use std::path::Path;
 
 use portcullis::config::rules;
+use portcullis::policy::redact::{secrets, shown};
 use portcullis::policy::waf::body::{self, Bounds, Kind, Scratch};
 use portcullis::policy::waf::compile::OnUnsupported;
 use portcullis::policy::waf::injection::{sqli, xss};
@@ -132,6 +133,31 @@ fn injections() {
         found += usize::from(shape.is_some() || xss(bytes));
     });
     assert!(found > 50, "only {found} injections");
+}
+
+/// Secrets are parts of the text, in order and apart, and none of a part that is shown is longer than
+/// the text.
+#[test]
+fn secrets_in_texts() {
+    let mut masked = 0;
+    fuzz("secrets", |bytes| {
+        let found = secrets(bytes);
+        assert!(
+            found
+                .iter()
+                .all(|each| !each.is_empty() && each.end <= bytes.len())
+        );
+        assert!(
+            found.is_sorted_by(|one, next| one.end < next.start),
+            "{found:?}"
+        );
+        let (from, to) = (bytes.len() / 3, bytes.len() - bytes.len() / 3);
+        let part = shown(bytes, from..to);
+        let is_touched = found.iter().any(|each| each.start < to && each.end > from);
+        assert!(!is_touched || part.contains(" bytes)"), "{part}");
+        masked += usize::from(is_touched);
+    });
+    assert!(masked > 50, "only {masked} texts with a secret");
 }
 
 /// Every reader of bodies keeps its bounds, on whatever it is given, and reads the same again with

@@ -189,23 +189,43 @@ fn what_takes_too_long_to_match_is_more_than_the_budget() {
 fn what_guards_nothing_in_a_rule_file_is_told_with_its_place() {
     let void = "SecRuleEngine Off\nSecArgumentSeparator ;\nSecAuditLog /dev/null\n\
         SecAction \"id:78,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}\"\n\
-        SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n";
+        SecRule ARGS \"@rx (?=a)b\" \"id:77,phase:2,deny\"\n\
+        SecDefaultAction \"phase:2,log,deny,status:429\"\n\
+        SecRule ARGS a \"id:79,phase:2,deny,status:503\"\n\
+        SecRule ARGS a \"id:80,phase:2,drop\"\n\
+        SecRule ARGS a \"id:81,phase:2,redirect:https://h/\"\n\
+        SecRule RESPONSE_STATUS 500 \"id:82,phase:3,deny,status:404\"\n\
+        SecRule IP:COUNT \"@gt 3\" \"id:83,phase:2,pass\"\n\
+        SecRule ARGS a \"id:84,phase:2,pass,setvar:tx.a=%{session.seen}\"\n\
+        SecRule ARGS \"@streq %{global.x}\" \"id:85,phase:2,pass\"\n\
+        SecRule ARGS a \"id:86,phase:2,deny,status:403,setvar:ip.count=+1\"\n\
+        SecRule RESPONSE_STATUS 500 \"id:87,phase:4,deny,status:502\"\n";
     let setup = |more: &str| {
-        let waf = format!("mode = \"block\"\non_unsupported = \"skip\"\n{more}");
+        let waf = format!("on_unsupported = \"skip\"\n{more}");
         setup_of(&format!("{RULES}{void}"), &waf, OWN)
     };
     let (directory, _) = setup("").write("waf-void", echo());
-    let (code, text) = directory.check(&[]);
+    let (code, text) = directory.check(&["--all"]);
     assert_eq!(code, Some(0), "{text}");
     for expected in [
-        "`SecRuleEngine` has no effect here: `mode` decides",
+        "`SecRuleEngine Off` has no effect here: `mode` decides",
         "`SecArgumentSeparator` has no effect here",
         "rule 78: `initcol:ip=%{REMOTE_ADDR}` has no effect here",
         "rule 77: it is left out",
+        "`status:429` is answered with 403",
+        "rule 79: `status:503` is answered with 403",
+        "rule 80: `drop` answers as `deny` does",
+        "rule 81: `redirect:https://h/` answers as `deny` does",
+        "rule 82: `status:404` is answered with 502",
+        "rule 83: `IP:COUNT` holds nothing of other requests here",
+        "rule 84: `SESSION:SEEN` holds nothing of other requests here",
+        "rule 85: `GLOBAL:X` holds nothing of other requests here",
     ] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
-    assert!(!text.contains("SecAuditLog"), "{text}");
+    for silent in ["SecAuditLog", "rule 86", "rule 87", "rule 78: `IP"] {
+        assert!(!text.contains(silent), "{silent} in {text}");
+    }
     let (directory, _) =
         setup("[lint]\nineffective_rule = \"error\"\n").write("waf-void-error", echo());
     assert_eq!(directory.check(&[]).0, Some(1));
@@ -213,6 +233,38 @@ fn what_guards_nothing_in_a_rule_file_is_told_with_its_place() {
         setup("[lint]\nineffective_rule = \"off\"\n").write("waf-void-off", echo());
     let (code, text) = directory.check(&[]);
     assert!(code == Some(0) && !text.contains("no effect"), "{text}");
+}
+
+/// The mode decides, but not to block with rules that are written not to.
+#[test]
+fn an_engine_that_rule_files_switch_off_does_not_block() {
+    let check = |engine: &str, (waf, api): (&str, &str)| {
+        let rules = format!("{RULES}\nSecRuleEngine {engine}\n");
+        setup_of(&rules, waf, api).check("waf-engine")
+    };
+    let block = ("mode = \"block\"", OWN);
+    let detect = ("mode = \"detect\"", OWN);
+    let operation = "waf = \"own\"\n[api.app.operation.\"GET /a\"]\nwaf_mode = \"block\"";
+    for engine in ["DetectionOnly", "Off"] {
+        let (code, told) = check(engine, block);
+        let words = "`SecRuleEngine` says that these rules do not block";
+        assert!(
+            code == Some(1) && told.contains(words) && told.contains("rules.conf:"),
+            "{told}"
+        );
+        let (code, told) = check(engine, ("", operation));
+        let words = "`SecRuleEngine` in the files of its rules says that they do not block";
+        assert!(code == Some(1) && told.contains(words), "{told}");
+        assert_eq!(check(engine, detect).0, Some(0));
+    }
+    assert!(!check("DetectionOnly", detect).1.contains("SecRuleEngine"));
+    assert!(!check("On", block).1.contains("SecRuleEngine"));
+    assert!(
+        check("On", detect)
+            .1
+            .contains("`SecRuleEngine On` does not block here")
+    );
+    assert_eq!(check("On", ("", operation)).0, Some(0));
 }
 
 #[test]
@@ -322,6 +374,148 @@ waf_mode = "detect"
     );
     ask(get("/c/d?query=1%27or%271%27=%271"), 200);
     ask(get("/c/d?other=1%27or%271%27=%271"), 403);
+}
+
+/// Whatever a client sends as a secret, and wherever: an attack beside it, or in it, is told without.
+#[test]
+fn secrets_do_not_reach_the_log() {
+    const WORD: &str = "hunter2hunter2";
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.aHVudGVyMmh1bnRlcjI";
+    let attack = format!("{WORD}<script");
+    let rules = "SecRule ARGS|ARGS_NAMES|REQUEST_HEADERS|REQUEST_URI_RAW|REQUEST_TEXT|XML:/*|XML://@* \"@rx <script|%3Cscript\" \
+        \"id:11,phase:2,pass,log,msg:'Found %{MATCHED_VAR} %{TX.0}',capture,t:none\"\n\
+        SecRule ARGS \"@rx (hunter2.*)<script\" \"id:12,phase:2,pass,log,msg:'Found %{TX.1}',capture,t:none\"\n";
+    let gateway = setup_of(rules, "bodies = true", OWN).start("waf-secrets", echo());
+    let mut client = gateway.connect();
+    let mut count = 0;
+    let mut ask = |request: String| {
+        assert_eq!(client.ask(&request).status, 200, "{request}");
+        count += 1;
+    };
+    for name in [
+        "pwd",
+        "pass",
+        "pin",
+        "otp",
+        "jwt",
+        "x-auth",
+        "userPin",
+        "api_key",
+        "newPassword",
+    ] {
+        ask(post(
+            "/a",
+            JSON,
+            &json!({ "user": { name: attack } }).to_string(),
+        ));
+        ask(get(&format!("/a?{name}={WORD}%3Cscript")));
+        let inner = json!({ name: attack }).to_string();
+        ask(post("/a", JSON, &json!({ "data": inner }).to_string()));
+        ask(post(
+            "/a",
+            "text/xml",
+            &format!(
+                "<a><{name}><v>{}</v></{name}></a>",
+                attack.replace('<', "&lt;")
+            ),
+        ));
+        ask(post(
+            "/a",
+            "text/xml",
+            &format!("<a><{name} v=\"{}\"/></a>", attack.replace('<', "&lt;")),
+        ));
+        ask(post(
+            "/a",
+            "text/plain",
+            &format!("{name}={WORD} and <script"),
+        ));
+        ask(post("/a", "text/plain", &format!("{name}: {attack}")));
+        ask(post(
+            "/a",
+            "text/plain",
+            &format!("it says \"{name}\": \"{attack}\""),
+        ));
+        ask(post(
+            "/a",
+            JSON,
+            &json!({ "next": format!("https://x/?{name}={WORD}&a=<script") }).to_string(),
+        ));
+        ask(format!(
+            "GET /a HTTP/1.1\r\nHost: h\r\nReferer: /x?{name}={WORD}&y=<script\r\n\r\n"
+        ));
+        ask(format!(
+            "GET /a HTTP/1.1\r\nHost: h\r\n{name}: {attack}\r\n\r\n"
+        ));
+    }
+    for text in [
+        format!("use Bearer {WORD} <script"),
+        format!("log {token} <script"),
+        format!("https://me:{WORD}@h/ <script"),
+        format!("Authorization: Basic bWU6{} <script", "aHVudGVyMmh1bnRlcjI"),
+    ] {
+        ask(post("/a", JSON, &json!({ "note": text }).to_string()));
+        ask(post("/a", "text/plain", &text));
+    }
+    for name in ["passenger", "pinned", "opinion"] {
+        ask(post(
+            "/a",
+            JSON,
+            &json!({ name: "seen<script" }).to_string(),
+        ));
+        ask(post("/a", "text/plain", &format!("{name}=seen <script")));
+    }
+    let lines = lines(gateway, "/a");
+    assert_eq!(lines.len(), count);
+    for (at, line) in lines.iter().enumerate() {
+        let text = line["waf"].to_string();
+        assert!(!line["waf"][0].is_null(), "{at} was not found: {line}");
+        for secret in ["hunter2", "eyJ", "aHVudGVy"] {
+            assert!(!text.contains(secret), "{at}: {text}");
+        }
+        assert_eq!(at >= count - 6, text.contains("seen"), "{at}: {text}");
+    }
+}
+
+/// Of a long value the log shows what matched.
+#[test]
+fn what_matched_is_shown_wherever_it_stands() {
+    let rules = "SecRule ARGS:rx \"@rx <scr[i]pt\" \"id:1,phase:2,pass,log,t:none\"\n\
+        SecRule ARGS:cap \"@rx <scr(i)pt\" \"id:2,phase:2,pass,log,capture,t:none,msg:'%{TX.1}'\"\n\
+        SecRule ARGS:pm \"@pm <script <iframe\" \"id:3,phase:2,pass,log,t:none\"\n\
+        SecRule ARGS:contains \"@contains <script\" \"id:4,phase:2,pass,log,t:none\"\n\
+        SecRule ARGS:xss \"@detectXSS\" \"id:5,phase:2,pass,log,t:none\"\n\
+        SecRule ARGS:sql \"@detectSQLi\" \"id:6,phase:2,pass,log,t:none\"\n\
+        SecRule ARGS:low \"@rx <script\" \"id:7,phase:2,pass,log,t:none,t:lowercase\"\n\
+        SecRule ARGS:not \"!@rx <script\" \"id:8,phase:2,pass,log,t:none\"\n";
+    let gateway = setup_of(rules, "bodies = true", OWN).start("waf-shown", echo());
+    let around = |middle: &str| format!("{}{middle}{}", "word ".repeat(100), " word".repeat(100));
+    for (name, middle) in [
+        ("rx", "<script>alert(1)</script>"),
+        ("cap", "<script>alert(1)</script>"),
+        ("pm", "<SCRIPT>alert(1)</script>"),
+        ("contains", "<script>alert(1)</script>"),
+        ("xss", "<script>alert(1)</script>"),
+        ("sql", "' or 1=1 union select a from b -- "),
+        ("low", "<SCRIPT>alert(1)</script>"),
+        ("not", "nothing"),
+    ] {
+        let value = around(middle)
+            .bytes()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect::<String>();
+        let rule = get(&format!("/a?{name}={value}"));
+        assert_eq!(gateway.ask(rule).status, 200);
+    }
+    let lines = lines(gateway, "/a");
+    assert_eq!(lines.len(), 8);
+    for (line, shown) in lines.iter().zip([
+        "<script", "<script", "<SCRIPT", "<script", "<script", "union", "<script", "",
+    ]) {
+        let hit = &line["waf"][0];
+        let value = hit["value"].as_str().unwrap();
+        assert!(value.contains(shown) && value.len() == 128, "{hit}");
+        assert_eq!(hit["at"].is_null(), shown.is_empty(), "{hit}");
+    }
 }
 
 const SCRIPT: &str = "<script";

@@ -13,8 +13,8 @@ use std::ops::RangeInclusive;
 
 use ahash::{AHashMap, RandomState};
 
+use crate::policy::redact;
 use crate::policy::waf::collection::Collection;
-use crate::policy::waf::hit;
 use crate::policy::waf::prefilter::Bits;
 
 /// So many values are kept; a new one takes the place of the older of two.
@@ -82,7 +82,8 @@ impl Answers {
 
     /// What a value of this class is known by; nothing for guessable secrets and for long values.
     pub fn key(&self, part: Collection, class: u32, name: &[u8], value: &[u8]) -> Option<Key> {
-        let is_kept = match hit::is_secret(part, name) {
+        let is_secret = part == Collection::RequestCookies || redact::is_credential_field(name);
+        let is_kept = match is_secret {
             true => is_token(name, value),
             false => value.len() <= LONGEST,
         };

@@ -13,6 +13,7 @@ use crate::policy::waf::candidates::Candidates;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::{Change, Name};
 use crate::policy::waf::fuel::Fuel;
+use crate::policy::waf::hit::Found;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::Processor;
 use crate::policy::waf::operator::number::number;
@@ -21,7 +22,7 @@ use crate::policy::waf::state::State;
 use crate::policy::waf::target::{Selector, Target};
 use crate::policy::waf::transform::{ByteSet, Transformation};
 use crate::policy::waf::tx::Place;
-use crate::policy::waf::values::{Id, Origin};
+use crate::policy::waf::values::{Id, Origin, Values};
 
 /// Controls in one request that exempt a target from rules; more than that is over the budget. What
 /// the configuration excludes does not count.
@@ -66,6 +67,15 @@ enum Subject<'a> {
         name: &'a [u8],
         value: &'a [u8],
     },
+}
+
+impl Subject<'_> {
+    fn is_secret(&self, values: &Values) -> bool {
+        match self {
+            Subject::Stored(id) => values.origin(*id).is_secret,
+            Subject::Made { .. } => false,
+        }
+    }
 }
 
 impl<'a> Evaluation<'a> {
@@ -282,16 +292,19 @@ impl<'a> Evaluation<'a> {
         let mut name = std::mem::take(&mut self.buffers.name);
         let mut found = false;
         for at in from..self.state.matched.len() {
-            let Some((matched, value)) = self.state.matched.at(at) else {
+            let Some(Found {
+                variable, value, ..
+            }) = self.state.matched.at(at)
+            else {
                 break;
             };
-            if !target.selector.selects(matched) {
+            if !target.selector.selects(variable) {
                 continue;
             }
             subject.clear();
-            subject.extend_from_slice(if names { matched } else { value });
+            subject.extend_from_slice(if names { variable } else { value });
             name.clear();
-            name.extend_from_slice(matched);
+            name.extend_from_slice(variable);
             found |= self.made(step, target.collection, &name, &subject);
         }
         self.buffers.subject = subject;
@@ -365,10 +378,17 @@ impl<'a> Evaluation<'a> {
             } => (*collection, *name, *value),
         };
         let capture = (step.link.capture && !step.test.negated).then_some(tx);
-        if self.memory.find(step.test, value, step.argument, capture) == step.test.negated {
+        let spot = self.memory.find(step.test, value, step.argument, capture);
+        if spot.is_some() == step.test.negated {
             return false;
         }
-        matched.push(shown_as(collection), name, value);
+        let found = Found {
+            variable: name,
+            value,
+            is_secret: subject.is_secret(values),
+            spot: spot.unwrap_or_default(),
+        };
+        matched.push(shown_as(collection), found);
         self.effects(step.link);
         true
     }
@@ -381,7 +401,8 @@ impl<'a> Evaluation<'a> {
             ..
         } = &mut *self.state;
         let capture = (step.link.capture && !step.test.negated).then_some(tx);
-        if self.memory.find(step.test, form, step.argument, capture) == step.test.negated {
+        let spot = self.memory.find(step.test, form, step.argument, capture);
+        if spot.is_some() == step.test.negated {
             return false;
         }
         let (collection, name) = match subject {
@@ -393,7 +414,13 @@ impl<'a> Evaluation<'a> {
                 collection, name, ..
             } => (*collection, *name),
         };
-        matched.push(shown_as(collection), name, form);
+        let found = Found {
+            variable: name,
+            value: form,
+            is_secret: subject.is_secret(values),
+            spot: spot.unwrap_or_default(),
+        };
+        matched.push(shown_as(collection), found);
         self.effects(step.link);
         true
     }

@@ -95,7 +95,10 @@ mod tests {
             [1, 2, 3, 7].map(|rule| exclusions.removes(rule)),
             [true, false, true, true]
         );
-        let body = Origin { is_at_place: true };
+        let body = Origin {
+            is_at_place: true,
+            ..Origin::default()
+        };
         let at = |rule, name: &[u8], origin| {
             exclusions.exempts(rule, Collection::ArgsPost, (name, origin))
         };

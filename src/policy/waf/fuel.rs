@@ -1,7 +1,7 @@
 //! How much work may be done before others get their turn, in bytes that are looked at: policy has
 //! no clock. The same bytes are the steps of the budget of a message.
 
-/// What one slice may look at. Most steps take 1 to 4 ns a byte.
+/// What one slice may look at.
 const SLICE: usize = 16 * 1024;
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use crate::policy::redact;
 use crate::policy::waf::body::{self, Bounds, Packing};
 use crate::policy::waf::budget::Bound;
 use crate::policy::waf::collection::Collection;
@@ -54,13 +55,19 @@ impl Gather<'_> {
             depth: self.values.budget().depth,
             ..Bounds::default()
         };
+        let outer = value;
         let mut visit = |target, found: &[u8], value: &[u8]| match target {
             body::Target::JsonKey => self.push(names, name, value),
-            body::Target::Field => {
-                self.push(names, name, found);
+            _ => {
+                if target == body::Target::Field {
+                    self.push(names, name, found);
+                }
+                // What is within is kept without its name or its scheme, but for what those tell.
+                let is_address = target == body::Target::Text && redact::names_user(outer);
+                self.values.origin.is_secret = is_address || redact::is_secret_name(found);
                 self.push(part, name, value);
+                self.values.origin.is_secret = false;
             }
-            _ => self.push(part, name, value),
         };
         match body::unpack(value, &bounds, inner, &mut visit) {
             Ok(Some(Packing::Json)) => {}

@@ -16,7 +16,7 @@ use crate::policy::waf::evaluate::{Buffers, Evaluation};
 use crate::policy::waf::exclusion::Exclusions;
 use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::gather::Gather;
-use crate::policy::waf::hit::{self, Hit};
+use crate::policy::waf::hit::{Hit, beginning};
 use crate::policy::waf::mark::Mark;
 use crate::policy::waf::memory::Memory;
 use crate::policy::waf::message::{Processor, Request, Response};
@@ -463,7 +463,7 @@ impl Inspection {
             };
             if evaluation.rule(number) {
                 from = rule.next.unwrap_or(from);
-                if self.matched(rule) {
+                if self.matched(rule, fuel) {
                     break;
                 }
             }
@@ -487,10 +487,10 @@ impl Inspection {
     }
 
     /// Takes note of a match; whether the phase ends with it.
-    fn matched(&mut self, rule: &Rule) -> bool {
+    fn matched(&mut self, rule: &Rule, fuel: &mut Fuel) -> bool {
         let denies = matches!(rule.disruption, Disruption::Deny { .. });
         if rule.log || denies {
-            self.report(rule, denies);
+            self.report(rule, denies, fuel);
         }
         match rule.disruption {
             Disruption::Pass | Disruption::Block => false,
@@ -511,27 +511,28 @@ impl Inspection {
         }
     }
 
-    fn report(&mut self, rule: &Rule, denies: bool) {
+    fn report(&mut self, rule: &Rule, denies: bool, fuel: &mut Fuel) {
         if let Some(severity) = rule.severity {
             self.state.severity = self.state.severity.min(severity);
         }
         if self.state.hits.len() >= HITS {
             return;
         }
-        let mut message = Vec::new();
-        self.state.expand(&rule.message, &mut message);
-        message.truncate(hit::KEPT);
-        let (variable, value) = self.state.matched.at(0).unwrap_or_default();
+        let found = self.state.matched.at(0).unwrap_or_default();
+        // All of it is searched for secrets.
+        fuel.spend(found.value.len());
+        let (value, at) = found.shown();
         let first = rule.links.first();
         let transformations = first.map_or(&[][..], |link| &link.transformations);
         let names: Vec<&str> = transformations.iter().map(|each| each.name()).collect();
         let hit = Hit {
             rule: rule.id,
             severity: rule.severity,
-            variable: hit::printable(&variable[..variable.len().min(hit::KEPT)]),
-            value: hit::shown(variable, value),
+            variable: beginning(found.variable),
+            value,
+            at,
             transformations: names.join(","),
-            message: hit::printable(&message),
+            message: self.state.tell(&rule.message),
             denies,
         };
         self.state.hits.push(hit);

@@ -40,8 +40,10 @@ pub struct Loaded {
     pub written: usize,
     /// Rules that cannot be run here, if they are to be skipped.
     pub skipped: Vec<LoadError>,
-    /// Directives and actions without effect here.
+    /// Directives and actions that have no effect here, or another one than is written.
     pub notes: Vec<LoadError>,
+    /// Rules that wait for what other requests left, which nothing keeps.
+    pub unfed: Vec<LoadError>,
 }
 
 /// Reads, folds and compiles rule files.
@@ -57,7 +59,9 @@ pub fn load(
         items,
         slots,
         bodies: _,
+        engine: _,
         notes,
+        unfed,
     } = seclang::load(paths, files)?;
     let Assembled {
         rules,
@@ -69,6 +73,7 @@ pub fn load(
         written,
         skipped,
         notes,
+        unfed,
     })
 }
 

@@ -1,11 +1,15 @@
 //! What the links of one rule have matched so far: `MATCHED_VARS` and its like.
 
+use crate::policy::waf::hit::Found;
+use crate::policy::waf::operator::Spot;
 use crate::policy::waf::values::Span;
 
 #[derive(Clone, Copy, Debug)]
 struct Match {
     name: Span,
     value: Span,
+    is_secret: bool,
+    spot: Spot,
 }
 
 /// Names such as `ARGS:id`, and values after their transformations.
@@ -21,7 +25,9 @@ impl Matched {
         self.matches.clear();
     }
 
-    pub fn push(&mut self, collection: &str, name: &[u8], value: &[u8]) {
+    /// A value of a collection; the variable of `found` is its name there.
+    pub fn push(&mut self, collection: &str, found: Found<'_>) {
+        let name = found.variable;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(collection.as_bytes());
         if !name.is_empty() {
@@ -32,22 +38,32 @@ impl Matched {
         }
         let name = Span::since(start, &self.bytes);
         let middle = self.bytes.len();
-        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(found.value);
         let value = Span::since(middle, &self.bytes);
-        self.matches.push(Match { name, value });
+        self.matches.push(Match {
+            name,
+            value,
+            is_secret: found.is_secret,
+            spot: found.spot,
+        });
     }
 
     pub fn len(&self) -> usize {
         self.matches.len()
     }
 
-    /// Name and value, in the order of the matches.
-    pub fn at(&self, number: usize) -> Option<(&[u8], &[u8])> {
+    /// In the order of the matches.
+    pub fn at(&self, number: usize) -> Option<Found<'_>> {
         let found = self.matches.get(number)?;
-        Some((found.name.of(&self.bytes), found.value.of(&self.bytes)))
+        Some(Found {
+            variable: found.name.of(&self.bytes),
+            value: found.value.of(&self.bytes),
+            is_secret: found.is_secret,
+            spot: found.spot,
+        })
     }
 
-    pub fn last(&self) -> Option<(&[u8], &[u8])> {
+    pub fn last(&self) -> Option<Found<'_>> {
         self.at(self.matches.len().checked_sub(1)?)
     }
 }

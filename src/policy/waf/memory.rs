@@ -6,7 +6,7 @@ use regex_automata::util::captures::Captures;
 
 use crate::policy::waf::answers::Answers;
 use crate::policy::waf::bounded::{GaveUp, SIMULATED};
-use crate::policy::waf::operator::{Captured, Operator};
+use crate::policy::waf::operator::{Captured, Operator, Spot};
 use crate::policy::waf::rule::{RuleSet, Test};
 use crate::policy::waf::tx::Tx;
 
@@ -91,25 +91,25 @@ impl Memory {
         self.answers.forget();
     }
 
-    /// Whether the operator matches, whatever a rule makes of that. With `capture` the variables
-    /// for captures are set.
+    /// Where the operator matches, whatever a rule makes of that; none: nowhere. With `capture` the
+    /// variables for captures are set.
     pub fn find(
         &mut self,
         test: &Test,
         value: &[u8],
         argument: &[u8],
         capture: Option<&mut Tx>,
-    ) -> bool {
+    ) -> Option<Spot> {
         let Operator::Pattern(pattern) = &test.operator else {
             let found = test.operator.find(value, argument);
             match (&found, capture) {
                 (Some(Captured::Part(part)), Some(tx)) => tx.capture(0, &value[part.clone()]),
-                (Some(Captured::Shape(shape)), Some(tx)) => {
+                (Some(Captured::Shape(shape, _)), Some(tx)) => {
                     tx.capture(0, shape.as_str().as_bytes())
                 }
                 _ => {}
             }
-            return found.is_some();
+            return found.map(|found| found.spot());
         };
         let number = usize::from(test.pattern);
         if self.patterns.len() <= number {
@@ -132,7 +132,7 @@ impl Memory {
             }
             if !is_simulated {
                 if self.gave_up {
-                    return false;
+                    return None;
                 }
                 let automaton = slot.bounded.get_or_insert_with(|| Automaton {
                     cache: bounded.cache(),
@@ -147,21 +147,22 @@ impl Memory {
                 let outcome = bounded.is_match(&mut automaton.cache, value);
                 self.effort += bounded.effort(before, automaton.cache.memory_usage());
                 match outcome {
-                    Ok(false) => return false,
+                    Ok(false) => return None,
                     Ok(true) => {}
                     Err(GaveUp) => {
                         self.gave_up = true;
-                        return false;
+                        return None;
                     }
                 }
             }
         }
         // Captures take longer, and most values do not match.
-        if is_simulated && !pattern.matches_with(&mut slot.cache, value) {
-            return false;
+        let mut spot = Spot::Unknown;
+        if is_simulated {
+            spot = Spot::End(pattern.end_with(&mut slot.cache, value)?);
         }
         let Some(tx) = capture else {
-            return true;
+            return Some(spot);
         };
         let mut part = 0..value.len();
         if !is_simulated
@@ -180,7 +181,7 @@ impl Memory {
                 // It matches, and where cannot be found out in time.
                 (0..GROUPS).for_each(|number| tx.capture_nothing(number));
                 self.gave_up = true;
-                return true;
+                return Some(spot);
             };
             part = around;
         }
@@ -188,6 +189,9 @@ impl Memory {
             .captures
             .get_or_insert_with(|| pattern.empty_captures());
         if pattern.captures_with(&mut slot.cache, captures, (value, part)) {
+            spot = captures
+                .get_group(0)
+                .map_or(spot, |whole| Spot::Part { start: whole.start });
             for number in 0..captures.group_len().min(GROUPS) {
                 match captures.get_group(number) {
                     Some(group) => tx.capture(number, &value[group.range()]),
@@ -195,6 +199,6 @@ impl Memory {
                 }
             }
         }
-        true
+        Some(spot)
     }
 }

@@ -79,9 +79,11 @@ impl Pattern {
         self.regex.is_match(value)
     }
 
-    pub fn matches_with(&self, cache: &mut Cache, value: &[u8]) -> bool {
+    /// Where a match could end first.
+    pub fn end_with(&self, cache: &mut Cache, value: &[u8]) -> Option<usize> {
         let input = Input::new(value).earliest(true).anchored(Anchored::No);
-        self.regex.search_half_with(cache, &input).is_some()
+        let found = self.regex.search_half_with(cache, &input);
+        found.map(|found| found.offset())
     }
 
     /// Where the whole match in a part of a value, and its groups, are: what stands around the part

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::policy::redact;
 use crate::policy::waf::body;
 use crate::policy::waf::budget::Budget;
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::draft::Engine;
 use crate::policy::waf::exclusion::Exclusions;
-use crate::policy::waf::hit::Hit;
+use crate::policy::waf::hit::{self, Found, Hit};
 use crate::policy::waf::matched::Matched;
 use crate::policy::waf::message::Processor;
 use crate::policy::waf::operator::number::number;
 use crate::policy::waf::target::Target;
-use crate::policy::waf::template::{Piece, Reference, Template};
+use crate::policy::waf::template::{CAPTURES, Piece, Reference, Template};
 use crate::policy::waf::tx::{Place, Tx};
 use crate::policy::waf::values::Values;
 use crate::policy::waf::view::View;
@@ -98,6 +99,46 @@ impl State {
         }
     }
 
+    /// Writes a template for people to read: nothing of a secret.
+    pub fn tell(&self, template: &Template) -> String {
+        let mut told = String::new();
+        let mut text = Vec::new();
+        for piece in &template.pieces {
+            text.clear();
+            match piece {
+                Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::Reference(reference) => {
+                    self.refer(reference, &mut text);
+                    if self.is_masked(reference) {
+                        told.push_str(&redact::length(text.len()));
+                        continue;
+                    }
+                }
+            }
+            told.push_str(&hit::beginning(&text));
+        }
+        told.truncate(hit::KEPT);
+        told
+    }
+
+    /// Whether nobody should read what a reference stands for. Of a secret within a value a group
+    /// may have captured a part, which alone does not look like one.
+    fn is_masked(&self, reference: &Reference) -> bool {
+        let holds_secrets =
+            |found: Found<'_>| found.is_masked() || !redact::secrets(found.value).is_empty();
+        match reference {
+            Reference::Tx(slot) if usize::from(slot.0) < CAPTURES => {
+                self.matched.last().is_some_and(holds_secrets)
+            }
+            Reference::Value(Collection::MatchedVar, _) => {
+                self.matched.last().is_some_and(|last| last.is_masked())
+            }
+            Reference::Value(Collection::RequestCookies, _) => true,
+            Reference::Value(_, Some(name)) => redact::is_secret_name(name.as_bytes()),
+            Reference::Tx(_) | Reference::Value(_, None) | Reference::Unknown(_) => false,
+        }
+    }
+
     fn refer(&self, reference: &Reference, out: &mut Vec<u8>) {
         use Collection::{
             ArgsCombinedSize, FilesCombinedSize, HighestSeverity, MatchedVar, MatchedVarName,
@@ -109,11 +150,9 @@ impl State {
             Reference::Unknown(_) => return,
         };
         match collection {
-            MatchedVar => {
-                out.extend_from_slice(self.matched.last().map_or(b"", |(_, value)| value))
-            }
+            MatchedVar => out.extend_from_slice(self.matched.last().map_or(b"", |last| last.value)),
             MatchedVarName => {
-                out.extend_from_slice(self.matched.last().map_or(b"", |(name, _)| name));
+                out.extend_from_slice(self.matched.last().map_or(b"", |last| last.variable));
             }
             ArgsCombinedSize | FilesCombinedSize | RequestBodyLength | HighestSeverity => {
                 let mut digits = itoa::Buffer::new();

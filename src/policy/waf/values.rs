@@ -47,6 +47,8 @@ pub const LONGEST: usize = 512 * 1024;
 pub struct Origin {
     /// The body is JSON, and this is what it holds at the place that the name tells.
     pub is_at_place: bool,
+    /// It stands for a name that its own does not tell, and that is the name of a secret.
+    pub is_secret: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

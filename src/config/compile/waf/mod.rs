@@ -39,6 +39,8 @@ struct Defaults {
     /// None: as the mode wants it.
     bodies: Option<bool>,
     answers: Answers,
+    /// By `SecRuleEngine` in its files.
+    engine: Option<Engine>,
 }
 
 impl Sets {
@@ -87,6 +89,7 @@ impl Sets {
             declared.responses.as_ref(),
             declared.max_response_bytes.as_ref(),
         );
+        rules::engine(reader, &made, (tuning.engine, void));
         let known = (name.value.as_str(), &*rules, &made.bodies);
         let answers = Answers::compile(reader, known, said, tuning.over_budget);
         self.defaults.push(Defaults {
@@ -105,6 +108,7 @@ impl Sets {
             },
             bodies: declared.bodies.as_ref().map(|bodies| bodies.value),
             answers,
+            engine: made.engine.as_ref().map(|(engine, _)| *engine),
         });
         self.named.push(Named {
             name: name.value.as_str().into(),
@@ -131,10 +135,18 @@ impl Sets {
             mut protection,
             mut bodies,
             answers,
+            engine,
         } = self.defaults[set].clone();
         for inspected in [Some(api), own].into_iter().flatten() {
             let mode = inspected.mode.as_ref();
             protection.tuning.engine = one_of(reader, mode, &MODES, protection.tuning.engine);
+            let is_let = matches!(engine, None | Some(Engine::On));
+            if let Some(mode) = mode.filter(|_| protection.tuning.engine == Engine::On && !is_let) {
+                let message =
+                    "`SecRuleEngine` in the files of its rules says that they do not block";
+                let hint = "write \"detect\", or take the directive out";
+                reader.error(mode.position, message, hint);
+            }
             let Named { name, rules } = &self.named[set];
             let of_rules = (&**name, &**rules, self.void);
             let thresholds = (&inspected.threshold, &inspected.response_threshold);

@@ -12,9 +12,9 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::fingerprint::Fingerprint;
 use crate::policy::contract::lint::{Level, Lint};
 use crate::policy::waf::compile::OnUnsupported;
-use crate::policy::waf::draft::Item;
+use crate::policy::waf::draft::{Engine, Item};
 use crate::policy::waf::load::{Settings, assemble};
-use crate::policy::waf::place::LoadError;
+use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::seclang::bodies::Bodies;
 use crate::policy::waf::seclang::{self, Files, glob};
@@ -23,8 +23,11 @@ use crate::policy::waf::template::Slots;
 /// The rules of a set, and what its files say beside them.
 pub struct Rules {
     pub rules: Arc<RuleSet>,
+    /// Of the bodies of answers.
     pub bodies: Bodies,
-    /// Directives and actions without effect.
+    /// By `SecRuleEngine`, and where.
+    pub engine: Option<(Engine, Place)>,
+    /// What has no effect, or another one than is written.
     notes: Vec<LoadError>,
 }
 
@@ -42,6 +45,7 @@ pub(super) fn compile(
         return Some(Arc::new(Rules {
             rules: builtin::rule_set(),
             bodies: Bodies::default(),
+            engine: None,
             notes: Vec::new(),
         }));
     }
@@ -79,6 +83,7 @@ pub(super) fn compile(
         Some(Rules {
             rules: Arc::new(assembled.rules),
             bodies: read.bodies,
+            engine: read.engine,
             notes: read.notes,
         })
     })?;
@@ -90,6 +95,33 @@ pub(super) fn compile(
         tell(reader, void, error, message);
     }
     Some(made)
+}
+
+/// Compares what files say of blocking with the mode, which decides: to block with rules that are
+/// written only to detect, or not to run, is an error.
+pub(super) fn engine(reader: &Reader<'_>, rules: &Rules, (mode, void): (Engine, Level)) {
+    let Some((said, place)) = &rules.engine else {
+        return;
+    };
+    let told = |message: &str| LoadError::new(place, message);
+    match (said, mode) {
+        (Engine::On, Engine::On) | (Engine::DetectionOnly, Engine::DetectionOnly) => {}
+        (Engine::Off | Engine::DetectionOnly, Engine::On) => {
+            let error = told("`SecRuleEngine` says that these rules do not block");
+            let hint = "write mode = \"detect\", or take the directive out";
+            let path = Path::new(&*error.place.file);
+            let diagnostic = Diagnostic::new(path, start_of(&error), error.message.clone());
+            reader.extend(vec![diagnostic.with_hint(hint)]);
+        }
+        (Engine::On, _) => {
+            let message = "`SecRuleEngine On` does not block here: `mode` decides";
+            tell(reader, void, &told(message), message.to_owned());
+        }
+        (_, _) => {
+            let message = "`SecRuleEngine Off` has no effect here: `mode` decides";
+            tell(reader, void, &told(message), message.to_owned());
+        }
+    }
 }
 
 /// What stands in a rule file and guards nothing.
@@ -163,6 +195,7 @@ struct Read {
     items: Vec<Item>,
     slots: Slots,
     bodies: Bodies,
+    engine: Option<(Engine, Place)>,
     notes: Vec<LoadError>,
     has_native: bool,
 }
@@ -193,10 +226,12 @@ fn items(reader: &Reader<'_>, sources: &[Source], disk: &Disk) -> Option<Read> {
     if has_native {
         loaded.items.push(rules::verdict(&mut loaded.slots));
     }
+    loaded.notes.append(&mut loaded.unfed);
     is_sound.then_some(Read {
         items: loaded.items,
         slots: loaded.slots,
         bodies: loaded.bodies,
+        engine: loaded.engine,
         notes: loaded.notes,
         has_native,
     })

@@ -46,9 +46,9 @@ pub enum Target {
     JsonScalar,
     /// A name in an object, visited once however often it occurs: under the path of the first.
     JsonKey,
-    /// The text of an element, all of it that stands together: under the name of the element.
+    /// The text of an element, all of it that stands together: under its path (`a/b`).
     XmlText,
-    /// An attribute: under its name.
+    /// An attribute: under the path of its element and its name (`a/b@id`).
     XmlAttribute,
     /// A processing instruction: under its name.
     XmlInstruction,
@@ -71,7 +71,7 @@ pub const NAME: usize = 1024;
 /// How much is read of one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Longest body. Rules read some 200 ns a byte at worst, so this is 25 ms.
+    /// Longest body.
     pub bytes: usize,
     /// Most values that are visited.
     pub values: usize,

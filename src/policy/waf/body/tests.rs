@@ -216,9 +216,9 @@ fn xml_is_visited_as_applications_read_it() {
     expect(
         &visited(Kind::Xml, body),
         &[
-            (XmlAttribute, "x", "1 <'"),
-            (XmlAttribute, "y", "2"),
-            (XmlText, "b", "' or 1=1<--"),
+            (XmlAttribute, "a@x", "1 <'"),
+            (XmlAttribute, "a@y", "2"),
+            (XmlText, "a/b", "' or 1=1<--"),
             (XmlInstruction, "p", "i"),
             (XmlText, "a", "tail"),
         ],

@@ -35,8 +35,8 @@ pub(super) fn read(
     }
 }
 
-/// `path` holds the names of the open elements one behind the other, `ends` where each begins,
-/// `decoded` the text since the last tag.
+/// `path` holds the names of the open elements (`a/b`), `ends` where each begins with the slash
+/// before it, `decoded` the text since the last tag.
 struct Reader<'r, 'v, 'f> {
     rest: &'r [u8],
     depth: usize,
@@ -131,14 +131,8 @@ impl<'r> Reader<'r, '_, '_> {
 
     /// Visits the text that was gathered, unless it is only space between tags.
     fn flush(&mut self) -> Result<(), Error> {
-        let Scratch {
-            path,
-            ends,
-            decoded,
-            ..
-        } = &mut *self.scratch;
-        let name = &path[ends.last().copied().unwrap_or(0)..];
-        let name = &name[..name.len().min(NAME)];
+        let Scratch { path, decoded, .. } = &mut *self.scratch;
+        let name = last(path);
         let is_blank = decoded.iter().all(|&byte| is_space(byte));
         let outcome = match is_blank {
             true => Ok(()),
@@ -183,12 +177,28 @@ impl<'r> Reader<'r, '_, '_> {
         let name = self.name()?;
         self.spaces();
         self.rest = self.rest.strip_prefix(b">").ok_or(Error::XmlSyntax)?;
-        let start = self.scratch.ends.pop().ok_or(Error::UnmatchedTag)?;
-        if self.scratch.path[start..] != *name {
+        let start = self.scratch.ends.last().ok_or(Error::UnmatchedTag)?;
+        let open = &self.scratch.path[*start..];
+        if open.strip_prefix(b"/").unwrap_or(open) != name {
             return Err(Error::UnmatchedTag);
         }
-        self.scratch.path.truncate(start);
+        self.leave();
         Ok(())
+    }
+
+    fn enter(&mut self, name: &[u8]) {
+        let Scratch { path, ends, .. } = &mut *self.scratch;
+        ends.push(path.len());
+        if ends.len() > 1 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+    }
+
+    fn leave(&mut self) {
+        if let Some(start) = self.scratch.ends.pop() {
+            self.scratch.path.truncate(start);
+        }
     }
 
     fn open(&mut self) -> Result<(), Error> {
@@ -201,18 +211,18 @@ impl<'r> Reader<'r, '_, '_> {
         }
         self.rest = &self.rest[1..];
         let name = self.name()?;
+        self.enter(name);
         self.scratch.seen.clear();
         loop {
             let spaces = self.spaces();
             match self.rest {
                 [b'>', rest @ ..] => {
                     self.rest = rest;
-                    self.scratch.ends.push(self.scratch.path.len());
-                    self.scratch.path.extend_from_slice(name);
                     return Ok(());
                 }
                 [b'/', b'>', rest @ ..] => {
                     self.rest = rest;
+                    self.leave();
                     return Ok(());
                 }
                 _ if spaces == 0 => return Err(Error::XmlSyntax),
@@ -241,12 +251,21 @@ impl<'r> Reader<'r, '_, '_> {
             return Err(Error::XmlSyntax);
         }
         self.rest = &value[end + 1..];
-        let decoded = &mut self.scratch.decoded;
+        let Scratch { path, decoded, .. } = &mut *self.scratch;
         decode(raw, decoded)?;
-        let outcome = self.visits.value(Target::XmlAttribute, name, decoded);
+        let length = path.len();
+        path.push(b'@');
+        path.extend_from_slice(name);
+        let outcome = self.visits.value(Target::XmlAttribute, last(path), decoded);
+        path.truncate(length);
         decoded.clear();
         outcome
     }
+}
+
+/// As much of the end of a path as a value is visited under.
+fn last(path: &[u8]) -> &[u8] {
+    &path[path.len().saturating_sub(NAME)..]
 }
 
 /// The five entities and references to characters; there are no others.

@@ -68,6 +68,11 @@ impl<'a> Html<'a> {
         Html { rest: input, state }
     }
 
+    /// How much there is still to read.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn text(&mut self) -> Option<Event<'a>> {
         loop {
             let at = memchr::memchr(b'<', self.rest)?;

@@ -103,6 +103,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// How far it has read.
+    pub(super) fn reached(&self) -> usize {
+        self.at.min(self.input.len())
+    }
+
     pub(super) fn with_plus_as_space(self) -> Lexer<'a> {
         Lexer {
             is_plus_space: true,

@@ -15,5 +15,5 @@ mod xss;
 mod templates;
 
 pub use fold::Fingerprint;
-pub use sqli::sqli;
-pub use xss::xss;
+pub use sqli::{find as find_sqli, sqli};
+pub use xss::{find as find_xss, xss};

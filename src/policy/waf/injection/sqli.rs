@@ -16,6 +16,11 @@ static FINGERPRINTS: [u32; COUNT] = fingerprints();
 
 /// The fingerprint of an injection, if the value is one in any of the places where values stand.
 pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
+    find(input).map(|(fingerprint, _)| fingerprint)
+}
+
+/// The same, and how far the value was read for it.
+pub fn find(input: &[u8]) -> Option<(Fingerprint, usize)> {
     if is_plain(input) {
         return None;
     }
@@ -29,7 +34,7 @@ pub fn sqli(input: &[u8]) -> Option<Fingerprint> {
             };
             let is_found =
                 is_found || is_clause(beginning, input, context, &folded.fingerprint.classes());
-            is_found.then_some(folded.fingerprint)
+            is_found.then(|| (folded.fingerprint, lexer.reached()))
         })
     })
 }

@@ -76,25 +76,27 @@ fn kind_of(at: usize) -> u8 {
 
 /// Whether the value would run a script in any of the places where values stand in a page.
 pub fn xss(input: &[u8]) -> bool {
-    // Without a tag and without an attribute nothing runs.
-    if memchr::memchr2(b'<', b'=', input).is_none() {
-        return false;
-    }
-    let bare = [Place::Text, Place::Tag, Place::Unquoted];
-    if bare.into_iter().any(|place| is_harmful(input, place)) {
-        return true;
-    }
-    [b'"', b'\'', b'`'].into_iter().any(|quote| {
-        memchr::memchr(quote, input).is_some() && is_harmful(input, Place::Quoted(quote))
-    })
+    find(input).is_some()
 }
 
-fn is_harmful(input: &[u8], place: Place) -> bool {
+/// Where what would run ends.
+pub fn find(input: &[u8]) -> Option<usize> {
+    // Without a tag and without an attribute nothing runs.
+    memchr::memchr2(b'<', b'=', input)?;
+    let bare = [Place::Text, Place::Tag, Place::Unquoted].into_iter();
+    let quoted = [b'"', b'\'', b'`'].into_iter();
+    let quoted = quoted.filter(|&quote| memchr::memchr(quote, input).is_some());
+    let mut places = bare.chain(quoted.map(Place::Quoted));
+    places.find_map(|place| find_in(input, place))
+}
+
+fn find_in(input: &[u8], place: Place) -> Option<usize> {
     // What stands before the first tag could also be words of a text.
     let mut is_tag = false;
     // SVG says by one attribute which other one a value is for.
     let mut is_named = false;
-    Html::new(input, place).any(|event| match event {
+    let mut html = Html::new(input, place);
+    let is_found = html.any(|event| match event {
         Event::Doctype => true,
         Event::Open(name) => {
             is_tag = true;
@@ -111,7 +113,8 @@ fn is_harmful(input: &[u8], place: Place) -> bool {
             let certain = is_tag || matches!(place, Place::Quoted(_));
             value.is_some_and(|value| is_harmful_attribute(&name, value, certain, is_named))
         }
-    })
+    });
+    is_found.then(|| input.len() - html.left())
 }
 
 /// A name without NULs, in small letters.

@@ -26,21 +26,17 @@ impl ByteTest {
         Ok(ByteTest::Outside(allowed.complement()))
     }
 
-    pub fn matches(&self, value: &[u8]) -> bool {
+    /// Where the first byte is that is wrong.
+    pub fn find(&self, value: &[u8]) -> Option<usize> {
         match self {
-            ByteTest::Outside(bytes) => value.iter().any(|&byte| bytes.contains(byte)),
-            ByteTest::UrlEncoding => {
-                let mut rest = value;
-                while let Some(at) = memchr::memchr(b'%', rest) {
-                    let escape = rest.get(at + 1..at + 3);
-                    if !escape.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                        return true;
-                    }
-                    rest = &rest[at + 3..];
-                }
-                false
-            }
-            ByteTest::Utf8 => std::str::from_utf8(value).is_err(),
+            ByteTest::Outside(bytes) => value.iter().position(|&byte| bytes.contains(byte)),
+            ByteTest::UrlEncoding => memchr::memchr_iter(b'%', value).find(|&at| {
+                let escape = value.get(at + 1..at + 3);
+                !escape.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            }),
+            ByteTest::Utf8 => std::str::from_utf8(value)
+                .err()
+                .map(|error| error.valid_up_to()),
         }
     }
 }
@@ -52,9 +48,9 @@ mod tests {
     #[test]
     fn ranges_are_inclusive() {
         let test = ByteTest::outside("9,10,13, 32-126").unwrap();
-        assert!(!test.matches(b"\t ~\r\n"));
+        assert_eq!(test.find(b"\t ~\r\n"), None);
         for value in [&b"\x7f"[..], b"\x1f", b"a\0b", b"\xff"] {
-            assert!(test.matches(value), "{value:?}");
+            assert!(test.find(value).is_some(), "{value:?}");
         }
         for text in ["", "256", "9-1", "a"] {
             assert!(ByteTest::outside(text).is_err(), "{text}");
@@ -64,19 +60,16 @@ mod tests {
     #[test]
     fn escapes_and_encodings_are_whole() {
         for (value, broken) in [
-            ("%41", false),
-            ("%4", true),
-            ("%", true),
-            ("%g1", true),
-            ("a%20%", true),
+            ("%41", None),
+            ("%4", Some(0)),
+            ("%", Some(0)),
+            ("%g1", Some(0)),
+            ("a%20%", Some(4)),
         ] {
-            assert_eq!(
-                ByteTest::UrlEncoding.matches(value.as_bytes()),
-                broken,
-                "{value}"
-            );
+            let found = ByteTest::UrlEncoding.find(value.as_bytes());
+            assert_eq!(found, broken, "{value}");
         }
-        assert!(ByteTest::Utf8.matches(b"\xc0\xaf"));
-        assert!(!ByteTest::Utf8.matches("\u{e9}".as_bytes()));
+        assert_eq!(ByteTest::Utf8.find(b"a\xc0\xaf"), Some(1));
+        assert_eq!(ByteTest::Utf8.find("\u{e9}".as_bytes()), None);
     }
 }

@@ -9,7 +9,7 @@ pub mod text;
 use std::ops::Range;
 
 use crate::policy::waf::draft::Condition;
-use crate::policy::waf::injection::{Fingerprint, sqli, xss};
+use crate::policy::waf::injection::{self, Fingerprint};
 use crate::policy::waf::operator::address::Addresses;
 use crate::policy::waf::operator::bytes::ByteTest;
 use crate::policy::waf::operator::number::Comparison;
@@ -38,10 +38,32 @@ pub enum Operator {
 /// What the operator wants kept of the value, where a rule captures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Captured {
-    Nothing,
+    Nothing(Spot),
     Part(Range<usize>),
-    /// The shape of an injection.
-    Shape(Fingerprint),
+    /// The shape of an injection, and where it ends.
+    Shape(Fingerprint, usize),
+}
+
+/// Where in a value an operator found what it asks for, as far as it can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spot {
+    #[default]
+    Unknown,
+    Part {
+        start: usize,
+    },
+    /// Somewhere before this.
+    End(usize),
+}
+
+impl Captured {
+    pub fn spot(&self) -> Spot {
+        match self {
+            Captured::Nothing(spot) => *spot,
+            Captured::Part(part) => Spot::Part { start: part.start },
+            Captured::Shape(_, end) => Spot::End(*end),
+        }
+    }
 }
 
 /// Operators of other engines that ask what no gateway can answer in time, or at all.
@@ -121,19 +143,24 @@ impl Operator {
 
     /// Whether a value matches; patterns are not asked here, since they need memory to run.
     pub fn find(&self, value: &[u8], argument: &[u8]) -> Option<Captured> {
+        let somewhere = |found: bool| found.then_some(Captured::Nothing(Spot::Unknown));
+        let from = |start: usize| Captured::Nothing(Spot::Part { start });
         match self {
-            Operator::Always => Some(Captured::Nothing),
+            Operator::Always => somewhere(true),
             Operator::Never => None,
-            Operator::Pattern(pattern) => pattern.matches(value).then_some(Captured::Nothing),
+            Operator::Pattern(pattern) => somewhere(pattern.matches(value)),
             Operator::Phrases(phrases) => phrases.find(value).map(Captured::Part),
-            Operator::Text(test) => test.matches(value, argument).then_some(Captured::Nothing),
-            Operator::Number(comparison) => comparison
-                .holds(value, argument)
-                .then_some(Captured::Nothing),
-            Operator::Bytes(test) => test.matches(value).then_some(Captured::Nothing),
-            Operator::Addresses(list) => list.contains(value).then_some(Captured::Nothing),
-            Operator::Sql => sqli(value).map(Captured::Shape),
-            Operator::Script => xss(value).then_some(Captured::Nothing),
+            Operator::Text(test) => test.find(value, argument).map(from),
+            Operator::Number(comparison) => somewhere(comparison.holds(value, argument)),
+            Operator::Bytes(test) => test.find(value).map(from),
+            Operator::Addresses(list) => somewhere(list.contains(value)),
+            Operator::Sql => {
+                let found = injection::find_sqli(value);
+                found.map(|(shape, end)| Captured::Shape(shape, end))
+            }
+            Operator::Script => {
+                injection::find_xss(value).map(|end| Captured::Nothing(Spot::End(end)))
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn first_link_matches(rule: &Rule, value: &[u8], memory: &mut Memory)
         &forms[forms.len() - 1..]
     };
     let mut looked_at = looked_at.iter();
-    looked_at.any(|form| memory.find(test, form, argument, None) != test.negated)
+    looked_at.any(|form| memory.find(test, form, argument, None).is_some() != test.negated)
 }
 
 proptest! {

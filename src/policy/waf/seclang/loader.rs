@@ -5,7 +5,7 @@
 //! other engines (logs, limits, temporary folders) have their place in the configuration of the
 //! gateway; each that would change what is looked at is told in the notes.
 
-use crate::policy::waf::draft::{Disruption, Item, RuleDraft, Which};
+use crate::policy::waf::draft::{Disruption, Engine, Item, RuleDraft, Which};
 use crate::policy::waf::place::{LoadError, Place};
 use crate::policy::waf::seclang::bodies::Bodies;
 use crate::policy::waf::seclang::effect;
@@ -14,6 +14,7 @@ use crate::policy::waf::seclang::glob;
 use crate::policy::waf::seclang::lexer::{self, Line};
 use crate::policy::waf::seclang::rule::{Defaults, Rules};
 use crate::policy::waf::seclang::traits::Traits;
+use crate::policy::waf::seclang::unfed;
 use crate::policy::waf::seclang::variables;
 use crate::policy::waf::template::Slots;
 
@@ -36,8 +37,12 @@ pub struct Loaded {
     pub slots: Slots,
     /// What is said of the bodies of answers.
     pub bodies: Bodies,
-    /// Directives and actions without effect here.
+    /// What `SecRuleEngine` says, and where it does last.
+    pub engine: Option<(Engine, Place)>,
+    /// Directives and actions that have no effect here, or another one than is written.
     pub notes: Vec<LoadError>,
+    /// Rules that wait for what other requests left, which nothing keeps.
+    pub unfed: Vec<LoadError>,
 }
 
 /// Directives about what other engines look at: here keys of the configuration say it.
@@ -93,6 +98,7 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
         files,
         rules: Rules::default(),
         bodies: Bodies::default(),
+        engine: None,
         notes: Vec::new(),
         errors: Vec::new(),
     };
@@ -107,11 +113,13 @@ pub fn load(paths: &[&str], files: Files<'_>) -> Result<Loaded, Vec<LoadError>> 
         return Err(loader.errors);
     }
     let mut notes = loader.notes;
-    for (place, id, action) in loader.rules.void {
-        let message = format!("`{action}` has no effect here");
+    for (place, id, message) in loader.rules.void {
         notes.push(LoadError::new(&place, message).of_rule(id));
     }
+    let unfed = unfed::among(&loader.rules.items, &loader.rules.slots);
     Ok(Loaded {
+        unfed,
+        engine: loader.engine,
         items: loader.rules.items,
         slots: loader.rules.slots,
         bodies: loader.bodies,
@@ -123,6 +131,7 @@ struct Loader<'a> {
     files: Files<'a>,
     rules: Rules,
     bodies: Bodies,
+    engine: Option<(Engine, Place)>,
     notes: Vec<LoadError>,
     errors: Vec<LoadError>,
 }
@@ -174,9 +183,8 @@ impl Loader<'_> {
             "secmarker" => self.rules.marker(line),
             "secdefaultaction" => self.default_action(line).map_err(at),
             "secruleengine" => {
-                effect::engine(one(line).map_err(at)?).map_err(at)?;
-                let message = "`SecRuleEngine` has no effect here: `mode` decides";
-                self.notes.push(LoadError::new(&line.place, message));
+                let engine = effect::engine(one(line).map_err(at)?).map_err(at)?;
+                self.engine = Some((engine, line.place.clone()));
                 Ok(())
             }
             "secruleremovebyid" => {
@@ -262,6 +270,13 @@ impl Loader<'_> {
         let phase = traits
             .phase
             .ok_or_else(|| Fault::broken("the phase is missing"))?;
+        let said = traits
+            .void
+            .iter()
+            .cloned()
+            .chain(traits.other_status(phase));
+        let said = said.map(|message| LoadError::new(&line.place, message));
+        self.notes.extend(said);
         if let Some(what) = traits.unsupported {
             return Err(Fault::Unsupported(what));
         }

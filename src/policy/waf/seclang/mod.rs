@@ -10,6 +10,7 @@ mod lexer;
 mod loader;
 mod rule;
 mod traits;
+mod unfed;
 mod variables;
 
 #[cfg(test)]

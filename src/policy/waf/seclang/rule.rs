@@ -37,7 +37,7 @@ pub struct Rules {
     pub slots: Slots,
     pub defaults: [Defaults; 5],
     pub items: Vec<Item>,
-    /// Actions without effect: where, and which.
+    /// Actions that do not what they say: where, and a sentence.
     pub void: Vec<(Place, u32, String)>,
     /// A chain that waits for its next link.
     open: Option<RuleDraft>,
@@ -109,11 +109,15 @@ impl Rules {
             id.map_or(error.clone(), |id| error.of_rule(id))
         };
         let mut part = part.map_err(at)?;
-        let void = std::mem::take(&mut part.traits.void);
+        let mut void = std::mem::take(&mut part.traits.void);
         let chain = part.traits.chain;
         let rule = match self.open.take() {
             Some(rule) => continued(rule, part).map_err(at)?,
-            None => self.started(place, part).map_err(at)?,
+            None => {
+                let phase = part.traits.phase.unwrap_or(Phase::RequestBody);
+                void.extend(part.traits.other_status(phase));
+                self.started(place, part).map_err(at)?
+            }
         };
         let void = void.into_iter().map(|void| (place.clone(), rule.id, void));
         self.void.extend(void);

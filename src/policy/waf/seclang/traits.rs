@@ -30,7 +30,8 @@ pub struct Traits {
     pub bare: bool,
     /// The first action that nothing here can do.
     pub unsupported: Option<String>,
-    /// Actions that change nothing here, for the notes of the loader.
+    /// Actions that do nothing here, or something else than is written: sentences for the notes of the
+    /// loader.
     pub void: Vec<String>,
 }
 
@@ -62,7 +63,11 @@ impl Traits {
         match name {
             "pass" => self.disrupt(Disruption::Pass),
             "block" => self.disrupt(Disruption::Block),
-            "deny" | "drop" => self.disrupt(Disruption::Deny { status: 403 }),
+            "deny" => self.disrupt(Disruption::Deny { status: 403 }),
+            "drop" => {
+                self.disrupt(Disruption::Deny { status: 403 });
+                self.void.push("`drop` answers as `deny` does".to_owned());
+            }
             "allow" => self.disrupt(Disruption::Allow(Scope::All)),
             "log" => self.log = Some(true),
             "nolog" => self.log = Some(false),
@@ -98,12 +103,16 @@ impl Traits {
             "t" => self.transform(value)?,
             "ctl" => match effect::control(value, slots)? {
                 Some(effect) => self.effects.push(effect),
-                None => self.void.push(format!("ctl:{value}")),
+                None => self.idle("ctl", value),
             },
             "allow" => self.disrupt(Disruption::Allow(scope(value)?)),
-            "redirect" => self.disrupt(Disruption::Deny { status: 302 }),
+            "redirect" => {
+                self.disrupt(Disruption::Deny { status: 302 });
+                self.void
+                    .push(format!("`redirect:{value}` answers as `deny` does"));
+            }
             "initcol" | "expirevar" | "deprecatevar" | "setsid" | "setuid" | "setrsc" => {
-                self.void.push(format!("{name}:{value}"));
+                self.idle(name, value);
             }
             // What the rule set says of itself.
             "ver" | "rev" | "maturity" | "accuracy" => {}
@@ -127,6 +136,21 @@ impl Traits {
             _ => return Err(Fault::broken(format!("there is no action `{name}`"))),
         }
         Ok(())
+    }
+
+    fn idle(&mut self, name: &str, value: &str) {
+        self.void
+            .push(format!("`{name}:{value}` has no effect here"));
+    }
+
+    /// What there is to say of a status that is not the one of the gateway.
+    pub fn other_status(&self, phase: Phase) -> Option<String> {
+        let answered = match phase {
+            Phase::RequestHead | Phase::RequestBody | Phase::Logging => 403,
+            Phase::ResponseHead | Phase::ResponseBody => 502,
+        };
+        let status = self.status.filter(|&status| status != answered)?;
+        Some(format!("`status:{status}` is answered with {answered}"))
     }
 
     fn disrupt(&mut self, disruption: Disruption) {

@@ -3,7 +3,8 @@
 //!
 //! `cold`: no value was seen before. `warm`: all were. Parsing of bodies is part of both. Times
 //! are medians of single requests, of the processor for long bodies. `compare PROGRAM DIRECTORY`
-//! takes turns with another engine: see `bench/modsecurity/run`.
+//! takes turns with another engine: see `bench/modsecurity/run`. For a profile of one thing:
+//! `RULES_LEVELS=1 RULES_ONLY="1 KB" RULES_ONLY_AS=warm RULES_MILLISECONDS=5000`.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::fmt::Write as _;
@@ -66,7 +67,8 @@ fn in_use() -> f64 {
 }
 
 fn main() {
-    if !std::env::args().any(|each| each == "compare") {
+    let is_profile = std::env::var_os("RULES_LEVELS").is_some_and(|levels| !levels.is_empty());
+    if !is_profile && !std::env::args().any(|each| each == "compare") {
         native();
     }
     let Some(root) = std::env::var_os("PORTCULLIS_CONFORMANCE") else {
@@ -82,7 +84,8 @@ fn main() {
         };
         return compare(&root, program, Path::new(directory));
     }
-    for level in ["1", "2", "4"] {
+    let levels = std::env::var("RULES_LEVELS").unwrap_or_else(|_| "1 2 4".to_owned());
+    for level in levels.split(' ').filter(|level| !level.is_empty()) {
         let (started, before) = (Instant::now(), in_use());
         let rules = rules(&root, level);
         let loading = started.elapsed();
@@ -331,11 +334,22 @@ fn processor_time() -> u128 {
     Duration::from(time).as_nanos()
 }
 
-/// Microseconds.
+/// How long each message is measured, in milliseconds; longer for a profile.
+static LONGEST: LazyLock<u128> = LazyLock::new(|| {
+    let told = std::env::var("RULES_MILLISECONDS").ok();
+    told.and_then(|told| told.parse().ok()).unwrap_or(150)
+});
+
+/// Microseconds. With RULES_ONLY_AS=cold or warm only that is measured.
 fn median(rules: &RuleSet, shard: &mut Shard, message: &Message, cold: bool) -> f64 {
+    let only = std::env::var("RULES_ONLY_AS").unwrap_or_default();
+    if !only.is_empty() && (only == "cold") != cold {
+        return f64::NAN;
+    }
     let mut times = Vec::new();
     let started = Instant::now();
-    while times.len() < 10 || (started.elapsed().as_millis() < 150 && times.len() < 20_000) {
+    let most = 20_000 * (*LONGEST / 150).max(1) as usize;
+    while times.len() < 10 || (started.elapsed().as_millis() < *LONGEST && times.len() < most) {
         if cold {
             shard.memory.forget();
         }

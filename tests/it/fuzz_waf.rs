@@ -5,7 +5,7 @@ use std::path::Path;
 
 use portcullis::config::rules;
 use portcullis::policy::redact::{secrets, shown};
-use portcullis::policy::waf::body::{self, Bounds, Kind, Scratch};
+use portcullis::policy::waf::body::{self, Bounds, Kind, Scratch, Told};
 use portcullis::policy::waf::compile::OnUnsupported;
 use portcullis::policy::waf::injection::{sqli, xss};
 use portcullis::policy::waf::load::{Settings, assemble, load};
@@ -164,7 +164,7 @@ fn secrets_in_texts() {
 /// the memory of other bodies.
 #[test]
 fn bodies_that_are_inspected() {
-    const KINDS: [Kind<'_>; 9] = [
+    const KINDS: [Kind<'_>; 12] = [
         Kind::Form,
         Kind::Json,
         Kind::JsonLines,
@@ -172,6 +172,9 @@ fn bodies_that_are_inspected() {
         Kind::GraphqlDocument,
         Kind::Multipart(b"b"),
         Kind::Xml,
+        Kind::LikeJson(Told::Type),
+        Kind::LikeXml(Told::Nothing),
+        Kind::LikeForm,
         Kind::Text,
         Kind::Empty,
     ];

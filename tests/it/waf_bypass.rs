@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::gateway::echo;
 use crate::process::rules;
 use crate::setup::Setup;
@@ -203,6 +205,26 @@ fn json_rows() -> Vec<Row> {
             post("text/plain", format!("/**/{hidden}")),
         ),
         (
+            "json-as-text-behind-guard",
+            post("text/plain", format!(")]}}',\n{hidden}")),
+        ),
+        (
+            "json-as-bytes-behind-semicolon",
+            post(BYTES, format!(";{hidden}")),
+        ),
+        (
+            "json-as-text-comment-within",
+            post("text/plain", format!("{{\"b\":/* \" */1,\"c\":{hidden}}}")),
+        ),
+        ("json-invalid-utf8", post(JSON, b"{\"a\":\"\xff\"}")),
+        (
+            "json-seq-second-record",
+            post(
+                "application/json-seq",
+                format!("\u{1e}{{\"a\":1}}\n\u{1e}{attack}\n"),
+            ),
+        ),
+        (
             "json-as-text-string",
             post(
                 "text/plain",
@@ -274,6 +296,22 @@ fn body_rows() -> Vec<Row> {
             ),
         ),
         row("form-control", post(FORM, format!("a={escaped}"))),
+        row("form-without-type", post_with("", "a=1%27+or+%271%27=%271")),
+        row(
+            "form-without-type-like-json",
+            post_with("", "[=1&a=1%27+or+%271%27=%271"),
+        ),
+        row(
+            "form-without-type-among-bytes",
+            post_with(
+                "",
+                [b"b=", &noise(64)[..], b"&a=1%27+or+%271%27=%271"].concat(),
+            ),
+        ),
+        row(
+            "form-as-text-plain",
+            post("text/plain", "a=1%27+or+%271%27=%271"),
+        ),
         row("form-name-payload", post(FORM, format!("{escaped}=1"))),
         row(
             "form-hpp-split",
@@ -357,6 +395,20 @@ fn body_rows() -> Vec<Row> {
                     "1"
                 )
             )),
+        ),
+        row(
+            "multipart-part-charset-utf16",
+            multipart(&format!(
+                "{}{end}",
+                part(
+                    &format!("{field}\r\nContent-Type: text/plain; charset=utf-16"),
+                    "\u{0}'\u{0} \u{0}o\u{0}r"
+                )
+            )),
+        ),
+        row(
+            "multipart-200-parts",
+            multipart(&format!("{}{}{end}", plain.repeat(199), part(field, SQL))),
         ),
         row(
             "multipart-filename-space-before-extension",
@@ -482,6 +534,7 @@ fn body_rows() -> Vec<Row> {
 fn head_rows() -> Vec<Row> {
     let escaped = SQL.replace(' ', "%20").replace('\'', "%27");
     let twice = escaped.replace('%', "%25");
+    let form = format!("a={}", escaped.replace("%20", "+"));
     let chunked = |body: &str| {
         let fields = format!("Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         head("POST /v1/items", &fields).into_bytes()
@@ -499,6 +552,38 @@ fn head_rows() -> Vec<Row> {
     let many: String = (0..300).map(|at| format!("X-H{at}: 1\r\n")).collect();
     let bomb: Vec<String> = (0..5000).map(|at| format!("c{at}=1")).collect();
     vec![
+        row(
+            "get-with-body",
+            [
+                head(
+                    "GET /v1/items",
+                    &format!(
+                        "Content-Type: {FORM}\r\nContent-Length: {}\r\n\r\n",
+                        form.len()
+                    ),
+                ),
+                form,
+            ]
+            .concat()
+            .into_bytes(),
+        ),
+        row(
+            "query-percent-u",
+            get("/v1/items?a=1%u0027%20or%20%u00271%u0027=%u00271", ""),
+        ),
+        row(
+            "query-overlong-utf8",
+            get("/v1/items?a=%c0%ae%c0%ae%c0%af", ""),
+        ),
+        row(
+            "cookie-control",
+            get("/v1/items", &format!("Cookie: a={SQL}\r\n")),
+        ),
+        row("path-nul", get("/v1/a.php%00.jpg", "")),
+        row("path-overlong-utf8", get("/v1/%c0%ae%c0%ae/a", "")),
+        row("path-parameter-traversal", get("/v1/..;/..;/admin", "")),
+        row("path-backslash-traversal", get("/v1/..%5c..%5cwindows", "")),
+        row("path-slash-encoded", get("/v1/..%2f..%2fetc", "")),
         row("query-control", get(&format!("/v1/items?a={escaped}"), "")),
         row(
             "query-double-encoded",
@@ -606,6 +691,77 @@ fn head_rows() -> Vec<Row> {
     ]
 }
 
+fn graphql(request: serde_json::Value) -> Vec<u8> {
+    let body = request.to_string();
+    let fields = format!(
+        "Content-Type: {JSON}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    head("POST /graphql", &fields).into_bytes()
+}
+
+fn graphql_get(query: &str) -> Vec<u8> {
+    let escape = |sign: char| match sign {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => sign.to_string(),
+        sign => format!("%{:02X}", sign as u32),
+    };
+    let query: String = query.chars().map(escape).collect();
+    get(&format!("/graphql?query={query}"), "")
+}
+
+/// Of a document only what a client can put data into is looked at.
+fn graphql_rows() -> Vec<Row> {
+    let literal = format!("{{ user(name: \"{SQL}\") {{ id }} }}");
+    let benign = "query Q($first: Int = 10) { select(first: $first, by: {or: [{name: \"O'Brien\"}]}) { union id } }";
+    vec![
+        row("graphql-literal", graphql(json!({"query": literal}))),
+        row(
+            "graphql-block-string",
+            graphql(json!({"query": literal.replace('"', "\"\"\"")})),
+        ),
+        row(
+            "graphql-escaped-literal",
+            graphql(json!({"query": literal.replace('\'', "\\u0027")})),
+        ),
+        row(
+            "graphql-variables",
+            graphql(
+                json!({"query": "query($n: String) { user(name: $n) { id } }", "variables": {"n": SQL}}),
+            ),
+        ),
+        row(
+            "graphql-variable-name",
+            graphql(json!({"query": "{ a }", "variables": {"n": {(SQL): 1}}})),
+        ),
+        row(
+            "graphql-extensions",
+            graphql(json!({"query": "{ a }", "extensions": {"trace": SQL}})),
+        ),
+        row(
+            "graphql-operation-name",
+            graphql(json!({"query": "query Q { a }", "operationName": SQL})),
+        ),
+        row(
+            "graphql-batch",
+            graphql(json!([{"query": "{ a }"}, {"query": literal}])),
+        ),
+        row("graphql-get", graphql_get(&literal)),
+        row(
+            "benign-graphql",
+            graphql(json!({"query": benign, "operationName": "Q", "variables": {"first": 5}})),
+        ),
+        row(
+            "benign-graphql-block",
+            graphql(json!({"query": "{ a(b: \"\"\"O'Brien; see you\"\"\") { c } }"})),
+        ),
+        row(
+            "benign-graphql-extensions",
+            graphql(json!({"query": "{ a }", "extensions": {"client": "it's the app"}})),
+        ),
+        row("benign-graphql-get", graphql_get(benign)),
+    ]
+}
+
 /// What looks like the rows above and is not one.
 fn benign_rows() -> Vec<Row> {
     let field = "Content-Disposition: form-data; name=\"a\"";
@@ -644,6 +800,21 @@ fn benign_rows() -> Vec<Row> {
         row("benign-cookie-json", get("/v1/items", "Cookie: s=j%3A%7B%22a%22%3A%22it's%22%7D\r\n")),
         row("benign-encoded-address", get("/v1/items?next=%2Flogin%3Fnext%3D%252Fa%252520b", "")),
         row("benign-data-url", post(JSON, "{\"a\":\"data:text/plain;base64,SGVsbG8sIHRoaXMgaXMgYSB0ZXh0IGZvciB5b3Uu\"}")),
+        row("benign-guarded", post("text/plain", ")]}',\n{\"a\":\"it's \\u00e9\"}")),
+        row("benign-commented", post("text/plain", "// a \"note\"\n# another\n/* and */ {a: 1, b: 'it is'} // it's")),
+        row("benign-untyped-text", post_with("", "Dear all, see you at 5 o'clock.")),
+        row("benign-untyped-form", post_with("", "a=O%27Brien&b=50%+off")),
+        row("benign-untyped-bytes", post_with("", noise(20_000))),
+        row("benign-text-form", post("text/plain", "token=QUJDRA==")),
+        row("benign-query-repeated", get("/v1/items?tag=union&tag=select&sort[name]=asc", "")),
+        row("benign-json-escapes-of-addresses", post(JSON, "{\"a\":\"50%25%20off%2C%20it%27s\"}")),
+        row("benign-json-base64-unpadded", post(JSON, "{\"a\":\"SGVsbG8sIHRoaXMgaXMgYSB0ZXh0IGZvciB5b3U\"}")),
+        row("benign-multipart-as-others-write-it", post("multipart/form-data; boundary=\"b\"", format!("{}{}{}--b--\r\n", part("Content-Disposition: form-data; name=a", "O'Brien"), part(field, "1"), part(&format!("{field}\r\nContent-Type: text/plain; charset=utf-8"), "\u{fc}")))),
+        row("benign-xml-cdata", post("text/xml", "<a><![CDATA[Tom & Jerry <live>, it's on]]></a>")),
+        row("benign-soap", post("application/soap+xml; charset=utf-8", "<s:Envelope xmlns:s=\"urn:s\"><s:Body><a>O'Brien</a></s:Body></s:Envelope>")),
+        row("benign-xinclude", post("text/xml", "<a xmlns:xi=\"http://www.w3.org/2001/XInclude\"><xi:include href=\"chapter-2.xml\"/></a>")),
+        row("benign-get-with-body", format!("{}a=1", head("GET /v1/items", &format!("Content-Type: {FORM}\r\nContent-Length: 3\r\n\r\n"))).into_bytes()),
+        row("benign-json-seq", post("application/json-seq", "\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n")),
         row("benign-url", post(JSON, "{\"callback\":\"https://app.example/done?x=1&y=two#top\"}")),
     ]
 }
@@ -654,6 +825,7 @@ fn rows() -> Vec<Row> {
         coded_rows(),
         body_rows(),
         head_rows(),
+        graphql_rows(),
         benign_rows(),
     ];
     all.into_iter().flatten().collect()
@@ -671,7 +843,18 @@ upstream = "app"
 owner = "team"
 max_body = "2MiB"
 request_encodings = ["gzip"]
-waf_headers = []"#;
+waf_headers = []
+
+[api.graphql]
+paths = ["/graphql"]
+methods = ["GET", "POST"]
+contract = "graphql"
+authentication = "none"
+upstream = "app"
+owner = "team-graphql"
+
+[api.graphql.graphql]
+max_batch = 2"#;
     Setup::paths("app", &["/**"], &["GET", "POST"])
         .api("max_body = \"2MiB\"\nwaf_headers = [\"X-Filter\", \"Authorization\"]")
         .tables(coded)
@@ -782,13 +965,14 @@ fn nothing_gets_around_the_core_rule_set() {
          allowed_methods = \"GET POST\", \
          allowed_request_content_type = \"|application/json| \
          |application/x-www-form-urlencoded| |multipart/form-data| |text/xml| |text/plain| \
-         |application/vnd.a+json| |application/x-ndjson|\" }}"
+         |application/vnd.a+json| |application/x-ndjson| |application/json-seq| |application/soap+xml|\" }}"
     );
-    // Both APIs say so.
+    // All APIs say so.
     let of_api = "[\"X-Filter\", \"Authorization\"]";
     let setup = setup(&waf)
         .replacing(of_api, &format!("{of_api}\nwaf = \"crs\""))
-        .replacing("waf_headers = []", "waf_headers = []\nwaf = \"crs\"");
+        .replacing("waf_headers = []", "waf_headers = []\nwaf = \"crs\"")
+        .replacing("\"team-graphql\"", "\"team-graphql\"\nwaf = \"crs\"");
     check(1, &outcomes("waf-bypass-crs", &setup));
 }
 

@@ -581,7 +581,7 @@ impl Compiler<'_, '_> {
         let own = extra.map(|extra| &extra.inspected);
         let mut waf = self.waf.protection(self.reader, &api.inspected, own);
         if let Some(waf) = &mut waf {
-            waf.is_graphql = outline.contract.is_graphql() && outline.method == "POST";
+            waf.is_graphql = outline.contract.is_graphql();
             waf.is_decoded = !outline.contract.codings().is_empty();
             self.check_endless(waf, (outline.id, own), outline.response.as_ref());
         }

@@ -32,6 +32,7 @@ pub fn read(state: &mut State, used: u64, body: &[u8]) {
                 values: &mut state.values,
                 used,
                 inner: state.view.is_some().then_some(&mut state.inner),
+                is_graphql: false,
             };
             let mut visit = |target, name: &[u8], value: &[u8]| {
                 if target == Target::File && reads_files {
@@ -46,12 +47,16 @@ pub fn read(state: &mut State, used: u64, body: &[u8]) {
     };
     let is_form = state.processor == Processor::Form;
     let processor = state.processor;
-    let is_structured = !matches!(kind, Ok(Kind::Empty | Kind::Form | Kind::Text));
+    let is_structured = !matches!(
+        kind,
+        Ok(Kind::Empty | Kind::Form | Kind::LikeForm | Kind::Text)
+    );
     state.content_type = content_type;
     let mut gather = Gather {
         values: &mut state.values,
         used,
         inner: None,
+        is_graphql: false,
     };
     if let Err(error) = outcome {
         told(&mut gather, processor, error);
@@ -89,9 +94,10 @@ fn kind<'b>(state: &State, content_type: &'b [u8], body: &[u8]) -> Result<Kind<'
         _ => return Err(Error::MediaType),
     };
     Ok(match Kind::of(types, body)? {
-        Kind::Json | Kind::LikeJson if told == Kind::Graphql => told,
-        found @ (Kind::Json | Kind::LikeJson) => state.item.map_or(found, Kind::JsonItem),
+        Kind::Json | Kind::LikeJson(_) if told == Kind::Graphql => told,
+        found @ (Kind::Json | Kind::LikeJson(_)) => state.item.map_or(found, Kind::JsonItem),
         Kind::Text => told,
+        Kind::LikeForm if told != Kind::Text => told,
         found => found,
     })
 }

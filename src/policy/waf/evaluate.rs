@@ -89,8 +89,16 @@ impl<'a> Evaluation<'a> {
         self.memory.begin_rule();
         let mut links = rule.links.iter();
         let first = links.next();
-        first.is_some_and(|first| self.link(rule, first, Some(number)))
-            && links.all(|link| self.link(rule, link, None))
+        if !first.is_some_and(|first| self.link(rule, first, Some(number))) {
+            return false;
+        }
+        let before = self.fuel.steps();
+        let matches = links.all(|link| self.link(rule, link, None));
+        if self.rules.notes(number) {
+            // How much was noted depends on how the values were looked at.
+            self.fuel.refund(self.fuel.steps() - before);
+        }
+        matches
     }
 
     fn link(&mut self, rule: &'a Rule, link: &'a Link, head_of: Option<u16>) -> bool {
@@ -129,7 +137,7 @@ impl<'a> Evaluation<'a> {
             return self.made(
                 step,
                 target.collection,
-                &count_name(target),
+                count_name(target),
                 count.as_bytes(),
             );
         }
@@ -480,10 +488,13 @@ impl<'a> Evaluation<'a> {
     fn change(&mut self, place: Place, change: &Change, text: &mut Vec<u8>) {
         text.clear();
         match change {
-            Change::Assign(template) => {
-                self.state.expand(template, text);
-                self.state.tx.assign_at(place, text);
-            }
+            Change::Assign(template) => match template.as_text() {
+                Some(text) => self.state.tx.assign_at(place, text.as_bytes()),
+                None => {
+                    self.state.expand(template, text);
+                    self.state.tx.assign_at(place, text);
+                }
+            },
             Change::Add(template) => {
                 self.state.expand(template, text);
                 self.state.tx.add_at(place, number(text));
@@ -555,9 +566,9 @@ fn shown_as(collection: Collection) -> &'static str {
     }
 }
 
-fn count_name(target: &Target) -> Vec<u8> {
+fn count_name(target: &Target) -> &[u8] {
     match &target.selector {
-        Selector::Name(name) => name.as_bytes().to_vec(),
-        _ => Vec::new(),
+        Selector::Name(name) => name.as_bytes(),
+        _ => b"",
     }
 }

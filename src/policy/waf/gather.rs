@@ -28,6 +28,8 @@ pub struct Gather<'a> {
     pub used: u64,
     /// None: what is packed in a value stays packed.
     pub inner: Option<&'a mut body::Scratch>,
+    /// The argument `query` is a GraphQL document.
+    pub is_graphql: bool,
 }
 
 impl Gather<'_> {
@@ -44,7 +46,7 @@ impl Gather<'_> {
     /// Takes what is packed in a value, under the name of the value. A document in a text is not
     /// looked at as a text as well: its quotes and braces mean nothing.
     pub fn value(&mut self, part: Collection, names: Collection, name: &[u8], value: &[u8]) {
-        if !self.wants(part) || !body::may_be_packed(value) {
+        if !self.wants(part) || self.inner.is_none() || !body::may_be_packed(value) {
             return self.push(part, name, value);
         }
         let Some(inner) = self.inner.take() else {
@@ -73,6 +75,26 @@ impl Gather<'_> {
             Ok(Some(Packing::Json)) => {}
             Ok(_) => self.push(part, name, value),
             Err(error) => self.values.exceed(error.bound().unwrap_or(Bound::Values)),
+        }
+        self.inner = Some(inner);
+    }
+
+    /// Takes the strings of a GraphQL document: the rest of it is the schema's.
+    fn document(&mut self, part: Collection, name: &[u8], value: &[u8]) {
+        let Some(inner) = self.inner.take() else {
+            return self.push(part, name, value);
+        };
+        let bounds = Bounds {
+            values: self.values.budget().values,
+            ..Bounds::default()
+        };
+        let kind = body::Kind::GraphqlDocument;
+        let mut visit = |_, _: &[u8], text: &[u8]| self.push(part, name, text);
+        let outcome = body::read(kind, value, &bounds, inner, &mut visit);
+        match outcome.map_err(body::Error::bound) {
+            Ok(()) => {}
+            Err(Some(bound)) => self.values.exceed(bound),
+            Err(None) => self.push(part, name, value),
         }
         self.inner = Some(inner);
     }
@@ -227,7 +249,11 @@ impl Gather<'_> {
         decode(value, &mut decoded);
         let (name, value) = decoded.split_at(middle);
         self.push(names, name, name);
-        self.value(part, names, name, value);
+        if self.is_graphql && name == b"query" {
+            self.document(part, name, value);
+        } else {
+            self.value(part, names, name, value);
+        }
         if self.wants(part) && memchr::memmem::find(value, b"%25").is_some() {
             // Rules decode once more on their own; what was encoded three times, here.
             let decode = |out: &mut Vec<u8>| percent_decode(value, out);
@@ -379,6 +405,7 @@ mod tests {
             values: &mut values,
             used: u64::MAX,
             inner: None,
+            is_graphql: false,
         };
         gather.request(&Request {
             method: b"GET",

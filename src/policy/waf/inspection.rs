@@ -164,6 +164,7 @@ impl Inspection {
             values: &mut self.state.values,
             used: rules.used,
             inner: self.state.view.is_some().then_some(&mut self.state.inner),
+            is_graphql: self.state.is_graphql,
         };
         gather.request(request);
         gather.processor(self.state.processor);
@@ -182,6 +183,9 @@ impl Inspection {
     pub fn enter_body(&mut self, rules: &RuleSet, body: &[u8]) {
         self.state.body_length = body.len();
         self.state.steps = self.state.steps.saturating_add(body.len());
+        if self.state.is_graphql {
+            self.state.processor = Processor::Graphql;
+        }
         body_values::read(&mut self.state, rules.used, body);
         self.enter(Phase::RequestBody);
     }
@@ -224,6 +228,7 @@ impl Inspection {
             values: &mut self.state.values,
             used: rules.used,
             inner: None,
+            is_graphql: false,
         };
         gather.response(response);
         self.enter(Phase::ResponseHead);
@@ -235,6 +240,7 @@ impl Inspection {
             values: &mut self.state.values,
             used: rules.used,
             inner: None,
+            is_graphql: false,
         };
         gather.response_body(body, is_whole);
         self.enter(Phase::ResponseBody);
@@ -300,9 +306,10 @@ impl Inspection {
         self.state.view = Some(Arc::clone(view));
     }
 
-    /// Reads the body in another way than its content type says.
-    pub fn read_as(&mut self, processor: Processor) {
-        self.state.processor = processor;
+    /// Reads an argument as a GraphQL document, and the body as one of these requests, whatever
+    /// their types say.
+    pub fn read_as_graphql(&mut self) {
+        self.state.is_graphql = true;
     }
 
     /// Adds to what the rules sum up, between the head, which sets it to nothing, and the body.

@@ -136,6 +136,12 @@ impl RuleSet {
         of_request.or_else(|| self.response.number(rule))
     }
 
+    /// Whether a rule looks at what it noted of values.
+    pub(super) fn notes(&self, rule: u16) -> bool {
+        let notes = |filter: &Prefilter| filter.number(rule).is_some_and(|at| filter.notes(at));
+        notes(&self.request) || notes(&self.response)
+    }
+
     /// Rules that cannot run here and were left out, and why.
     pub fn left_out(&self) -> &[LoadError] {
         &self.left_out

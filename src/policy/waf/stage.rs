@@ -16,7 +16,7 @@ use crate::policy::waf::fuel::Fuel;
 use crate::policy::waf::hit::Hit;
 use crate::policy::waf::inspection::{Inspection, Reason, Tuning, Verdict};
 use crate::policy::waf::memory::Memory;
-use crate::policy::waf::message::{Headers, Processor, Request, Response};
+use crate::policy::waf::message::{Headers, Request, Response};
 use crate::policy::waf::outbound::Outbound;
 use crate::policy::waf::rule::RuleSet;
 use crate::policy::waf::view::View;
@@ -39,7 +39,7 @@ pub struct Protection {
     pub exclusions: Arc<Exclusions>,
     pub bodies: Bodies,
     pub view: Arc<View>,
-    /// Bodies are GraphQL requests.
+    /// Requests are GraphQL.
     pub is_graphql: bool,
     /// None: answers are not inspected.
     pub outbound: Option<Outbound>,
@@ -220,6 +220,9 @@ impl Workspace {
         inspection.begin(rules, protection.tuning);
         inspection.look_at(&protection.view);
         inspection.exclude(&protection.exclusions);
+        if protection.is_graphql {
+            inspection.read_as_graphql();
+        }
         inspection.enter_head(rules, &as_message(request));
         if protection.is_decoded {
             inspection.take_as_decoded();
@@ -257,9 +260,6 @@ impl Workspace {
             };
             running.stage = match (running.stage, verdict) {
                 (Stage::Head, Verdict::Pass) => {
-                    if protection.is_graphql {
-                        inspection.read_as(Processor::Graphql);
-                    }
                     inspection.add_score(rules, running.score);
                     if running.records.is_some() {
                         inspection.mark();

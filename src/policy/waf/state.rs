@@ -35,6 +35,8 @@ pub struct State {
     pub is_encoded: bool,
     /// None: only what the rule language knows of is looked at.
     pub view: Option<Arc<View>>,
+    /// What the client asks is a GraphQL document, in the body or in an argument.
+    pub is_graphql: bool,
     /// What values are unpacked with.
     pub inner: body::Scratch,
     /// The rule of its kind that the body breaks.
@@ -69,6 +71,7 @@ impl State {
         self.content_types = 0;
         self.is_encoded = false;
         self.view = None;
+        self.is_graphql = false;
         self.body_fault = None;
         self.item = None;
         self.removed.clear();

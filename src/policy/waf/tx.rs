@@ -143,13 +143,12 @@ impl Tx {
 
     /// Numbers as they are usually written are kept as numbers.
     fn keep(&mut self, text: &[u8]) -> Content {
-        let value = number(text);
-        if text.len() < 18 && itoa::Buffer::new().format(value).as_bytes() == text {
-            return Content::Number(value);
+        if is_as_usual(text) {
+            return Content::Number(number(text));
         }
         if self.text.len() + text.len() > TEXT {
             self.exceeded.insert(Bound::Bytes);
-            return Content::Number(value);
+            return Content::Number(number(text));
         }
         let start = self.text.len();
         self.text.extend_from_slice(text);
@@ -250,9 +249,43 @@ impl Tx {
     }
 }
 
+/// Whether a number is written without anything that writing it again would not bring back.
+fn is_as_usual(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let begins = match digits {
+        [b'0'] => digits.len() == text.len(),
+        [first, ..] => matches!(first, b'1'..=b'9'),
+        [] => false,
+    };
+    begins && text.len() < 18 && digits.iter().all(u8::is_ascii_digit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_numbers_as_they_are_usually_written_are_kept_as_numbers() {
+        for text in ["0", "1", "-1", "10", "99999999999999999"] {
+            assert!(is_as_usual(text.as_bytes()), "{text}");
+            assert_eq!(number(text.as_bytes()).to_string(), text);
+        }
+        for text in [
+            "",
+            "-",
+            "-0",
+            "00",
+            "01",
+            "+1",
+            " 1",
+            "1 ",
+            "1a",
+            "a",
+            "999999999999999999",
+        ] {
+            assert!(!is_as_usual(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn variables_hold_numbers_and_texts() {

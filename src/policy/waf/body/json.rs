@@ -13,6 +13,7 @@ pub(super) fn read(
     scratch: &mut Scratch,
     visits: &mut Visits<'_>,
 ) -> Result<(), Error> {
+    scratch.end = 0;
     text(body)?;
     scratch.seen.clear();
     document(body, index, depth, scratch, visits)
@@ -54,9 +55,12 @@ fn document(
         scratch,
         visits,
     };
-    reader.value(depth)?;
+    let outcome = reader.value(depth);
     reader.spaces();
-    match reader.at == body.len() {
+    let end = reader.at;
+    scratch.end = end;
+    outcome?;
+    match end == body.len() {
         true => Ok(()),
         false => Err(Error::TrailingData),
     }
@@ -187,8 +191,17 @@ impl Reader<'_, '_, '_> {
         self.visits.value(Target::JsonScalar, path, scalar)
     }
 
-    /// Decodes the string at hand into the scratch.
+    /// Decodes the string at hand into the scratch. At a fault it is still at hand.
     fn string(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        let outcome = self.rest_of_string();
+        if outcome.is_err() {
+            self.at = start;
+        }
+        outcome
+    }
+
+    fn rest_of_string(&mut self) -> Result<(), Error> {
         let decoded = &mut self.scratch.decoded;
         decoded.clear();
         self.at += 1;

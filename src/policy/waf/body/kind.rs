@@ -1,7 +1,7 @@
 //! What a body is: by its media type (RFC 9110 section 8.3.1), and where that says nothing by its
 //! shape.
 
-use super::Error;
+use super::{Error, lenient};
 use crate::proto::multipart::{is_boundary, is_token, parameter};
 
 /// How a body is read.
@@ -22,11 +22,20 @@ pub enum Kind<'a> {
     Multipart(&'a [u8]),
     Xml,
     /// Begins as JSON, whatever the media type says.
-    LikeJson,
+    LikeJson(Told),
     /// Begins as XML.
-    LikeXml,
+    LikeXml(Told),
+    /// Looks like a form, or nothing says that it is none.
+    LikeForm,
     /// Nothing that is known.
     Text,
+}
+
+/// Whether there is a media type: what comes without one some readers take for a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Type,
+    Nothing,
 }
 
 /// What a media type says of a body.
@@ -55,7 +64,8 @@ impl<'a> Kind<'a> {
         }
         match media_type.declared()? {
             Kind::Form if is_document(body) => Err(Error::Mismatch),
-            Kind::Text => Ok(sniff(body)),
+            Kind::Text if content_types.is_empty() => Ok(sniff(body, Told::Nothing)),
+            Kind::Text => Ok(sniff(body, Told::Type)),
             declared => Ok(declared),
         }
     }
@@ -155,12 +165,13 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// JSON and XML by how they begin: many servers do not ask for a media type.
-fn sniff(body: &[u8]) -> Kind<'static> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    match body.trim_ascii_start().first() {
-        Some(b'{' | b'[' | b'"') => Kind::LikeJson,
-        Some(b'<') => Kind::LikeXml,
+/// By how a body begins: many servers do not ask for a media type.
+fn sniff(body: &[u8], told: Told) -> Kind<'static> {
+    let bare = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    match bare.trim_ascii_start().first() {
+        _ if lenient::begins_as_json(bare) => Kind::LikeJson(told),
+        Some(b'<') => Kind::LikeXml(told),
+        _ if lenient::is_like_form(body, told) => Kind::LikeForm,
         _ => Kind::Text,
     }
 }

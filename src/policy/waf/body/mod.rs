@@ -11,6 +11,7 @@ mod form;
 mod graphql;
 mod json;
 mod kind;
+mod lenient;
 mod multipart;
 mod text;
 mod unpack;
@@ -22,7 +23,7 @@ use ahash::{AHashSet, RandomState};
 
 use crate::policy::waf::budget::Bound;
 pub(super) use json::{ROOT, member};
-pub use kind::Kind;
+pub use kind::{Kind, Told};
 pub use text::texts;
 pub use unpack::{Packing, may_be_packed, unpack};
 
@@ -107,6 +108,8 @@ pub struct Scratch {
     seen: AHashSet<u64>,
     hasher: RandomState,
     joined: Vec<u8>,
+    /// Where the last document ended, or the part of it that is at fault.
+    end: usize,
     /// The string of a GraphQL document that stands in a string of JSON.
     document: Vec<u8>,
 }
@@ -279,32 +282,12 @@ pub fn read(
         Kind::GraphqlDocument => graphql::read_document(body, scratch, &mut visits),
         Kind::Multipart(boundary) => multipart::read(body, boundary, bounds, scratch, &mut visits),
         Kind::Xml => xml::read(body, bounds.depth, scratch, &mut visits),
-        Kind::LikeJson | Kind::LikeXml => sniffed(kind, body, bounds, scratch, &mut visits),
+        Kind::LikeJson(told) | Kind::LikeXml(told) => {
+            lenient::document(kind, told, body, bounds, scratch, &mut visits)
+        }
+        Kind::LikeForm => lenient::form(body, scratch, &mut visits),
         Kind::Text => text::read(body, scratch, &mut visits),
         Kind::Empty => Ok(()),
-    }
-}
-
-/// Reads what only looks like a document. Some readers take the first value and forget what stands
-/// behind it, whatever the media type: what is no document is a text, and its values are visited
-/// up to the fault.
-fn sniffed(
-    kind: Kind<'_>,
-    body: &[u8],
-    bounds: &Bounds,
-    scratch: &mut Scratch,
-    visits: &mut Visits<'_>,
-) -> Result<(), Error> {
-    let bare = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let end = std::str::from_utf8(bare).map_or_else(|error| error.valid_up_to(), str::len);
-    let outcome = match kind {
-        Kind::LikeXml => xml::read(&bare[..end], bounds.depth, scratch, visits),
-        _ => json::read(&bare[..end], None, bounds.depth, scratch, visits),
-    };
-    match outcome {
-        Ok(()) if end == bare.len() && !bare.trim_ascii_start().starts_with(b"\"") => Ok(()),
-        Err(error) if error.bound().is_some() => Err(error),
-        _ => text::read(body, scratch, visits),
     }
 }
 

@@ -444,12 +444,22 @@ fn the_kind_follows_the_media_type_and_then_the_shape() {
     assert_eq!(of("application/x-ndjson", "{}"), Ok(Kind::JsonLines));
     assert_eq!(of("application/json", ""), Ok(Kind::Empty));
     // json-as-text-plain
-    assert_eq!(of("text/plain", " {\"a\": 1}\n"), Ok(Kind::LikeJson));
-    assert_eq!(of("text/plain", "\u{FEFF}{\"a\": 1}\n"), Ok(Kind::LikeJson));
+    let like_json = Ok(Kind::LikeJson(Told::Type));
+    assert_eq!(of("text/plain", " {\"a\": 1}\n"), like_json);
+    assert_eq!(of("text/plain", "\u{FEFF}{\"a\": 1}\n"), like_json);
+    assert_eq!(of("text/plain", ")]}',\n{\"a\": 1}\n"), like_json);
+    assert_eq!(of("text/plain", " ;// a\n# b\n/* c */ [1]"), like_json);
+    assert_eq!(of("text/plain", "/* never closed {"), Ok(Kind::Text));
+    assert_eq!(of("text/plain", "a=1&b=%20"), Ok(Kind::LikeForm));
+    assert_eq!(of("text/plain", "a = 1"), Ok(Kind::Text));
+    assert_eq!(of("text/plain", "Dear all"), Ok(Kind::Text));
     assert_eq!(of("application/x-protobuf", "\x08\x01"), Ok(Kind::Text));
-    assert_eq!(of("text/plain", "[INFO] started"), Ok(Kind::LikeJson));
-    assert_eq!(Kind::of(&[], b"<a/>"), Ok(Kind::LikeXml));
-    assert_eq!(Kind::of(&[], b"a=1"), Ok(Kind::Text));
+    assert_eq!(of("text/plain", "[INFO] started"), like_json);
+    assert_eq!(Kind::of(&[], b"<a/>"), Ok(Kind::LikeXml(Told::Nothing)));
+    for form in ["a=1", "a=1 &b=\u{1}\u{2}\u{3}", "a name alone"] {
+        assert_eq!(Kind::of(&[], form.as_bytes()), Ok(Kind::LikeForm));
+    }
+    assert_eq!(Kind::of(&[], b"\x89PNG\r\n\x1a\n\x00"), Ok(Kind::Text));
     for (value, error) in [
         (
             "application/x-www-form-urlencoded; charset=ibm037",
@@ -595,6 +605,12 @@ fn hostile_lengths_are_read_in_one_pass() {
         "&#",
         "]]>",
         "://",
+        "/*",
+        "#",
+        "//\n",
+        ";",
+        "x\"",
+        "\\u0027\"",
     ];
     for part in parts {
         let body = part.repeat(128 * 1024 / part.len());
@@ -606,6 +622,9 @@ fn hostile_lengths_are_read_in_one_pass() {
             Kind::GraphqlDocument,
             Kind::Xml,
             Kind::Multipart(b"b"),
+            Kind::LikeJson(Told::Nothing),
+            Kind::LikeXml(Told::Nothing),
+            Kind::LikeForm,
         ] {
             let _ = visited_within(kind, body.as_bytes(), &Bounds::default());
         }
@@ -682,7 +701,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_reader_fail(body: Vec<u8>) {
-        for kind in [Kind::Form, Kind::Json, Kind::JsonLines, Kind::Graphql, Kind::GraphqlDocument, Kind::Xml, Kind::Multipart(b"b"), Kind::Text] {
+        for kind in [Kind::Form, Kind::Json, Kind::JsonLines, Kind::Graphql, Kind::GraphqlDocument, Kind::Xml, Kind::Multipart(b"b"), Kind::LikeJson(Told::Type), Kind::LikeJson(Told::Nothing), Kind::LikeXml(Told::Nothing), Kind::LikeForm, Kind::Text] {
             let _ = visited_within(kind, &body, &Bounds::default());
         }
         let _ = Kind::of(&[&body], &body);
@@ -691,10 +710,70 @@ proptest! {
 
     #[test]
     fn no_markup_makes_a_reader_fail(body in "[<>/!?a-c=\"'&;#x\\[\\]\r\n:{}\\\\u0-9-]{0,60}") {
-        for kind in [Kind::Json, Kind::GraphqlDocument, Kind::Xml] {
+        for kind in [Kind::Json, Kind::LikeJson(Told::Nothing), Kind::GraphqlDocument, Kind::Xml, Kind::LikeXml(Told::Type)] {
             let _ = visited_within(kind, body.as_bytes(), &Bounds::default());
         }
         let _ = visited_within(Kind::Multipart(b"b"), format!("--b\r\n{body}\r\n--b--").as_bytes(), &Bounds::default());
+    }
+}
+
+#[test]
+fn what_only_looks_like_json_is_visited_as_lenient_readers_take_it() {
+    let found = |body: &str| visited(Kind::LikeJson(Told::Type), body);
+    let hidden = r#"{"a":"1\u0027 or \/* \"x\""}"#;
+    let decoded = "1' or /* \"x\"";
+    for body in [
+        format!(")]}}',\n{hidden}"),
+        format!("/* \"{{ */{hidden}"),
+        format!("{{\"b\":/* \" */1,\"c\":{hidden}}}"),
+        format!("{{\"b\":\"\\x\",\"c\":{hidden}}}"),
+        format!("[\"\n\",{hidden}]"),
+    ] {
+        let text = |target, value: &str| (target, value.to_owned());
+        let values: Vec<_> = found(&body)
+            .into_iter()
+            .map(|(target, _, value)| (target, value))
+            .collect();
+        assert!(
+            values.contains(&text(JsonText, decoded)),
+            "{body}: {values:?}"
+        );
+        assert!(values.contains(&text(Text, &body)), "{body}: {values:?}");
+    }
+    // What is read to its end is no text.
+    let whole = found(hidden);
+    assert!(
+        whole.iter().all(|(target, _, _)| *target != Text),
+        "{whole:?}"
+    );
+    // Of frames and of bytes nothing is visited.
+    let bare = found("[INFO");
+    expect(&bare, &[(JsonText, "json", "INFO"), (Text, "", "[INFO")]);
+    expect(
+        &found("{ ] , \"\x01\x02\""),
+        &[(Text, "", "{ ] , \"\x01\x02\"")],
+    );
+}
+
+#[test]
+fn what_comes_without_a_type_is_visited_as_a_form_too() {
+    let found = visited(Kind::LikeForm, "a=1%27+or%2&a=2");
+    let fields = [
+        (Text, "", "a=1%27+or%2&a=2"),
+        (Field, "a", "1' or%2"),
+        (Field, "a", "2"),
+        (Joined, "a", "1' or%2,2"),
+    ];
+    expect(&found, &fields);
+    for (kind, body) in [
+        (Kind::LikeJson(Told::Nothing), "[=1&a=%27"),
+        (Kind::LikeXml(Told::Nothing), "<=1&a=%27"),
+    ] {
+        let found = visited(kind, body);
+        assert!(
+            found.contains(&(Field, "a".into(), "'".into())),
+            "{found:?}"
+        );
     }
 }
 

@@ -24,14 +24,14 @@ pub(super) fn read(
         return Ok(());
     }
     scratch.decoded.clear();
-    unescape(body, &mut scratch.decoded);
+    unescape(body, b"\\u", &mut scratch.decoded);
     visits.value(Target::Unescaped, b"", &scratch.decoded)
 }
 
-/// Decodes `\u0027`; an escape that is none stays as it is.
-fn unescape(text: &[u8], decoded: &mut Vec<u8>) {
+/// Decodes the escapes of JSON that begin so; one that is none stays as it is.
+pub(super) fn unescape(text: &[u8], begin: &[u8], decoded: &mut Vec<u8>) {
     let mut rest = text;
-    while let Some(at) = memchr::memmem::find(rest, b"\\u") {
+    while let Some(at) = memchr::memmem::find(rest, begin) {
         decoded.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
         match json::escape(rest, decoded) {

@@ -2,7 +2,7 @@
 //! what stands in it rather than its wrapping.
 
 use super::text::is_mostly_text;
-use super::{Bounds, Error, Scratch, Target, Visit, Visits, form, json};
+use super::{Bounds, Error, Scratch, Target, Visit, Visits, form, json, lenient};
 
 /// What a string was wrapped in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn unpack(
     visit: &mut Visit<'_>,
 ) -> Result<Option<Packing>, Error> {
     let mut visits = Visits::new(bounds.values, visit);
-    if is_json(value) {
+    if lenient::begins_as_json(value) {
         return Ok(document(value, bounds, scratch, &mut visits)?.then_some(Packing::Json));
     }
     if let Some(rest) = after_scheme(value) {
@@ -46,8 +46,8 @@ pub fn unpack(
     let outcome = match base64(digits, &mut decoded) {
         false => Ok(None),
         true => {
-            let is_document =
-                is_json(&decoded) && document(&decoded, bounds, scratch, &mut visits)?;
+            let is_document = lenient::begins_as_json(&decoded)
+                && document(&decoded, bounds, scratch, &mut visits)?;
             match is_document {
                 true => Ok(()),
                 false => visits.value(Target::Text, b"", &decoded),
@@ -66,6 +66,7 @@ pub fn may_be_packed(value: &[u8]) -> bool {
     match value.first() {
         None => false,
         Some(b'{' | b'[' | b'"') => true,
+        _ if lenient::begins_as_json(value) => true,
         Some(_) if value.len() < SHORTEST => value.len() > 3 && after_scheme(value).is_some(),
         Some(_) => {
             value[..SHORTEST].iter().all(is_digit)
@@ -73,10 +74,6 @@ pub fn may_be_packed(value: &[u8]) -> bool {
                 || after_data(value).is_some()
         }
     }
-}
-
-fn is_json(value: &[u8]) -> bool {
-    matches!(value.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'))
 }
 
 /// False where it only looked like JSON.
@@ -90,7 +87,9 @@ fn document(
         // The quotes around a string may mean something to others.
         Ok(()) => Ok(value.trim_ascii_start().first() != Some(&b'"')),
         Err(error @ (Error::TooDeep | Error::TooManyValues)) => Err(error),
-        Err(_) => Ok(false),
+        // The value is looked at as it stands as well.
+        Err(_) if memchr::memchr(b'\\', value).is_none() => Ok(false),
+        Err(_) => lenient::pieces(&value[scratch.end..], scratch, visits).map(|()| false),
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! A rule takes part if its first link asks nothing but values of the message, and its answer
 //! depends on nothing but the value. All others run always. What must stay true: a rule whose
-//! first link matches a value is a candidate for it.
+//! first link matches a value is a candidate for it, but for rules that [note](noted) values: those
+//! are candidates for what they would find in their notes.
 
 mod bits;
 mod forms;
+mod noted;
 mod requirement;
 mod search;
 
@@ -24,6 +26,7 @@ use crate::policy::waf::operator::bytes::ByteTest;
 use crate::policy::waf::operator::text::TextTest;
 use crate::policy::waf::pattern;
 use crate::policy::waf::prefilter::forms::{Forms, Plan};
+use crate::policy::waf::prefilter::noted::Noted;
 use crate::policy::waf::prefilter::requirement::Requirement;
 use crate::policy::waf::prefilter::search::Search;
 use crate::policy::waf::rule::{Link, Rule, Test};
@@ -62,10 +65,13 @@ pub struct Prefilter {
 /// What a rule asks of a value, asked ahead of the rule: a value that no rule matches can then be
 /// remembered as such.
 #[derive(Debug)]
-struct Question {
-    operator: Operator,
-    argument: Box<str>,
-    negated: bool,
+enum Question {
+    Operator {
+        operator: Operator,
+        argument: Box<str>,
+        negated: bool,
+    },
+    Noted(Noted),
 }
 
 /// The rules of which a value may be a match, and how it was looked at.
@@ -91,7 +97,7 @@ impl Prefilter {
             questions: Vec::new(),
         };
         for (at, rule) in rules.iter().enumerate() {
-            builder.add(at, rule, &side);
+            builder.add(at, rule, Noted::of(rules, at), &side);
         }
         builder.built()
     }
@@ -162,6 +168,11 @@ impl Prefilter {
         found
     }
 
+    /// Whether a rule, by its number here, looks at what it noted of values.
+    pub fn notes(&self, number: usize) -> bool {
+        matches!(self.questions.get(number), Some(Some(Question::Noted(_))))
+    }
+
     /// How many rules take part, how many of them require a text, and how many forms there are.
     pub fn extent(&self) -> (usize, usize, usize) {
         let rules = self.gates.len();
@@ -185,7 +196,13 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, at: usize, rule: &Rule, side: &impl Fn(Collection) -> bool) {
+    fn add(
+        &mut self,
+        at: usize,
+        rule: &Rule,
+        noted: Option<Noted>,
+        side: &impl Fn(Collection) -> bool,
+    ) {
         let Some(link) = rule.links.first() else {
             return;
         };
@@ -216,8 +233,9 @@ impl Builder {
             None => self.unsearched.insert(number),
         }
         self.gates.push(requirement.sets.into());
+        let question = noted.map(Question::Noted);
         self.questions
-            .push(Question::of(test, &link.transformations));
+            .push(question.or_else(|| Question::of(test, &link.transformations)));
     }
 
     fn targets(&mut self, number: usize, link: &Link) {
@@ -301,7 +319,7 @@ impl Question {
             Operator::Number(_) => true,
             Operator::Always | Operator::Never => false,
         };
-        (is_worth_it && chain.iter().all(keeps_case)).then(|| Question {
+        (is_worth_it && chain.iter().all(keeps_case)).then(|| Question::Operator {
             operator: test.operator.clone(),
             argument: argument.into(),
             negated: test.negated,
@@ -309,8 +327,14 @@ impl Question {
     }
 
     fn holds(&self, form: &[u8]) -> bool {
-        let found = self.operator.find(form, self.argument.as_bytes());
-        found.is_some() != self.negated
+        match self {
+            Question::Operator {
+                operator,
+                argument,
+                negated,
+            } => operator.find(form, argument.as_bytes()).is_some() != *negated,
+            Question::Noted(noted) => noted.holds(form),
+        }
     }
 }
 

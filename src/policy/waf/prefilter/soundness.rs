@@ -8,7 +8,7 @@ use std::path::Path;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::tests::first_link_matches;
+use super::tests::{finds_note, first_link_matches};
 use super::*;
 use crate::config::rules::{builtin, disk};
 use crate::policy::waf::load::Settings;
@@ -107,6 +107,13 @@ fn made_for(link: &Link, random: &mut fastrand::Rng) -> Vec<u8> {
     }
 }
 
+/// A value whose note the second link is likely to find.
+fn made_for_notes(rule: &Rule, random: &mut fastrand::Rng) -> Vec<u8> {
+    let test = rule.links[1].test.as_ref().unwrap();
+    let names: Vec<&str> = test.argument.as_text().unwrap().split('/').collect();
+    random.choice(names).unwrap().as_bytes().to_vec()
+}
+
 fn decodes_plus(link: &Link) -> bool {
     let decoding = [Transformation::UrlDecode, Transformation::UrlDecodeUni];
     let mut transformations = link.transformations.iter();
@@ -193,7 +200,10 @@ fn candidates_of_what_matches(rules: &RuleSet) -> usize {
             let (part, name) = place(link).unwrap();
             let mut has_matched = false;
             for round in 0..VALUES {
-                let mut value = made_for(link, &mut random);
+                let mut value = match filter.notes(own) {
+                    true => made_for_notes(rule, &mut random),
+                    false => made_for(link, &mut random),
+                };
                 if round > VALUES / 4 {
                     mutate(&mut value, &mut random);
                 }
@@ -209,7 +219,10 @@ fn candidates_of_what_matches(rules: &RuleSet) -> usize {
                         continue;
                     }
                     asked += 1;
-                    let matches = first_link_matches(other, &value, &mut memory);
+                    let matches = match filter.notes(number) {
+                        true => finds_note(other, &value),
+                        false => first_link_matches(other, &value, &mut memory),
+                    };
                     matched += usize::from(matches);
                     has_matched |= matches && number == own;
                     assert!(

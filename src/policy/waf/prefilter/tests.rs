@@ -4,10 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::waf::compile::{OnUnsupported, compile};
+use crate::policy::waf::draft::Change;
 use crate::policy::waf::fold::Folded;
 use crate::policy::waf::memory::Memory;
-use crate::policy::waf::rule::RuleSet;
+use crate::policy::waf::rule::{Action, RuleSet};
 use crate::policy::waf::seclang::{Files, load};
+use crate::policy::waf::template::Piece;
 
 const RULES: &str = r#"
 SecRule ARGS "@rx (?i)select\s+\w+\s+from|;\s*drop" "id:1,phase:2,t:none,t:urlDecodeUni,t:lowercase"
@@ -68,6 +70,95 @@ pub(super) fn first_link_matches(rule: &Rule, value: &[u8], memory: &mut Memory)
     };
     let mut looked_at = looked_at.iter();
     looked_at.any(|form| memory.find(test, form, argument, None).is_some() != test.negated)
+}
+
+/// Whether a rule that notes a value finds the note.
+pub(super) fn finds_note(rule: &Rule, value: &[u8]) -> bool {
+    let [first, second, ..] = &*rule.links else {
+        panic!("{} notes nothing", rule.id);
+    };
+    let mut form = value.to_vec();
+    for transformation in &first.transformations {
+        let mut next = Vec::new();
+        if transformation.apply(&form, &mut next) {
+            form = next;
+        }
+    }
+    let note = first.effects.iter().flat_map(|action| match action {
+        Action::Set(_, Change::Assign(text)) => text.pieces.clone(),
+        _ => Vec::new(),
+    });
+    let note = note.flat_map(|piece| match piece {
+        Piece::Text(text) => text.as_bytes().to_vec(),
+        Piece::Reference(_) => form.clone(),
+    });
+    let test = second.test.as_ref().unwrap();
+    let argument = test.argument.as_text().unwrap().as_bytes();
+    test.operator
+        .find(&note.collect::<Vec<u8>>(), argument)
+        .is_some()
+}
+
+const NOTING: &str = r#"
+SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,deny,capture,t:none,t:lowercase,setvar:'tx.name_1_%{tx.0}=/%{tx.0}/',chain"
+  SecRule TX:/^name_1_/ "@within /proxy/ /content-range/"
+SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:2,phase:1,deny,capture,setvar:'tx.name_2_%{tx.0}=/%{tx.0}/',chain"
+  SecRule TX:/^name_2_/ "@within /x/"
+"#;
+
+fn noting(more: &str) -> RuleSet {
+    let text = format!("{NOTING}{more}\n");
+    let read = |_: &str| Ok(text.clone().into_bytes());
+    let list = |_: &str| Ok(Vec::new());
+    let files = Files {
+        read: &read,
+        list: &list,
+    };
+    let loaded = load(&["t.conf"], files).unwrap();
+    let items = Folded::nothing(loaded.items);
+    compile(&items, loaded.slots, OnUnsupported::Refuse)
+        .unwrap()
+        .rules
+}
+
+#[test]
+fn rules_that_note_values_are_candidates_for_what_they_would_find() {
+    let rules = noting("");
+    assert!(rules.notes(0) && rules.notes(1));
+    let candidates = |name: &[u8]| {
+        let (mut room, mut found) = (Room::default(), Bits::default());
+        let wanted = rules.request.wanted(Collection::RequestHeadersNames, name);
+        rules.request.begin(name, &wanted, &mut room);
+        let at = (&mut room, &mut Fuel::endless());
+        assert!(rules.request.candidates(name, &wanted, at, &mut found));
+        found.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(candidates(b"Proxy"), [0]);
+    assert_eq!(candidates(b"content-RANGE"), [0]);
+    assert_eq!(candidates(b"x"), [1]);
+    assert_eq!(candidates(b"range"), [0_usize; 0]);
+}
+
+#[test]
+fn notes_that_another_rule_may_see_are_made_for_every_value() {
+    for more in [
+        "SecRule TX:/^name_/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:/name_1_x/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:/^(name_1_|b)/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:/^name_1_x*/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule &TX \"@gt 1\" \"id:3,phase:2\"",
+        "SecRule TX:name_1_proxy \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:0 \"@rx x\" \"id:3,phase:2\"",
+        "SecAction \"id:3,phase:2,setvar:'tx.a=%{tx.0}'\"",
+    ] {
+        assert!(!noting(more).notes(0), "{more}");
+    }
+    for more in [
+        "SecRule TX:/^named/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule ARGS \"@rx x\" \"id:3,phase:2,capture,chain\"\nSecRule TX:0 \"@rx x\"",
+    ] {
+        assert!(noting(more).notes(0), "{more}");
+    }
 }
 
 proptest! {

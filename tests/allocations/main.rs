@@ -1,6 +1,8 @@
 //! A warm request allocates nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod waf;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -98,7 +100,7 @@ fn a_warm_request_allocates_nothing() {
     // Nor where undeclared members are looked for, and there are none.
     warm_requests_allocate_nothing(
         "responses = \"strip\"\nunknown_fields = \"strip\"\n\
-         mask = [{ format = \"email\", how = \"hash\" }, { pointer = \"/none\", how = \"fixed\" }]\n",
+         mask = [{ format = \"email\", how = \"hash\" }, { pointer = \"/contact\", how = \"fixed\" }]\n",
     );
 }
 
@@ -108,7 +110,7 @@ fn warm_requests_allocate_nothing(settings: &str) {
         std::env::temp_dir().join(format!("portcullis-allocations-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
     let key = SigningKey::generate().unwrap();
-    let text = include_str!("../loadtest/portcullis/full.toml")
+    let text = include_str!("../../loadtest/portcullis/full.toml")
         .replace("{gateway}", "127.0.0.1:0")
         .replace("{admin_port}", "0")
         .replace(
@@ -120,7 +122,11 @@ fn warm_requests_allocate_nothing(settings: &str) {
     std::fs::write(directory.join("gateway.toml"), text).unwrap();
     std::fs::write(
         directory.join("api.yaml"),
-        include_str!("../loadtest/portcullis/api.yaml"),
+        // Answers may have what is masked, and the backend's has none of it.
+        include_str!("../../loadtest/portcullis/api.yaml").replace(
+            "        account: { type",
+            "        contact: { type: string, format: email }\n        account: { type",
+        ),
     )
     .unwrap();
     std::fs::write(directory.join("bank.jwks.json"), key.jwks()).unwrap();

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::openapi::node::lookup;
 use crate::policy::contract::openapi::place::{self, Keyword, Kind, Reference};
+use crate::policy::contract::openapi::positions::Positions;
 use crate::policy::contract::openapi::yaml::{self, Tree, push_token};
 use crate::policy::contract::schema::uri;
 
@@ -26,8 +27,15 @@ const BYTES: usize = yaml::TEXT;
 /// Reads the text of a file below the directory of the description, by its relative path.
 pub type Open<'o> = &'o dyn Fn(&str) -> Result<String, String>;
 
-/// The other files of a description, by the pointer to where they stand.
-pub type Parts = Vec<(String, PathBuf)>;
+/// Another file of a description.
+#[derive(Debug)]
+pub struct Other {
+    /// The pointer to where it stands in the tree.
+    pub place: String,
+    pub file: PathBuf,
+    /// By pointers within the file.
+    pub positions: Positions,
+}
 
 /// What was read, by its path relative to the description, whose own is empty.
 struct Part {
@@ -54,7 +62,7 @@ struct Bundle<'o> {
 }
 
 /// Takes all other files into the tree of the description.
-pub fn bundle(tree: &mut Tree, file: &Path, open: Open<'_>) -> Result<Parts, Vec<Diagnostic>> {
+pub fn bundle(tree: &mut Tree, file: &Path, open: Open<'_>) -> Result<Vec<Other>, Vec<Diagnostic>> {
     let version = tree.root.get("openapi").and_then(Value::as_str);
     let reads_ids = version.is_some_and(|version| version.starts_with("3.1"));
     let mut ids = Vec::new();
@@ -84,23 +92,24 @@ pub fn bundle(tree: &mut Tree, file: &Path, open: Open<'_>) -> Result<Parts, Vec
     }
     let mut parts = parts.into_iter();
     *tree = parts.next().map(|own| own.tree).unwrap_or_default();
-    let mut places = Parts::new();
+    let mut others = Vec::new();
     let mut files = serde_json::Map::new();
     for Part { name, tree: other } in parts {
         let place = place(&name);
-        for (pointer, position) in other.positions {
-            tree.positions.insert(format!("{place}{pointer}"), position);
-        }
         for (pointer, number) in other.numbers {
             tree.numbers.insert(format!("{place}{pointer}"), number);
         }
-        places.push((place, beside(file, &name)));
+        others.push(Other {
+            place,
+            file: beside(file, &name),
+            positions: other.positions,
+        });
         files.insert(name, other.root);
     }
-    if !places.is_empty() {
+    if !others.is_empty() {
         tree.root[KEY] = Value::Object(files);
     }
-    Ok(places)
+    Ok(others)
 }
 
 impl Bundle<'_> {
@@ -150,7 +159,7 @@ impl Bundle<'_> {
             }
             Err(message) => {
                 let from = &self.parts[part];
-                let position = from.tree.positions.get(&reference.pointer).copied();
+                let position = from.tree.positions.find(&reference.pointer);
                 let own = beside(self.file, &from.name);
                 let position = position.unwrap_or(Position { line: 1, column: 1 });
                 let fault = Diagnostic::new(own, position, message).at(&reference.pointer);

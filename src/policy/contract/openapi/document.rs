@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Position};
 use crate::policy::contract::Contract;
 use crate::policy::contract::lint::Levels;
-use crate::policy::contract::openapi::bundle::{self, Open, Parts};
+use crate::policy::contract::openapi::bundle::{self, Open, Other};
 use crate::policy::contract::openapi::lint::{self, Found};
 use crate::policy::contract::openapi::node::{Node, Report, sorted};
 use crate::policy::contract::openapi::operation;
@@ -23,7 +23,7 @@ pub struct Document {
     pub(super) file: PathBuf,
     pub(super) tree: Tree,
     /// The other files that it is in.
-    parts: Parts,
+    others: Vec<Other>,
     pub(super) dialect: Dialect,
     pub(super) levels: Levels,
     pub(super) backtracking: Backtracking,
@@ -95,7 +95,7 @@ impl Document {
         })?;
         let mut document = Document {
             file: file.to_owned(),
-            parts: bundle::bundle(&mut tree, file, open)?,
+            others: bundle::bundle(&mut tree, file, open)?,
             tree,
             dialect: Dialect::OpenApi31,
             levels: Levels::default(),
@@ -173,27 +173,26 @@ impl Document {
 
     /// The file that what a JSON pointer leads to stands in.
     pub(super) fn file(&self, pointer: &str) -> &Path {
-        let mut parts = self.parts.iter();
-        let found = parts.find(|(place, _)| {
-            let rest = pointer.strip_prefix(place.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        found.map_or(&self.file, |(_, file)| file)
+        self.other(pointer)
+            .map_or(&self.file, |(other, _)| &other.file)
     }
 
     /// Where a JSON pointer leads: the key of a member, the start of an item, or the nearest
     /// place above that exists.
     pub fn position(&self, pointer: &str) -> Position {
-        let mut at = pointer;
-        loop {
-            if let Some(position) = self.tree.positions.get(at) {
-                return *position;
-            }
-            match at.rfind('/') {
-                Some(end) => at = &at[..end],
-                None => return Position { line: 1, column: 1 },
-            }
-        }
+        let found = match self.other(pointer) {
+            Some((other, within)) => other.positions.nearest(within),
+            None => self.tree.positions.nearest(pointer),
+        };
+        found.unwrap_or(Position::START)
+    }
+
+    /// The other file that a JSON pointer leads into, and the pointer within it.
+    fn other<'p>(&self, pointer: &'p str) -> Option<(&Other, &'p str)> {
+        self.others.iter().find_map(|other| {
+            let within = pointer.strip_prefix(other.place.as_str())?;
+            (within.is_empty() || within.starts_with('/')).then_some((other, within))
+        })
     }
 
     /// The document as one value.

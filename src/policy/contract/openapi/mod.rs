@@ -18,6 +18,7 @@ mod number;
 mod operation;
 mod parameter;
 mod place;
+mod positions;
 mod reading;
 mod response;
 mod security;

@@ -8,12 +8,12 @@
 
 use std::fmt::Write;
 
-use ahash::AHashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Position;
 use crate::policy::contract::openapi::number::{self, Unreadable};
+use crate::policy::contract::openapi::positions::Positions;
 use crate::policy::contract::schema::Numbers;
 
 /// Longest text in bytes. The largest descriptions that are published have some ten megabytes.
@@ -32,8 +32,7 @@ const BYTES_PER_NODE: usize = 24;
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub root: Value,
-    /// JSON pointer (RFC 6901) to place: of the key for members, of the value otherwise.
-    pub positions: AHashMap<String, Position>,
+    pub positions: Positions,
     /// The numbers of which the value holds only what is nearest, by their JSON pointer.
     pub numbers: Numbers,
 }
@@ -82,7 +81,6 @@ fn read_within(text: &str, most_nodes: usize) -> Result<Tree, Vec<Fault>> {
         most_nodes,
         ..Builder::default()
     };
-    // Growing step by step would copy them all several times.
     let expected = (text.len() / BYTES_PER_NODE).min(most_nodes);
     builder.tree.positions.reserve(expected);
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
@@ -114,6 +112,9 @@ fn read_within(text: &str, most_nodes: usize) -> Result<Tree, Vec<Fault>> {
 /// Appends `/token` with the escapes of RFC 6901 section 3.
 pub fn push_token(pointer: &mut String, token: &str) {
     pointer.push('/');
+    if !token.contains(['~', '/']) {
+        return pointer.push_str(token);
+    }
     for character in token.chars() {
         match character {
             '~' => pointer.push_str("~0"),
@@ -278,13 +279,13 @@ impl Builder {
         self.pointer.truncate(*pointer);
         push_token(&mut self.pointer, text);
         if members.contains_key(text) {
-            let first = self.tree.positions.get(&self.pointer);
+            let first = self.tree.positions.find(&self.pointer);
             let line = first.map_or(0, |first| first.line);
             let message = format!("the key `{text}` is already in line {line}");
             let hint = "keep one of them: readers disagree on which of two counts";
             self.faults.push(fault(at, message, hint));
         } else {
-            self.tree.positions.insert(self.pointer.clone(), at);
+            self.tree.positions.insert(&self.pointer, at);
         }
         if style == ScalarStyle::Plain && text == "<<" {
             self.refuse(at, "a merge key", "use a `$ref` into `components`");
@@ -300,7 +301,7 @@ impl Builder {
         }
         match self.open.last() {
             None => {
-                self.tree.positions.insert(String::new(), at);
+                self.tree.positions.insert("", at);
             }
             Some(Open {
                 value: Value::Array(items),
@@ -310,7 +311,7 @@ impl Builder {
                 self.pointer.truncate(*pointer);
                 // Writing to a string cannot fail.
                 let _ = write!(self.pointer, "/{}", items.len());
-                self.tree.positions.insert(self.pointer.clone(), at);
+                self.tree.positions.insert(&self.pointer, at);
             }
             Some(_) => {}
         }
@@ -384,10 +385,10 @@ mod tests {
             ("/a/1", 4, 5),
         ] {
             let expected = Position { line, column };
-            assert_eq!(tree.positions.get(pointer), Some(&expected), "{pointer}");
+            assert_eq!(tree.positions.find(pointer), Some(expected), "{pointer}");
         }
         let json = read("{\n  \"a\": {\"b\": [10, 20]}\n}").unwrap();
-        let at = |pointer: &str| json.positions[pointer];
+        let at = |pointer: &str| json.positions.find(pointer).unwrap();
         assert_eq!(at("/a/b"), Position { line: 2, column: 9 });
         assert_eq!(
             at("/a/b/1"),
@@ -555,6 +556,24 @@ mod tests {
         })
     }
 
+    /// The pointers to a value and to all that is in it.
+    fn collect(value: &Value, pointer: &str, found: &mut Vec<String>) {
+        found.push(pointer.to_owned());
+        let mut below = |token: &str, value: &Value| {
+            let mut pointer = pointer.to_owned();
+            push_token(&mut pointer, token);
+            collect(value, &pointer, found);
+        };
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, each)| below(name, each)),
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items.for_each(|(index, each)| below(&index.to_string(), each));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
     proptest! {
         #[test]
         fn json_is_read_as_json(value in json_value()) {
@@ -562,9 +581,12 @@ mod tests {
             let pretty = serde_json::to_string_pretty(&value).unwrap();
             let tree = read(&pretty).unwrap();
             prop_assert_eq!(&tree.root, &value);
-            for pointer in tree.positions.keys() {
-                prop_assert!(value.pointer(pointer).is_some(), "{}", pointer);
+            let mut pointers = Vec::new();
+            collect(&value, "", &mut pointers);
+            for pointer in &pointers {
+                prop_assert!(tree.positions.find(pointer).is_some(), "{}", pointer);
             }
+            prop_assert_eq!(tree.positions.len(), pointers.len());
         }
 
         #[test]

@@ -51,8 +51,25 @@ impl Compiled {
         if levels.tolerates(Lint::UnknownKeyword) {
             compiler = compiler.unknown(Unknown::Noted);
         }
-        let outcome = compiler.compile(&key.0).map_err(Rc::from);
+        // What it refers to will be asked for alone as well, as often as not.
+        let is_new = |pointer: &str| {
+            let mut keys = [Direction::Request, Direction::Response].into_iter();
+            !keys.any(|direction| {
+                let schemas = self.schemas.borrow();
+                schemas.contains_key(&(pointer.to_owned(), direction))
+            })
+        };
+        let outcome = compiler.compile_with_parts(&key.0, &is_new);
+        let (outcome, parts) = match outcome {
+            Ok((schema, parts)) => (Ok(schema), parts),
+            Err(errors) => (Err(Rc::from(errors)), Vec::new()),
+        };
         let mut schemas = self.schemas.borrow_mut();
+        for (pointer, schema) in parts {
+            for direction in [Direction::Request, Direction::Response] {
+                schemas.insert((pointer.clone(), direction), Ok(schema.clone()));
+            }
+        }
         if outcome.as_ref().is_ok_and(|schema| !schema.is_directed()) {
             for direction in [Direction::Request, Direction::Response] {
                 schemas.insert((key.0.clone(), direction), outcome.clone());
@@ -83,6 +100,7 @@ fn target(root: &Value, node: &Node<'_>) -> String {
 mod tests {
     use super::*;
     use crate::policy::contract::openapi::node::Report;
+    use crate::policy::contract::schema::Scratch;
     use std::path::Path;
 
     const TEXT: &str = r##"openapi: 3.1.0
@@ -99,6 +117,8 @@ components:
     Shown: {properties: {a: {x-mask: last4}}}
     Loop: {$ref: "#/components/schemas/Loop"}
     Lost: {$ref: "#/components/schemas/Absent"}
+    List: {type: array, items: {$ref: "#/components/schemas/Item"}}
+    Item: {type: object, properties: {a: {type: integer}}}
 "##;
 
     #[test]
@@ -137,6 +157,24 @@ components:
                 assert_eq!(errors[0].pointer, pointer);
             }
         }
+    }
+
+    #[test]
+    fn what_a_list_holds_is_compiled_with_it() {
+        let document = Document::read(Path::new("t.yaml"), TEXT).unwrap();
+        let compiled = Compiled::of(&document.tree.root);
+        let schema = |name: &str, direction| {
+            let node = lookup(&document.tree.root, &format!("#/components/schemas/{name}"));
+            compiled.compile(&document, &node.unwrap(), direction)
+        };
+        assert!(schema("List", Direction::Response).is_ok());
+        // Both, for both directions.
+        assert_eq!(compiled.schemas.borrow().len(), 4);
+        let item = schema("Item", Direction::Request).unwrap();
+        assert_eq!(compiled.schemas.borrow().len(), 4);
+        let mut scratch = Scratch::default();
+        assert!(item.check(br#"{"a":1}"#, &mut scratch).is_ok());
+        assert!(item.check(br#"[{"a":1}]"#, &mut scratch).is_err());
     }
 
     #[test]

@@ -279,7 +279,7 @@ impl Schema {
             edits.cut_undeclared();
         }
         let is_cut = edits.has_cuts();
-        if is_cut && !self.program.strips_safely {
+        if is_cut && !self.program.traits.strips_safely {
             walk.rewrite(None, rewritten);
             edited.is_changed = true;
             return Ok(false);

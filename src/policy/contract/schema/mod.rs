@@ -134,6 +134,12 @@ pub enum Unknown {
 /// The text of numbers that no double holds, by the JSON pointer to them.
 pub type Numbers = ahash::AHashMap<String, Box<str>>;
 
+/// Whether the part of a schema that stands at a pointer is asked for.
+type Wants<'d> = &'d dyn Fn(&str) -> bool;
+
+/// Parts of a schema, by the pointers to them.
+type Parts = Vec<(String, Schema)>;
+
 /// What a schema is compiled with.
 #[derive(Clone, Copy)]
 pub struct Compiler<'d> {
@@ -147,6 +153,7 @@ pub struct Compiler<'d> {
     backtracking: Option<&'d Backtracking>,
     formats: Formats,
     unknown: Unknown,
+    parts: Wants<'d>,
 }
 
 impl<'d> Compiler<'d> {
@@ -163,6 +170,7 @@ impl<'d> Compiler<'d> {
             backtracking: None,
             formats: Formats::Enforced,
             unknown: Unknown::Refused,
+            parts: &|_| false,
         }
     }
 
@@ -213,7 +221,21 @@ impl<'d> Compiler<'d> {
 
     /// Compiles the schema at `pointer`, with all that it refers to; all errors at once.
     pub fn compile(&self, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
-        compile::compile(self, pointer)
+        compile::compile(self, pointer).map(|(schema, _)| schema)
+    }
+
+    /// The same, and the schemas that it refers to and that are asked for by their pointers, as far
+    /// as they are what they would be alone. All share one program.
+    pub fn compile_with_parts(
+        &self,
+        pointer: &str,
+        wants: Wants<'_>,
+    ) -> Result<(Schema, Parts), Vec<SchemaError>> {
+        let wanting = Compiler {
+            parts: wants,
+            ..*self
+        };
+        compile::compile(&wanting, pointer)
     }
 }
 

@@ -27,10 +27,16 @@ pub struct Program {
     pub rules: Vec<Rule>,
     /// Where each rule stands in its document.
     pub places: Vec<Box<str>>,
-    /// Whether a value may be looked at more than once, so that its end is worth knowing.
-    pub looks_twice: bool,
     /// Whether any reference depends on how its schema was reached.
     pub is_dynamic: bool,
+    pub traits: Traits,
+}
+
+/// What is so of a rule and all that it leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Whether a value may be looked at more than once, so that its end is worth knowing.
+    pub looks_twice: bool,
     /// Whether a member that is undeclared for one rule may be declared by another.
     pub overlaps: bool,
     /// Whether what remains is valid whatever undeclared members are taken out.
@@ -89,6 +95,36 @@ impl Rule {
             dependent.map(|(_, id)| *id)
         });
         branches.chain(object)
+    }
+
+    /// All rules that it leads to at once, for its value or for what that holds.
+    pub fn below(&self) -> impl Iterator<Item = RuleId> {
+        let unevaluated = self.branches.iter().flat_map(|branches| {
+            let dynamic = branches.dynamic.iter().flat_map(|dynamic| {
+                let candidates = dynamic.candidates.iter().map(|(_, id)| *id);
+                candidates.chain([dynamic.otherwise])
+            });
+            let properties = branches.unevaluated_properties.into_iter();
+            properties.chain(branches.unevaluated_items).chain(dynamic)
+        });
+        let array = self.array.iter().flat_map(|array| {
+            let contains = array.contains.iter().map(|contains| contains.rule);
+            let prefix = array.prefix.iter().copied();
+            prefix.chain(array.items).chain(contains)
+        });
+        let object = self.object.iter().flat_map(|object| {
+            let members = object.members.list.iter().filter_map(|member| member.rule);
+            let patterns = object.patterns.iter().map(|(_, id)| *id);
+            let names = object.rare.iter().filter_map(|rare| rare.names);
+            members
+                .chain(patterns)
+                .chain(names)
+                .chain(object.additional.rule())
+        });
+        self.in_place()
+            .chain(unevaluated)
+            .chain(array)
+            .chain(object)
     }
 }
 
@@ -219,6 +255,15 @@ pub enum Additional {
     Allowed,
     Refused,
     Checked(RuleId),
+}
+
+impl Additional {
+    fn rule(self) -> Option<RuleId> {
+        match self {
+            Additional::Checked(id) => Some(id),
+            Additional::Open | Additional::Allowed | Additional::Refused => None,
+        }
+    }
 }
 
 /// One named member.

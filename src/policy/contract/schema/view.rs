@@ -107,6 +107,18 @@ impl Views {
         self.formats.iter().map(|(_, own)| &**own)
     }
 
+    /// Whether no other rules than some have a format.
+    pub fn has_formats_only_of(&self, is_one: impl Fn(RuleId) -> bool) -> bool {
+        self.formats.iter().all(|(id, _)| is_one(*id))
+    }
+
+    /// The same with the formats of some rules only.
+    pub fn with_formats_of(&self, is_kept: impl Fn(RuleId) -> bool) -> Views {
+        let mut views = self.clone();
+        views.formats.retain(|(id, _)| is_kept(*id));
+        views
+    }
+
     /// Masks all values of a format.
     pub fn mask_format(&mut self, format: &str, mask: Mask) {
         let formats = std::mem::take(&mut self.formats);

@@ -6,6 +6,7 @@ mod branches;
 mod discriminator;
 mod notes;
 mod objects;
+mod parts;
 mod values;
 mod views;
 
@@ -21,8 +22,8 @@ use super::program::{
 use super::resource::{Place, Resources};
 use super::view::{VIEW_KEYWORDS, Views, meant};
 use super::{
-    Backtracking, Common, Compiler, Dialect, Direction, Formats, Numbers, Schema, SchemaError,
-    SchemaLint, Unknown, fuse,
+    Backtracking, Common, Compiler, Dialect, Direction, Formats, Numbers, Parts, Schema,
+    SchemaError, SchemaLint, Unknown, fuse,
 };
 use crate::policy::contract::lint::Lint;
 
@@ -76,7 +77,11 @@ const ONLY_31: [&str; 25] = [
     "examples",
 ];
 
-pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<SchemaError>> {
+/// The schema at a pointer, and those of the parts of it that are asked for.
+pub fn compile(
+    settings: &Compiler<'_>,
+    pointer: &str,
+) -> Result<(Schema, Parts), Vec<SchemaError>> {
     let has_names = settings.documents.is_some() || settings.common.is_none_or(Common::has_names);
     let resources = Resources::new(
         settings.document,
@@ -99,6 +104,7 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
         views: Views::default(),
         known: AHashMap::new(),
         pending: Vec::new(),
+        referred: Vec::new(),
         resource_numbers: AHashMap::new(),
         dynamics: Vec::new(),
         errors: Vec::new(),
@@ -117,50 +123,28 @@ pub fn compile(settings: &Compiler<'_>, pointer: &str) -> Result<Schema, Vec<Sch
     if !compilation.errors.is_empty() {
         return Err(compilation.errors);
     }
-    let mut program = compilation.program;
+    let Compilation {
+        mut program,
+        views,
+        lints,
+        referred,
+        ..
+    } = compilation;
     fuse::alternatives(&mut program);
-    program.looks_twice = program.rules.iter().any(looks_twice);
-    program.overlaps = program
-        .rules
-        .iter()
-        .any(|rule| rule.in_place().next().is_some());
-    program.strips_safely = !program.looks_twice && program.rules.iter().all(strips_safely);
-    Ok(Schema {
+    program.traits = parts::traits(&program.rules);
+    let schema = Schema {
         plan: Arc::new(Plan::new(&program)),
         program: Arc::new(program),
-        views: Arc::new(compilation.views),
+        views: Arc::new(views),
         root,
-        lints: compilation.lints.into(),
-    })
-}
-
-/// Whether a rule may look at a value, or at what it holds, more than once.
-fn looks_twice(rule: &Rule) -> bool {
-    let branches = rule.branches.as_ref().is_some_and(|branches| {
-        let unevaluated = branches
-            .unevaluated_properties
-            .or(branches.unevaluated_items);
-        !branches.any_of.is_empty()
-            || !branches.one_of.is_empty()
-            || branches.not.or(unevaluated).is_some()
-            || branches.condition.is_some()
-    });
-    let array = rule.array.as_ref();
-    branches
-        || array.is_some_and(|array| array.is_unique || array.contains.is_some())
-        || rule
-            .object
-            .as_ref()
-            .is_some_and(|object| object.rare.is_some())
-}
-
-/// Whether a value stays valid by a rule whatever undeclared members are taken out of it.
-fn strips_safely(rule: &Rule) -> bool {
-    let object = rule.object.as_ref().is_none_or(|object| {
-        let mut members = object.members.list.iter();
-        object.min_properties.is_none() && members.all(|member| member.rule.is_some())
-    });
-    object && rule.branches.is_none() && rule.never != Some("false")
+        lints: lints.into(),
+    };
+    // With names of schemas what one is depends on how it was come to.
+    let parts = match has_names {
+        true => Vec::new(),
+        false => parts::parts(&schema, &referred, settings.parts),
+    };
+    Ok((schema, parts))
 }
 
 struct Compilation<'d> {
@@ -182,6 +166,8 @@ struct Compilation<'d> {
     known: AHashMap<Place, RuleId>,
     /// Schemas that were referred to and are to be compiled yet.
     pending: Vec<(RuleId, Place)>,
+    /// All schemas that were referred to.
+    referred: Vec<RuleId>,
     /// Numbers of resources by URI.
     resource_numbers: AHashMap<String, u32>,
     /// Rules with a `$dynamicRef`, and the name of its anchor.
@@ -266,6 +252,7 @@ impl<'d> Compilation<'d> {
         }
         let id = self.reserve(&place);
         self.pending.push((id, place));
+        self.referred.push(id);
         id
     }
 

@@ -243,7 +243,7 @@ impl<'w> Walk<'w> {
             }
             Additional::Open => return,
         }
-        if self.program.overlaps {
+        if self.program.traits.overlaps {
             edits.declared.push(part.start);
         }
     }

@@ -176,7 +176,7 @@ impl<'w> Walk<'w> {
 
     /// The first fault.
     pub fn run(&mut self, root: RuleId) -> Result<(), Fault> {
-        let outcome = match self.program.looks_twice {
+        let outcome = match self.program.traits.looks_twice {
             true => self.prove().and_then(|()| self.value(root, 0).map(|_| ())),
             false => self.value(root, 0).and_then(|end| self.ends_at(end)),
         };

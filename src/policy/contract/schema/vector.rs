@@ -192,6 +192,45 @@ fn string_end_of_words(block: &[u8; 16]) -> usize {
     }
 }
 
+/// Which of sixteen bytes are no digits, the first of them lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn others_than_digits(block: &[u8; 16]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8,
+        _mm_sub_epi8,
+    };
+    #[expect(
+        unsafe_code,
+        reason = "these instructions are part of the architecture"
+    )]
+    // SAFETY: every processor of this architecture has SSE2; a block is 16 bytes long, which is
+    // what is read, and no alignment is asked for.
+    let digits = unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let values = _mm_sub_epi8(bytes, _mm_set1_epi8(b'0' as i8));
+        _mm_movemask_epi8(_mm_cmpeq_epi8(
+            _mm_min_epu8(values, _mm_set1_epi8(9)),
+            values,
+        ))
+    };
+    digits as u32 ^ 0xFFFF
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub fn others_than_digits(block: &[u8; 16]) -> u32 {
+    others_than_digits_one_by_one(block)
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn others_than_digits_one_by_one(block: &[u8; 16]) -> u32 {
+    let bytes = block.iter().enumerate();
+    bytes.fold(0, |bits, (at, byte)| {
+        bits | u32::from(!byte.is_ascii_digit()) << at
+    })
+}
+
 fn plain(block: &[u8; BLOCK]) -> Masks {
     let gather = |test: fn(u8) -> bool| {
         let bytes = block.iter().enumerate();
@@ -218,6 +257,11 @@ mod tests {
             let expected = block.iter().position(is_end).unwrap_or(16);
             prop_assert_eq!(string_end(&block), expected);
             prop_assert_eq!(string_end_of_words(&block), expected);
+        }
+
+        #[test]
+        fn digits_are_the_same(block in proptest::array::uniform16(prop_oneof![any::<u8>(), proptest::sample::select(&b"0123456789/:.,"[..])])) {
+            prop_assert_eq!(others_than_digits(&block), others_than_digits_one_by_one(&block));
         }
 
         #[test]

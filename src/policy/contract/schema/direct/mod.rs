@@ -8,11 +8,14 @@
 
 mod object;
 mod plan;
+mod quick;
 mod scan;
 mod value;
 
 #[cfg(test)]
 mod tests;
+
+use std::cell::Cell;
 
 pub use plan::Plan;
 
@@ -23,16 +26,20 @@ use super::program::RuleId;
 /// Deepest nesting of a body.
 pub const DEPTH: usize = 64;
 
-/// How many guesses are kept; a power of two.
-const GUESSES: usize = 1 << 14;
+/// How many rows of guesses are kept, and how many each has: one for the first member and one for
+/// what comes after each; both powers of two.
+const ROWS: usize = 1 << 7;
+const ROW: usize = 1 << 7;
+
+/// Which member came after which the last time.
+type Guesses = [[u8; ROW]; ROWS];
 
 /// What a walk fills anew each time, but for the guesses.
 #[derive(Debug)]
 pub struct Memory {
     loose: Loose,
-    /// Which member of an object came after which the last time. Objects may share some, which
-    /// costs time only.
-    guesses: Box<[u8; GUESSES]>,
+    /// A row for each object. Some may share one, which costs time only.
+    guesses: Box<Guesses>,
 }
 
 /// What only some bodies need.
@@ -47,7 +54,7 @@ impl Default for Memory {
     fn default() -> Memory {
         Memory {
             loose: Loose::default(),
-            guesses: Box::new([0; GUESSES]),
+            guesses: Box::new([[0; ROW]; ROWS]),
         }
     }
 }
@@ -56,7 +63,7 @@ pub struct Direct<'w> {
     plan: &'w Plan,
     text: &'w str,
     loose: &'w mut Loose,
-    guesses: &'w mut [u8; GUESSES],
+    guesses: &'w [Cell<[u8; ROW]>; ROWS],
     trail: &'w mut Trail,
     depth: usize,
     has_undeclared: bool,
@@ -74,7 +81,7 @@ impl<'w> Direct<'w> {
             plan,
             text,
             loose: &mut memory.loose,
-            guesses: &mut memory.guesses,
+            guesses: Cell::from_mut(&mut *memory.guesses).as_array_of_cells(),
             trail,
             depth: 0,
             has_undeclared: false,

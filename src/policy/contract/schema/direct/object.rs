@@ -1,8 +1,11 @@
 //! Objects: each member is compared with the one that came in its place the last time.
 
+use std::cell::Cell;
+
 use super::plan::Object;
+use super::quick;
 use super::scan;
-use super::{DEPTH, Direct, GUESSES};
+use super::{DEPTH, Direct, ROW, ROWS};
 use crate::policy::contract::schema::program::RuleId;
 
 /// How many members in a row may be left out before a name is looked up.
@@ -17,6 +20,14 @@ struct Named {
     end: usize,
 }
 
+/// What came after each member the last time.
+type Row = [Cell<u8>; ROW];
+
+#[inline(always)]
+fn next(row: &Row, previous: usize) -> usize {
+    usize::from(row[previous % ROW].get())
+}
+
 impl<'w> Direct<'w> {
     /// An object from behind its brace on.
     #[inline(never)]
@@ -26,8 +37,10 @@ impl<'w> Direct<'w> {
         if self.depth > DEPTH {
             return None;
         }
-        let first = self.loose.names.len();
-        let (mut seen, mut others, mut previous) = (0_u64, 0, 0);
+        let row = self.guesses[object.guesses % ROWS].as_array_of_cells();
+        let (mut seen, mut previous) = (0_u64, 0);
+        // Members that are not declared, and where their names begin.
+        let (mut others, mut first) = (0, 0);
         let mut at = at;
         let mut is_open = scan::byte(bytes, at) == b'"' || {
             at = scan::blank(bytes, at);
@@ -36,19 +49,27 @@ impl<'w> Direct<'w> {
             !is_empty
         };
         while is_open {
-            let guess = self.guess(object, previous);
-            let (node, value) = match object.expected.get(guess) {
-                Some(expected) if expected.stands_at(bytes, at) => {
+            let guess = next(row, previous);
+            let window = quick::window(bytes, at);
+            let expected = window.and_then(|window| Some((window, object.opens(guess, window)?)));
+            at = match expected {
+                Some((window, expected)) => {
                     let bit = 1 << guess;
                     if seen & bit != 0 {
                         return None;
                     }
                     seen |= bit;
                     previous = guess + 1;
-                    (expected.node, at + expected.length)
+                    match expected.quick.end(window, expected.length()) {
+                        Some(end) => at + end,
+                        None => self.value(expected.node(), at + expected.length())?,
+                    }
                 }
-                _ => {
-                    let named = self.look_up(object, previous, at)?;
+                None => {
+                    if others == 0 {
+                        first = self.loose.names.len();
+                    }
+                    let named = self.look_up(object, row, previous, at)?;
                     match named.member {
                         Some(member) if seen & (1 << member) != 0 => return None,
                         Some(member) => {
@@ -57,10 +78,16 @@ impl<'w> Direct<'w> {
                         }
                         None => others += 1,
                     }
-                    (named.node, named.end)
+                    let length = named.member.and_then(|member| {
+                        let window = quick::window(bytes, named.end)?;
+                        object.expected[member].quick.end(window, 0)
+                    });
+                    match length {
+                        Some(length) => named.end + length,
+                        None => self.value(named.node, named.end)?,
+                    }
                 }
             };
-            at = self.value(node, value)?;
             let mut byte = scan::byte(bytes, at);
             if scan::is_blank(byte) {
                 at = scan::blank(bytes, at);
@@ -82,32 +109,26 @@ impl<'w> Direct<'w> {
         let is_complete = object.members.required_bits & !seen == 0
             && count >= object.least
             && count <= object.most;
-        let is_unique = self.loose.names.are_unique(first, self.text, false);
+        let is_unique = others == 0 || self.loose.names.are_unique(first, self.text, false);
         (is_complete && is_unique).then_some(at)
-    }
-
-    #[inline(always)]
-    fn guess(&self, object: &Object, previous: usize) -> usize {
-        let slot = object.guesses.wrapping_add(previous) % GUESSES;
-        usize::from(self.guesses[slot])
     }
 
     /// The name at a place that is not the expected one.
     #[inline(never)]
-    fn look_up(&mut self, object: &Object, previous: usize, at: usize) -> Option<Named> {
+    fn look_up(&mut self, object: &Object, row: &Row, previous: usize, at: usize) -> Option<Named> {
         let bytes = self.text.as_bytes();
         let at = scan::blank(bytes, at);
-        let mut guess = self.guess(object, previous);
+        let mut guess = next(row, previous);
         for _ in 0..HOPS {
-            match object.expected.get(guess) {
-                Some(expected) if expected.stands_at(bytes, at) => {
+            match object.stands(guess, bytes, at) {
+                Some(expected) => {
                     return Some(Named {
                         member: Some(guess),
-                        node: expected.node,
-                        end: at + expected.length,
+                        node: expected.node(),
+                        end: at + expected.length(),
                     });
                 }
-                _ => guess = self.guess(object, guess + 1),
+                None => guess = next(row, guess + 1),
             }
         }
         if scan::byte(bytes, at) != b'"' {
@@ -126,10 +147,9 @@ impl<'w> Direct<'w> {
         let member = object.members.find(bytes, start, end);
         let node = match member {
             Some(member) => {
-                let slot = object.guesses.wrapping_add(previous) % GUESSES;
                 // There are at most 64.
-                self.guesses[slot] = member as u8;
-                object.expected[member].node
+                row[previous % ROW].set(member as u8);
+                object.expected[member].node()
             }
             None => {
                 self.has_undeclared = true;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::super::literal::Literal;
 use super::super::program::{
-    Additional, ArrayRule, BITS, Members, NumberRule, ObjectRule, Program, Rule, RuleId,
+    Additional, ArrayRule, BITS, Member, Members, NumberRule, ObjectRule, Program, Rule, RuleId,
     StringRule, types,
 };
+use super::quick::{Quick, WINDOW};
 
 /// Longest name, with quotes and colon, that is compared as one word.
 const WORD: usize = 16;
@@ -69,6 +70,8 @@ pub struct Object {
     pub members: Members,
     /// In the same order.
     pub expected: Box<[Expected]>,
+    /// What of the longer names is not in their word, in the same order; nothing where all are short.
+    rests: Box<[Box<[u8]>]>,
     /// For members that are not declared; none are taken without.
     pub additional: Option<RuleId>,
     pub least: usize,
@@ -84,36 +87,80 @@ pub struct Object {
 pub struct Expected {
     word: u128,
     mask: u128,
-    pub length: usize,
-    rest: Box<[u8]>,
-    pub node: RuleId,
+    pub quick: Quick,
+    node: u32,
+    length: u32,
+}
+
+/// A name as most texts have it.
+fn quoted(name: &str) -> String {
+    format!("\"{name}\":")
 }
 
 impl Expected {
-    fn new(name: &str, node: RuleId) -> Expected {
-        let quoted = format!("\"{name}\":");
-        let (first, rest) = quoted.as_bytes().split_at(quoted.len().min(WORD));
+    /// None: the name is longer than a text.
+    fn new(name: &str, node: RuleId) -> Option<Expected> {
+        let quoted = quoted(name);
+        let first = &quoted.as_bytes()[..quoted.len().min(WORD)];
         let mut word = [0; WORD];
         word[..first.len()].copy_from_slice(first);
         let unused = 8 * (WORD - first.len()) as u32;
-        Expected {
+        Some(Expected {
             word: u128::from_le_bytes(word),
             mask: u128::MAX.checked_shr(unused).unwrap_or(0),
-            length: quoted.len(),
-            rest: rest.into(),
-            node,
-        }
+            quick: Quick::Unknown,
+            node: u32::try_from(node).ok()?,
+            length: u32::try_from(quoted.len()).ok()?,
+        })
     }
 
-    /// Whether the name stands here; false also near the end of the text.
+    /// How many bytes the name takes, with quotes and colon.
     #[inline(always)]
-    pub fn stands_at(&self, text: &[u8], at: usize) -> bool {
-        let word = text.get(at..).and_then(|rest| rest.first_chunk::<WORD>());
-        let Some(word) = word else {
-            return false;
-        };
-        (u128::from_le_bytes(*word) ^ self.word) & self.mask == 0
-            && (self.rest.is_empty() || text.get(at + WORD..at + self.length) == Some(&*self.rest))
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    #[inline(always)]
+    pub fn node(&self) -> RuleId {
+        self.node as usize
+    }
+
+    /// Whether the name, as far as it is compared as one word, is what stands here.
+    #[inline(always)]
+    fn begins(&self, word: [u8; WORD]) -> bool {
+        (u128::from_le_bytes(word) ^ self.word) & self.mask == 0
+    }
+
+    fn is_long(&self) -> bool {
+        self.length() > WORD
+    }
+}
+
+impl Object {
+    /// The member of a number, if its name stands at the beginning of a window.
+    #[inline(always)]
+    pub fn opens(&self, member: usize, window: &[u8; WINDOW]) -> Option<&Expected> {
+        let expected = self.expected.get(member)?;
+        let (words, _) = window.as_chunks::<WORD>();
+        let stands = expected.begins(words[0])
+            && (!expected.is_long() || self.goes_on(member, &window[WORD..]));
+        stands.then_some(expected)
+    }
+
+    /// The same at a place of a text; none also near its end.
+    #[inline(always)]
+    pub fn stands(&self, member: usize, text: &[u8], at: usize) -> Option<&Expected> {
+        let expected = self.expected.get(member)?;
+        let (word, rest) = text.get(at..)?.split_first_chunk()?;
+        let stands = expected.begins(*word) && (!expected.is_long() || self.goes_on(member, rest));
+        stands.then_some(expected)
+    }
+
+    /// Whether the rest of a long name stands at the beginning of a text.
+    fn goes_on(&self, member: usize, text: &[u8]) -> bool {
+        self.rests
+            .get(member)
+            .is_some_and(|rest| text.starts_with(rest))
     }
 }
 
@@ -125,11 +172,25 @@ impl Plan {
         let mut nodes: Vec<Node> = program.rules.iter().map(|rule| node(rule, any)).collect();
         nodes.push(node(&Rule::default(), any));
         spread(&mut nodes);
+        quicken(&mut nodes);
         Plan {
             nodes: nodes.into(),
             anything: anything.expect("nothing is asked of it"),
             open: open.expect("nothing is asked of it"),
         }
+    }
+}
+
+/// Puts what is asked of short values beside the names of the members that have them.
+fn quicken(nodes: &mut [Node]) {
+    for id in 0..nodes.len() {
+        let Some(mut object) = nodes[id].object.take() else {
+            continue;
+        };
+        for expected in &mut object.expected {
+            expected.quick = Quick::new(&nodes[expected.node()], expected.length());
+        }
+        nodes[id].object = Some(object);
     }
 }
 
@@ -154,7 +215,7 @@ impl Node {
             prefix.chain([array.items])
         });
         let object = self.object.iter().flat_map(|object| {
-            let members = object.expected.iter().map(|expected| expected.node);
+            let members = object.expected.iter().map(Expected::node);
             members.chain(object.additional)
         });
         array.chain(object)
@@ -210,7 +271,13 @@ fn object(rule: &ObjectRule, any: RuleId) -> Option<Object> {
     let expected = rule.members.list.iter().map(|member| {
         // Only required, so no member of its own.
         let node = member.rule.or(additional);
-        node.map(|node| Expected::new(&member.name, node))
+        node.and_then(|node| Expected::new(&member.name, node))
+    });
+    let is_long = |member: &Member| member.name.len() + 3 > WORD;
+    let rests = rule.members.list.iter().any(is_long).then(|| {
+        let names = rule.members.list.iter().map(|member| quoted(&member.name));
+        let rests = names.map(|name| name.as_bytes().get(WORD..).unwrap_or_default().into());
+        rests.collect()
     });
     let mut hasher = DefaultHasher::new();
     let names = rule.members.list.iter().map(|member| &member.name);
@@ -219,6 +286,7 @@ fn object(rule: &ObjectRule, any: RuleId) -> Option<Object> {
     Some(Object {
         members: rule.members.clone(),
         expected: expected.collect::<Option<_>>()?,
+        rests: rests.unwrap_or_default(),
         additional,
         least: rule.min_properties.unwrap_or(0),
         most: rule.max_properties.unwrap_or(usize::MAX),

@@ -2,6 +2,8 @@
 
 use super::super::vector;
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// The byte at a place; 0, which nothing of JSON begins with, after the end.
 #[inline(always)]
 pub fn byte(text: &[u8], at: usize) -> u8 {
@@ -79,7 +81,6 @@ pub fn short_number(text: &[u8], at: usize) -> Option<Short> {
 /// The same of eight bytes, the first of them lowest.
 #[inline(always)]
 fn short(word: u64) -> Option<Short> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let digits = word ^ (u64::from(b'0') * ONES);
     // The highest bit of each byte that is not one of 0 to 9.
     let others = (((digits & (0x7F * ONES)) + 0x76 * ONES) | digits) & (0x80 * ONES);
@@ -103,18 +104,23 @@ fn short(word: u64) -> Option<Short> {
     if (word >> (8 * length)) as u8 | 0x20 == b'e' {
         return None;
     }
-    // Moved up, so that what follows the digits is gone and zeros stand before them.
-    let digits = (digits << 8) << (56 - 8 * count);
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00FF_00FF_00FF_00FF;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
-    let value = fours.wrapping_mul(10_000).wrapping_add(fours >> 32);
     Some(Short {
         digits: count,
-        whole: value as u32,
+        whole: whole(word, count),
         has_point,
         has_fraction,
         length,
     })
+}
+
+/// The value of up to seven digits, the first of them lowest.
+#[inline(always)]
+pub fn whole(word: u64, count: usize) -> u32 {
+    // Moved up, so that what follows the digits is gone and zeros stand before them.
+    let digits = ((word ^ (u64::from(b'0') * ONES)) << 8) << (56 - 8 * count);
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) as u32
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::walk::{self, Walk};
 use super::super::{Dialect, Schema};
+use super::quick::WINDOW;
 use super::{Direct, Memory};
 use crate::policy::contract::schema::pattern::Trail;
 
@@ -161,10 +162,11 @@ fn numbers_at_their_bounds() {
             "open": {"type": "number", "exclusiveMinimum": -1, "exclusiveMaximum": 1},
             "half": {"type": "number", "minimum": 0.5, "maximum": 1.5},
             "cent": {"type": "number", "multipleOf": 0.01},
-            "wide": {"type": "integer", "format": "int64"}
+            "wide": {"type": "integer", "format": "int64"},
+            "narrow": {"type": "integer", "format": "int32"}
         }}}),
     );
-    for name in ["i", "open", "half", "cent", "wide", "free"] {
+    for name in ["i", "open", "half", "cent", "wide", "narrow", "free"] {
         for number in [
             "0",
             "-0",
@@ -190,6 +192,8 @@ fn numbers_at_their_bounds() {
             "9223372036854775807",
             "9223372036854775808",
             "1234567",
+            "2147483647",
+            "2147483648",
             "12345678",
             "123456.7",
             "1e0",
@@ -205,12 +209,88 @@ fn numbers_at_their_bounds() {
             "+1",
             "1.2.3",
         ] {
-            let body = format!(r#"[{{"{name}":{number}}}]           "#);
+            // So much that follows lets it be read in one window.
+            let padding = " ".repeat(WINDOW);
+            bench.agree(&format!(r#"[{{"{name}":{number}}}]"#));
+            bench.agree(&format!(r#"[{{"{name}": {number} }}]{padding}"#));
+            let body = format!(r#"[{{"{name}":{number}}}]{padding}"#);
             bench.agree(&body);
             let is_plain = number.len() < 7 && !number.contains(['e', 'E']);
             if is_plain {
                 assert_eq!(bench.direct(&body), bench.index(&body), "{body}");
             }
+        }
+    }
+}
+
+#[test]
+fn values_of_every_length_behind_names_of_every_length() {
+    let names: Vec<String> = (1..40).map(|length| "n".repeat(length)).collect();
+    for (schema, values) in [
+        (
+            json!({"type": "string", "minLength": 2, "maxLength": 20}),
+            ["", "a", "é", "ab", "\\n", "éé", "a\u{1}"].map(|text| format!("\"{text}\"")),
+        ),
+        (
+            json!({"type": "string", "pattern": "^[a-z]{3,18}$"}),
+            ["", "ab", "abc", "aBc", "abcd1", "a\\u0062c", "abcé"]
+                .map(|text| format!("\"{text}\"")),
+        ),
+        (
+            json!({"type": "number", "maximum": 5000}),
+            ["0", "00", "4999.9", "5000", "5000.0", "5000.1", "1e3"].map(str::to_owned),
+        ),
+        (
+            json!({"type": "boolean"}),
+            ["true", "false", "tru", "falsy", "null", "truefalse", "t"].map(str::to_owned),
+        ),
+    ] {
+        let properties: serde_json::Map<String, Value> = names
+            .iter()
+            .map(|name| (name.clone(), schema.clone()))
+            .collect();
+        let mut bench = Bench::new(&json!({"properties": properties}));
+        for name in &names {
+            for value in &values {
+                for after in ["}", ",\"n\": true}", "x}"] {
+                    let padding = " ".repeat(WINDOW);
+                    bench.agree(&format!("{{\"{name}\":{value}{after}{padding}"));
+                    bench.agree(&format!("{{\"{name}\": {value}{after}{padding}"));
+                    bench.agree(&format!("{{\"{name}\":{value}{after}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_and_numbers_as_long_as_a_block_and_longer() {
+    let mut bench = Bench::new(&json!({"properties": {
+        "text": {"type": "string", "pattern": "^[a-z]*$"},
+        "number": {"type": "number"},
+        "narrow": {"type": "integer", "format": "int32"}
+    }}));
+    let padding = " ".repeat(WINDOW);
+    for length in 0..40 {
+        let (text, digits) = ("a".repeat(length), "1".repeat(length));
+        let point = format!("{}.{}", &digits[..length / 2], &digits[length / 2..]);
+        for value in [
+            format!("\"{text}\""),
+            format!("\"{text}é\""),
+            format!("\"{text}"),
+        ] {
+            bench.agree(&format!("{{\"text\":{value}}}{padding}"));
+        }
+        assert!(bench.direct(&format!("{{\"text\":\"{text}\"}}{padding}")));
+        for value in [
+            digits.clone(),
+            point,
+            format!("{digits}."),
+            format!("{digits}e1"),
+            format!("{digits}.5.5"),
+        ] {
+            bench.agree(&format!("{{\"number\":{value}}}{padding}"));
+            bench.agree(&format!("{{\"narrow\":{value}}}{padding}"));
         }
     }
 }
@@ -230,7 +310,9 @@ fn nesting_has_a_bound() {
 proptest! {
     #[test]
     fn any_text_is_judged_alike(text in "([\\[\\]{}:,]|\"[ab\\\\u0061é]{0,3}\"|-?[0-9.eE+]{1,4}|true|false|null| ){0,24}") {
-        Bench::new(&json!({"properties": {"a": {"type": "integer"}}})).agree(&text);
+        let integers = json!({"properties": {"a": {"type": "integer"}}});
+        Bench::new(&integers).agree(&text);
+        Bench::new(&integers).agree(&format!("{text}{}", " ".repeat(WINDOW)));
         Bench::new(&json!({"type": "array", "items": {"additionalProperties": {"type": "number"}}})).agree(&text);
     }
 }

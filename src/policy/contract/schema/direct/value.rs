@@ -9,7 +9,7 @@ use crate::policy::contract::schema::text;
 
 impl<'w> Direct<'w> {
     /// The place behind the value that begins here, if it is known to be good.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn value(&mut self, id: RuleId, at: usize) -> Option<usize> {
         let plan = self.plan;
         let node = &plan.nodes[id];
@@ -141,7 +141,11 @@ impl<'w> Direct<'w> {
             while is_open {
                 let item = array.prefix.get(count).copied().unwrap_or(array.items);
                 count += 1;
-                at = self.value(item, at)?;
+                at = match (scan::byte(bytes, at), &self.plan.nodes[item].object) {
+                    // What most arrays hold.
+                    (b'{', Some(object)) => self.object(object, at + 1)?,
+                    _ => self.value(item, at)?,
+                };
                 let mut byte = scan::byte(bytes, at);
                 if scan::is_blank(byte) {
                     at = scan::blank(bytes, at);

@@ -1,5 +1,7 @@
 //! Patterns on an engine that takes linear time, which is what they run on by default.
 
+use std::sync::Arc;
+
 use regex_automata::meta;
 use regex_syntax::hir::{Class, Hir, Look, Repetition};
 
@@ -13,7 +15,7 @@ const SIZE: usize = 1 << 20;
 #[derive(Debug)]
 pub enum Linear {
     /// A table, where that is possible.
-    Sequence(Sequence),
+    Sequence(Arc<Sequence>),
     Automaton(meta::Regex),
 }
 
@@ -21,7 +23,7 @@ impl Linear {
     pub fn new(tree: &Tree) -> Result<Linear, Refusal> {
         let form = form(&tree.root).map_err(Refusal::NotLinear)?;
         if let Some(sequence) = Sequence::new(&form) {
-            return Ok(Linear::Sequence(sequence));
+            return Ok(Linear::Sequence(Arc::new(sequence)));
         }
         let settings = meta::Config::new().nfa_size_limit(Some(SIZE));
         let automaton = meta::Builder::new()

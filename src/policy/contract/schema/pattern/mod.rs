@@ -21,6 +21,8 @@ pub use backtrack::{MOST_STEPS, Over, STEPS, Trail};
 use backtrack::Program;
 use linear::Linear;
 
+use super::sequence::Sequence;
+
 /// A pattern of a schema; copies share what it was compiled to.
 #[derive(Clone, Debug)]
 pub struct Pattern(Arc<Engine>);
@@ -61,6 +63,14 @@ impl Pattern {
             Err(refusal) => return Err(refusal),
         };
         Ok(Pattern(Arc::new(engine)))
+    }
+
+    /// The table that it runs on, if it does.
+    pub fn sequence(&self) -> Option<Arc<Sequence>> {
+        match &*self.0 {
+            Engine::Linear(Linear::Sequence(sequence)) => Some(Arc::clone(sequence)),
+            Engine::Linear(Linear::Automaton(_)) | Engine::Backtracking(_) => None,
+        }
     }
 
     #[inline]

@@ -257,12 +257,32 @@ fn is_authority(text: &str) -> bool {
         && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
+/// Which bytes are no hexadecimal digits.
+const OTHERS_THAN_HEX: [bool; 256] = {
+    let mut others = [true; 256];
+    let mut byte = 0;
+    while byte < others.len() {
+        others[byte] = !(byte as u8).is_ascii_hexdigit();
+        byte += 1;
+    }
+    others
+};
+
 fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36
-        && text.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+    let Ok(text) = <&[u8; 36]>::try_from(text) else {
+        return false;
+    };
+    // Without asking after each byte whether to go on.
+    let is_hex = |part: &[u8]| {
+        let others = |byte: &u8| OTHERS_THAN_HEX[usize::from(*byte)];
+        !part.iter().fold(false, |any, byte| any | others(byte))
+    };
+    [8, 13, 18, 23].iter().all(|&at| text[at] == b'-')
+        && is_hex(&text[..8])
+        && is_hex(&text[9..13])
+        && is_hex(&text[14..18])
+        && is_hex(&text[19..23])
+        && is_hex(&text[24..])
 }
 
 /// The value of exactly these digits.
@@ -347,9 +367,10 @@ fn offset_minutes(text: &[u8]) -> Option<i32> {
 }
 
 fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else {
+    let Some(at) = text.bytes().rposition(|byte| byte == b'@') else {
         return false;
     };
+    let (local, domain) = (&text[..at], &text[at + 1..]);
     if local.is_empty() || local.len() > 64 || !(is_dot_string(local) || is_quoted(local)) {
         return false;
     }
@@ -366,11 +387,17 @@ fn is_email(text: &str) -> bool {
 }
 
 fn is_dot_string(local: &str) -> bool {
-    local.split('.').all(|atom| {
-        let is_atext =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
-        !atom.is_empty() && atom.bytes().all(is_atext)
-    })
+    let mut is_open = false;
+    for byte in local.bytes() {
+        let is_atext = byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+        // A dot stands between two atoms.
+        let is_between = byte == b'.' && is_open;
+        if !is_atext && !is_between {
+            return false;
+        }
+        is_open = is_atext;
+    }
+    is_open
 }
 
 fn is_quoted(local: &str) -> bool {
@@ -397,19 +424,51 @@ fn is_quoted(local: &str) -> bool {
 }
 
 fn is_domain(domain: &str) -> bool {
-    domain.len() <= 255
-        && domain.split('.').all(|label| {
-            let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            (1..=63).contains(&label.len())
-                && label.bytes().all(is_inner)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        })
+    // The length of the label so far, and the byte before; a hyphen neither begins nor ends one.
+    let (mut length, mut last) = (0, b'-');
+    for byte in domain.bytes() {
+        let is_sound = match byte {
+            b'.' => length > 0 && last != b'-',
+            b'-' => length > 0,
+            other => other.is_ascii_alphanumeric(),
+        };
+        length = if byte == b'.' { 0 } else { length + 1 };
+        last = byte;
+        if !is_sound || length > 63 {
+            return false;
+        }
+    }
+    domain.len() <= 255 && length > 0 && last != b'-'
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn names_are_what_their_parts_are(text in "[ab9.é_-]{0,12}|(a{0,3}[.-]?){0,4}|(a{61,64}\\.?){1,4}") {
+            let atom = |atom: &str| {
+                !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+            };
+            prop_assert_eq!(is_dot_string(&text), text.split('.').all(atom), "{}", text);
+            let label = |label: &str| {
+                atom(label) && label.len() <= 63 && !label.contains('_') && !label.starts_with('-') && !label.ends_with('-')
+            };
+            let is_domain_by_parts = text.len() <= 255 && text.split('.').all(label);
+            prop_assert_eq!(is_domain(&text), is_domain_by_parts, "{}", text);
+        }
+
+        #[test]
+        fn a_digit_or_not_makes_a_uuid_or_not(at in 0..36_usize, byte in 0..128_u8) {
+            let mut text = *b"2eb8aa08-aa98-11ea-b4aa-73b441d16380";
+            text[at] = byte;
+            let is_dash = matches!(at, 8 | 13 | 18 | 23);
+            let expected = if is_dash { byte == b'-' } else { byte.is_ascii_hexdigit() };
+            prop_assert_eq!(is_uuid(&text), expected);
+        }
+    }
 
     #[test]
     fn a_fraction_of_a_second_has_an_end() {

@@ -1,6 +1,7 @@
 //! Several endpoints: which one is asked, which one is left out, and what is tried again.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -24,7 +25,6 @@ fn named(name: &'static str) -> SocketAddr {
 impl Client {
     /// `false`: nobody listens any more.
     fn tell(&mut self, text: &str) -> bool {
-        use std::io::Write;
         let length = text.len();
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
         self.stream.write_all(answer.as_bytes()).is_ok()
@@ -224,6 +224,97 @@ fn one_that_has_closed_behind_an_answer_costs_no_request_at_all() {
     }
 }
 
+const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+                       2\r\n{}\r\n0\r\n\r\n";
+
+/// Nobody can have noticed a request of which nothing was sent, whatever it asks for.
+#[test]
+fn one_that_refuses_costs_no_request_that_may_not_be_repeated() {
+    let (refusing, _socket) = refusing();
+    for request in [POST, CHUNKED] {
+        let mut upstream = several(&[refusing, named("well")], Balance::RoundRobin);
+        upstream.settings.ejection.failures = u32::MAX;
+        upstream.settings.retry_percent = 100;
+        let gateway = Gateway::open_to(upstream);
+        let mut client = gateway.connect();
+        for _ in 0..10 {
+            assert_eq!(client.ask_name(request), "well");
+        }
+    }
+}
+
+/// The backend reads no more on a connection that it keeps: its socket takes nothing, which shows
+/// when something is sent only.
+#[test]
+fn a_request_of_which_nothing_was_sent_goes_over_another_connection() {
+    let directory = std::env::temp_dir().join(format!("portcullis-deaf-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("backend.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (heard, at_test) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            heard.send(one_request(&mut stream)).unwrap();
+            stream.shutdown(std::net::Shutdown::Read).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell")
+                .unwrap();
+            kept.push(stream);
+        }
+    });
+    let long = "x".repeat(100_000);
+    let length = format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        long.len()
+    );
+    let mut upstream = upstream(Address::Unix(path));
+    upstream.settings.retry_percent = 100;
+    upstream.settings.timeouts.response = PATIENCE;
+    let gateway = Gateway::open_to(upstream);
+    let mut client = gateway.connect();
+    for (request, body) in [
+        (POST.to_owned(), "{}"),
+        (POST.to_owned(), "{}"),
+        (CHUNKED.to_owned(), "2\r\n{}\r\n0\r\n\r\n"),
+        (length + &long, long.as_str()),
+        (POST.to_owned(), "{}"),
+    ] {
+        assert_eq!(client.ask_name(&request), "well");
+        let heard = at_test.recv_timeout(PATIENCE).unwrap();
+        assert!(
+            heard.ends_with(body) && heard.matches("POST").count() == 1,
+            "{heard}"
+        );
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// The head and the body of a request, as they came.
+fn one_request(stream: &mut impl Read) -> String {
+    let mut text = Vec::new();
+    let mut block = [0; 64 * 1024];
+    loop {
+        let count = stream.read(&mut block).unwrap();
+        text.extend_from_slice(&block[..count]);
+        let shown = String::from_utf8_lossy(&text);
+        let Some((head, body)) = shown.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let is_whole = match length {
+            Some(length) => body.len() == length.parse::<usize>().unwrap(),
+            None => body.ends_with("0\r\n\r\n"),
+        };
+        if is_whole {
+            return shown.into_owned();
+        }
+    }
+}
+
 #[test]
 fn a_request_that_may_not_be_repeated_is_never_sent_twice() {
     let seen = Arc::new(AtomicUsize::new(0));
@@ -301,7 +392,6 @@ fn the_circuit_opens_for_one_that_fails_and_closes_when_it_is_well() {
 /// A backend that answers everything so.
 fn answering(answer: &'static str) -> SocketAddr {
     backend(move |_, mut client| {
-        use std::io::Write;
         while client.request().is_some() && client.stream.write_all(answer.as_bytes()).is_ok() {
             if answer.contains("Content-Length: 9") {
                 return;

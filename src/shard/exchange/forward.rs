@@ -26,7 +26,7 @@ use crate::shard::upstream::ejection::Outcome;
 use crate::shard::upstream::outbound::Around;
 use crate::shard::upstream::pool::{Connection, increment};
 use crate::shard::upstream::relay::{Download, Relay, Response};
-use crate::shard::upstream::screen::{Passage, Rules, Screen};
+use crate::shard::upstream::screen::{Left, Passage, Rules, Screen};
 use crate::shard::upstream::send::{Upload, UploadEnd};
 use crate::shard::upstream::tunnel::Tunnel;
 use crate::shard::upstream::{self, Link};
@@ -80,14 +80,15 @@ where
 }
 
 /// Tries an endpoint, and once more another one if nobody can have noticed: no connection came
-/// about, or a request that may be repeated was met with silence or with no answer in time.
-async fn tried<S>(
-    shard: &Rc<Shard>,
-    view: &View,
+/// about, or it took no byte, or a request that may be repeated was met with silence or with no answer
+/// in time.
+async fn tried<'v, S>(
+    shard: &'v Rc<Shard>,
+    view: &'v View,
     client: &mut Client<S>,
     account: &mut Account,
-    ready: &Ready,
-) -> Result<Ended, upstream::Error>
+    ready: &'v Ready,
+) -> Result<Ended<'v>, upstream::Error>
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
@@ -96,6 +97,7 @@ where
     cluster.budget.earn();
     let may_repeat = !is_streamed(&ready.body) && is_idempotent(account.method());
     let mut failed: Option<Turn> = None;
+    let mut unsent = None;
     loop {
         let turn = cluster.choose(ready.key, failed.as_ref())?;
         let may_retry = || {
@@ -121,12 +123,12 @@ where
                 return Err(unopened.error);
             }
         };
-        let ended = run(
+        let mut ended = run(
             (shard, view),
             client,
             account,
             &mut connection,
-            (ready, operation),
+            (ready, operation, unsent.take()),
         )
         .await;
         let is_silent = ended.is_silent();
@@ -139,8 +141,10 @@ where
         }
         // An endpoint that does not answer in time is not asked twice; another one may know better.
         let is_late = ended.is_late() && cluster.has_other(&turn);
-        if (ended.is_cut_off() || is_late) && may_repeat && may_retry() {
+        let is_worth_it = ended.is_cut_off() || is_late;
+        if is_worth_it && (may_repeat || ended.is_unsent()) && may_retry() {
             failed = Some(turn);
+            unsent = ended.unsent.take();
             continue;
         }
         if ended.is_reusable {
@@ -151,7 +155,9 @@ where
 }
 
 /// What one try came to.
-struct Ended {
+struct Ended<'v> {
+    /// What is still to be sent of a body that is streamed, and of which nothing was sent.
+    unsent: Option<Passage<'v>>,
     response: Response,
     upload: UploadEnd,
     is_reusable: bool,
@@ -162,21 +168,17 @@ struct Ended {
 }
 
 /// Both directions at once: a backend may answer before it has read the body.
-async fn run<S>(
-    (shard, view): (&Shard, &View),
+async fn run<'v, S>(
+    (shard, view): (&'v Shard, &'v View),
     client: &mut Client<S>,
     account: &mut Account,
     connection: &mut Connection,
-    (ready, operation): (&Ready, &Operation),
-) -> Ended
+    (ready, operation, unsent): (&'v Ready, &'v Operation, Option<Passage<'v>>),
+) -> Ended<'v>
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
     let link = Link::default();
-    let streamed = match ready.body {
-        Body::Whole => Framing::None,
-        Body::Streamed(framing) => framing,
-    };
     let response_timeout = operation
         .timeouts
         .response
@@ -186,22 +188,7 @@ where
     let left = longest.saturating_sub(account.received.elapsed());
     connection.deadline.limit(left);
     client.deadline.limit(left + TOLD);
-    let passage = match ready.cleared.sieve(&view.snapshot) {
-        Some(sieve) => {
-            let around = Around {
-                shard,
-                snapshot: &view.snapshot,
-                operation,
-            };
-            let rules = Rules::of(around, &ready.cleared);
-            let screen = Screen::new(streamed, sieve, rules, shard);
-            Passage::Checked(Box::new(screen))
-        }
-        None => Passage::AsItComes(
-            Transcoder::new(streamed, streamed),
-            operation.max_body as u64,
-        ),
-    };
+    let passage = unsent.unwrap_or_else(|| passage((shard, view), ready, operation));
     let upload = Upload {
         shard,
         link: &link,
@@ -211,6 +198,7 @@ where
         pace: client.pace.within(Duration::MAX),
         deadline: &connection.deadline,
         timeout: response_timeout,
+        taken: connection.writer.taken(),
         bytes: std::mem::take(&mut client.request),
     };
     let relay = Relay {
@@ -246,24 +234,32 @@ where
         response,
         answered,
         relayed,
-        content,
+        content: sent_back,
         is_clean,
         fault,
         told,
         found,
     } = download;
-    account.found.add(upload.left.found);
+    let is_unsent = upload.end == UploadEnd::Unsent;
+    let content = upload.passage.content();
+    let (unsent, left) = match is_unsent && is_streamed(&ready.body) {
+        true => (Some(upload.passage), Left::default()),
+        false => (None, upload.passage.into_left()),
+    };
+    account.found.add(left.found);
     account.found.add(found);
     client.request = upload.bytes;
-    account.bytes_in += upload.content;
-    account.bytes_out = content;
+    if unsent.is_none() {
+        account.bytes_in += content;
+    }
+    account.bytes_out = sent_back;
     account.answered = answered;
     if let Some(fault) = fault {
         account.detail = fault.detail;
         let is_refused = matches!(response, Response::Refused { .. });
         account.reported = Some(fault.denial).filter(|_| !is_refused);
     }
-    let detail = upload.left.detail;
+    let detail = left.detail;
     if let UploadEnd::Refused(denial) = upload.end
         && (!detail.is_empty() || denial.stage() == Stage::Waf)
     {
@@ -288,7 +284,15 @@ where
     Ended {
         is_over: account.received.elapsed() >= longest,
         is_reusable: is_clean && upload.end == UploadEnd::Complete && !has_odd_body,
-        response,
+        unsent,
+        response: match response {
+            // What was waited for was its last words.
+            Response::None { .. } if is_unsent => Response::None {
+                error: upstream::Error::ClosedEarly,
+                was_silent: true,
+            },
+            response => response,
+        },
         upload: upload.end,
         told,
     }
@@ -334,7 +338,35 @@ async fn tunnel<S>(
     deadlines.iter().for_each(|deadline| deadline.lift());
 }
 
-impl Ended {
+/// What the body that is still to come goes through.
+fn passage<'v>(
+    (shard, view): (&'v Shard, &'v View),
+    ready: &'v Ready,
+    operation: &'v Operation,
+) -> Passage<'v> {
+    let streamed = match ready.body {
+        Body::Whole => Framing::None,
+        Body::Streamed(framing) => framing,
+    };
+    let Some(sieve) = ready.cleared.sieve(&view.snapshot) else {
+        let most = operation.max_body as u64;
+        return Passage::AsItComes(Transcoder::new(streamed, streamed), most);
+    };
+    let around = Around {
+        shard,
+        snapshot: &view.snapshot,
+        operation,
+    };
+    let rules = Rules::of(around, &ready.cleared);
+    Passage::Checked(Box::new(Screen::new(streamed, sieve, rules, shard)))
+}
+
+impl Ended<'_> {
+    /// The backend's socket took nothing of the request.
+    fn is_unsent(&self) -> bool {
+        self.upload == UploadEnd::Unsent
+    }
+
     /// The backend closed before the first byte of an answer.
     fn is_silent(&self) -> bool {
         let silent = Response::None {
@@ -390,7 +422,7 @@ async fn settle<S>(
     view: &View,
     client: &mut Client<S>,
     account: &mut Account,
-    ended: Ended,
+    ended: Ended<'_>,
 ) -> After
 where
     S: AsyncReadRent + AsyncWriteRent,
@@ -398,6 +430,7 @@ where
     client.request.clear();
     let has_unread = match ended.upload {
         UploadEnd::Complete | UploadEnd::Dropped => false,
+        UploadEnd::Unsent => ended.unsent.is_some(),
         UploadEnd::Unfinished | UploadEnd::Refused(_) => true,
     };
     match (ended.response, ended.upload) {

@@ -18,10 +18,14 @@ use crate::shard::deadline::Deadline;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
-use crate::shard::upstream::screen::{Left, Passage};
+use crate::shard::upstream::screen::Passage;
+use crate::shard::upstream::wire::Taken;
 
 /// How much of a body is read at once while it is passed on.
 const PIECE: usize = 32 * 1024;
+
+/// How long an answer may take to come from a backend that takes nothing.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A request head to be written for a backend.
 pub struct Outgoing<'a> {
@@ -104,6 +108,8 @@ pub enum UploadEnd {
     Complete,
     /// The client sent all of it, the backend did not want it.
     Dropped,
+    /// The socket took no byte of it: nobody can have noticed.
+    Unsent,
     /// The client has more to send than is worth reading.
     Unfinished,
     /// The client broke a rule in the middle of its body.
@@ -111,53 +117,58 @@ pub enum UploadEnd {
 }
 
 /// The way from the client to the backend, for one exchange.
-pub struct Upload<'a> {
+pub struct Upload<'a, 'p> {
     pub shard: &'a Shard,
     pub link: &'a Link,
     /// Of the body that is still to come.
-    pub passage: Passage<'a>,
+    pub passage: Passage<'p>,
     pub client_deadline: &'a Deadline,
     pub pace: Pace,
     pub deadline: &'a Deadline,
     pub timeout: Duration,
+    /// What the backend's socket has taken.
+    pub taken: Taken,
     /// The head, and a body that is whole already.
     pub bytes: Vec<u8>,
 }
 
 /// What is left of an upload.
-pub struct Uploaded {
+pub struct Uploaded<'p> {
     pub end: UploadEnd,
-    /// What was sent last: all of the request if it was whole from the start.
+    /// What was sent last: all of the request if it was whole from the start, and if nothing of it
+    /// was sent.
     pub bytes: Vec<u8>,
-    /// Bytes of content that came while streaming.
-    pub content: u64,
-    /// What is told of them.
-    pub left: Left,
+    /// Where it may go on that sent nothing.
+    pub passage: Passage<'p>,
 }
 
-impl Upload<'_> {
+impl<'p> Upload<'_, 'p> {
     pub async fn run<R, W>(
         mut self,
         reader: &mut R,
         inbound: &mut Buffer,
         writer: &mut W,
-    ) -> Uploaded
+    ) -> Uploaded<'p>
     where
         R: AsyncReadRent,
         W: AsyncWriteRent,
     {
+        let before = self.taken.bytes();
         let end = if self.passage.is_done() {
             match self.write(writer).await {
                 true => UploadEnd::Complete,
+                false if self.taken.bytes() == before => UploadEnd::Unsent,
                 false => UploadEnd::Dropped,
             }
         } else {
-            self.stream(reader, inbound, writer).await
+            self.stream((reader, inbound), writer, before).await
         };
         self.link.is_uploaded.set(true);
         match end {
             // Nothing more will come that the backend could answer.
             UploadEnd::Refused(_) => self.deadline.end(),
+            // One that takes nothing may have said why.
+            UploadEnd::Unsent => self.deadline.set(LAST_WORDS),
             // From here on it is the backend's turn.
             _ if !self.link.is_answered.get() => self.deadline.set(self.timeout),
             _ => {}
@@ -165,16 +176,15 @@ impl Upload<'_> {
         Uploaded {
             end,
             bytes: self.bytes,
-            content: self.passage.content(),
-            left: self.passage.into_left(),
+            passage: self.passage,
         }
     }
 
     async fn stream<R, W>(
         &mut self,
-        reader: &mut R,
-        inbound: &mut Buffer,
+        (reader, inbound): (&mut R, &mut Buffer),
         writer: &mut W,
+        before: u64,
     ) -> UploadEnd
     where
         R: AsyncReadRent,
@@ -211,6 +221,10 @@ impl Upload<'_> {
                 wanted = pass(writer, inbound).await.is_ok();
             } else if !self.bytes.is_empty() {
                 wanted = self.write(writer).await;
+                // The head goes first, so that nothing was sent in another way.
+                if !wanted && self.taken.bytes() == before {
+                    return UploadEnd::Unsent;
+                }
             }
             if is_as_it_came {
                 inbound.clear();

@@ -23,10 +23,33 @@ pub enum Reader {
 }
 
 /// What goes to a backend.
-pub enum Writer {
+pub struct Writer {
+    way: Way,
+    taken: Taken,
+}
+
+enum Way {
     Tcp(OwnedWriteHalf<TcpStream>),
     Unix(OwnedWriteHalf<UnixStream>),
     Tls(Box<OwnedWriteHalf<ClientTlsStream<Below>>>),
+}
+
+/// How many bytes a socket has taken. As long as there are no more than before, the backend cannot
+/// have got any.
+#[derive(Clone, Default)]
+pub struct Taken(Rc<Cell<u64>>);
+
+impl Taken {
+    pub fn bytes(&self) -> u64 {
+        self.0.get()
+    }
+
+    fn count<T>(&self, (outcome, buffer): BufResult<usize, T>) -> BufResult<usize, T> {
+        if let Ok(count) = outcome {
+            self.0.set(self.0.get() + count as u64);
+        }
+        (outcome, buffer)
+    }
 }
 
 /// A socket to a backend, before TLS.
@@ -61,24 +84,27 @@ impl Opened {
         match (self, tls) {
             (Opened::Tcp(stream), None) => {
                 let (reader, writer) = stream.into_split();
-                Ok((Reader::Tcp(reader), Writer::Tcp(writer)))
+                Ok((Reader::Tcp(reader), Writer::of(Way::Tcp(writer))))
             }
             (Opened::Tcp(stream), Some(tls)) => {
                 let connector = TlsConnector::from(tls.config.clone());
                 let is_dry = Rc::<Cell<bool>>::default();
+                let taken = Taken::default();
                 let below = Below {
                     stream,
                     is_dry: is_dry.clone(),
+                    taken: taken.clone(),
                 };
                 let stream = connector.connect(tls.name.clone(), below).await;
                 let stream = stream.map_err(io::Error::other)?;
                 let (reader, writer) = stream.into_split();
                 let reader = Reader::Tls(Box::new(reader), is_dry);
-                Ok((reader, Writer::Tls(Box::new(writer))))
+                let way = Way::Tls(Box::new(writer));
+                Ok((reader, Writer { way, taken }))
             }
             (Opened::Unix(stream), None) => {
                 let (reader, writer) = stream.into_split();
-                Ok((Reader::Unix(reader), Writer::Unix(writer)))
+                Ok((Reader::Unix(reader), Writer::of(Way::Unix(writer))))
             }
             // Refused when the configuration is loaded.
             (Opened::Unix(_), Some(_)) => Err(io::ErrorKind::Unsupported.into()),
@@ -87,10 +113,11 @@ impl Opened {
 }
 
 /// A socket below TLS, which can be told to have nothing: so what TLS has taken from it already and
-/// nobody has asked for shows.
+/// nobody has asked for shows. What is written counts where the socket takes it.
 pub struct Below {
     stream: TcpStream,
     is_dry: Rc<Cell<bool>>,
+    taken: Taken,
 }
 
 #[expect(
@@ -118,11 +145,11 @@ impl AsyncReadRent for Below {
 
 impl AsyncWriteRent for Below {
     async fn write<T: IoBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
-        self.stream.write(buffer).await
+        self.taken.count(self.stream.write(buffer).await)
     }
 
     async fn writev<T: IoVecBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
-        self.stream.writev(buffer).await
+        self.taken.count(self.stream.writev(buffer).await)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -167,36 +194,50 @@ impl AsyncReadRent for Reader {
     }
 }
 
+impl Writer {
+    fn of(way: Way) -> Writer {
+        Writer {
+            way,
+            taken: Taken::default(),
+        }
+    }
+
+    /// Follows what is written.
+    pub fn taken(&self) -> Taken {
+        self.taken.clone()
+    }
+}
+
 impl AsyncWriteRent for Writer {
     async fn write<T: IoBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
-        match self {
-            Writer::Tcp(writer) => writer.write(buffer).await,
-            Writer::Unix(writer) => writer.write(buffer).await,
-            Writer::Tls(writer) => writer.write(buffer).await,
+        match &mut self.way {
+            Way::Tcp(writer) => self.taken.count(writer.write(buffer).await),
+            Way::Unix(writer) => self.taken.count(writer.write(buffer).await),
+            Way::Tls(writer) => writer.write(buffer).await,
         }
     }
 
     async fn writev<T: IoVecBuf>(&mut self, buffer: T) -> BufResult<usize, T> {
-        match self {
-            Writer::Tcp(writer) => writer.writev(buffer).await,
-            Writer::Unix(writer) => writer.writev(buffer).await,
-            Writer::Tls(writer) => writer.writev(buffer).await,
+        match &mut self.way {
+            Way::Tcp(writer) => self.taken.count(writer.writev(buffer).await),
+            Way::Unix(writer) => self.taken.count(writer.writev(buffer).await),
+            Way::Tls(writer) => writer.writev(buffer).await,
         }
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Writer::Tcp(writer) => writer.flush().await,
-            Writer::Unix(writer) => writer.flush().await,
-            Writer::Tls(writer) => writer.flush().await,
+        match &mut self.way {
+            Way::Tcp(writer) => writer.flush().await,
+            Way::Unix(writer) => writer.flush().await,
+            Way::Tls(writer) => writer.flush().await,
         }
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
-        match self {
-            Writer::Tcp(writer) => writer.shutdown().await,
-            Writer::Unix(writer) => writer.shutdown().await,
-            Writer::Tls(writer) => writer.shutdown().await,
+        match &mut self.way {
+            Way::Tcp(writer) => writer.shutdown().await,
+            Way::Unix(writer) => writer.shutdown().await,
+            Way::Tls(writer) => writer.shutdown().await,
         }
     }
 }

@@ -72,8 +72,9 @@ impl Backend {
 }
 
 /// Serves in a thread of its own until the process ends.
-pub fn start() -> io::Result<Backend> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+pub fn start(address: Option<SocketAddr>) -> io::Result<Backend> {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = TcpListener::bind(address.unwrap_or(any))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let counters = Arc::new(Counters::default());

@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn both_loops_measure_a_real_backend() {
-        let backend = crate::backend::start().unwrap();
+        let backend = crate::backend::start(None).unwrap();
         let workload = Workload::new().unwrap();
         let bounds = Bounds::of(Duration::from_secs(60));
         let generator = generator(backend.address, &workload, &bounds);
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_signal_ends_a_slice() {
-        let backend = crate::backend::start().unwrap();
+        let backend = crate::backend::start(None).unwrap();
         let workload = Workload::new().unwrap();
         let bounds = Bounds::of(Duration::from_secs(60));
         bounds.stop();

@@ -22,10 +22,12 @@ mod plot;
 mod process;
 mod reloads;
 mod report;
+mod rude;
 mod schedule;
 mod slow;
 mod workload;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -77,6 +79,19 @@ struct Options {
     /// serve the backend until interrupted
     #[arg(long, value_name = "DIR", conflicts_with_all = ["quick", "arms", "json", "svg"])]
     corpus: Option<PathBuf>,
+
+    /// Where the backend of a corpus listens; any port if left out
+    #[arg(long, value_name = "ADDRESS", requires = "corpus")]
+    backend: Option<SocketAddr>,
+
+    /// Disturb this gateway with the tokens of a corpus that is there, until interrupted
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "corpus",
+        conflicts_with = "backend"
+    )]
+    rude: Option<SocketAddr>,
 }
 
 /// What is measured instead of the comparison.
@@ -213,7 +228,10 @@ fn run(options: &Options) -> Result<(), String> {
         (None, None) => plan.limit,
     };
     let bounds = Bounds::watch(limit).map_err(|error| error.to_string())?;
-    let backend = backend::start().map_err(|error| error.to_string())?;
+    if let (Some(gateway), Some(directory)) = (options.rude, &options.corpus) {
+        return rude::disturb(gateway, directory, &bounds);
+    }
+    let backend = backend::start(options.backend).map_err(|error| error.to_string())?;
     let workload = Workload::new()?;
     if let Some(directory) = &options.corpus {
         return corpus::serve(directory, &workload, backend.address, &bounds);

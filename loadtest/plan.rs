@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_run_of_the_direct_arm_alone_measures_it() {
-        let backend = crate::backend::start().unwrap();
+        let backend = crate::backend::start(None).unwrap();
         let workload = Workload::new().unwrap();
         let bounds = Bounds::of(Duration::from_secs(60));
         let arms = [Arm::direct(backend.address)];

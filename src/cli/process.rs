@@ -84,6 +84,7 @@ impl Process {
             most: load::Most {
                 in_flight: server.most.in_flight,
                 buffered: server.most.buffered,
+                per_source: server.most.buffered_per_source,
             },
             cells: Arc::new(Cells::new(server.rate_limit_keys)),
             drain_timeout: server.drain_timeout,

@@ -36,6 +36,7 @@ pub struct Server {
     pub max_connections_per_source: Option<At<usize>>,
     pub max_in_flight: Option<At<usize>>,
     pub max_buffered: Option<At<Size>>,
+    pub max_buffered_per_source: Option<At<Size>>,
     pub mask_key: Option<At<String>>,
 }
 
@@ -343,6 +344,7 @@ fn server(table: &Table<'_, '_>) -> Server {
         max_connections_per_source: table.optional("max_connections_per_source"),
         max_in_flight: table.optional("max_in_flight"),
         max_buffered: table.optional("max_buffered"),
+        max_buffered_per_source: table.optional("max_buffered_per_source"),
         mask_key: table.optional("mask_key"),
     }
 }

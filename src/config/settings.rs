@@ -58,8 +58,10 @@ pub struct Most {
     pub connections_per_source: Option<usize>,
     /// Requests, per shard.
     pub in_flight: usize,
-    /// Bytes of bodies that a stage has to see whole, per shard.
+    /// Bytes of bodies that are held, per shard.
     pub buffered: usize,
+    /// Of these, for one source prefix.
+    pub buffered_per_source: usize,
 }
 
 /// How long a listener waits for its clients.

@@ -8,7 +8,7 @@ use crate::policy::contract::response::UndeclaredFields;
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::waf::found::Found;
-use crate::shard::load::Held;
+use crate::shard::load::{Source, UnderWay};
 use crate::shard::trace::Trace;
 use crate::shard::upstream;
 
@@ -31,7 +31,7 @@ pub struct Account {
     /// Time spent waiting for the client's body before a decision.
     pub waited: Duration,
     /// Its place among those under way.
-    pub held: Option<Held>,
+    pub held: Option<UnderWay>,
     /// When the request left for the backend.
     pub sent: Option<Instant>,
     /// When the head of the response was complete.
@@ -44,6 +44,8 @@ pub struct Account {
     pub principal: Option<Rc<Principal>>,
     pub trace: Trace,
     pub peer: IpAddr,
+    /// Whom bodies are held for.
+    pub source: Source,
     pub is_tls: bool,
     /// Content bytes of both bodies.
     pub bytes_in: u64,
@@ -77,6 +79,7 @@ impl Account {
             principal: None,
             trace,
             peer,
+            source: Source::of(peer),
             is_tls,
             bytes_in: 0,
             bytes_out: 0,

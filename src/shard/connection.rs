@@ -29,6 +29,7 @@ use crate::shard::buffer::Buffer;
 use crate::shard::deadline::Deadline;
 use crate::shard::exchange;
 use crate::shard::listener::Settings;
+use crate::shard::load::Held;
 use crate::shard::pace::Pace;
 use crate::shard::transport::{Transport, is_given_up};
 
@@ -37,6 +38,9 @@ const INBOUND: usize = 4 * 1024;
 
 /// The largest piece in which a body is passed on.
 const LARGE: usize = 128 * 1024;
+
+/// What a request may take without being counted.
+const FREE: usize = 32 * 1024;
 
 /// How long a connection keeps what serving takes while no request comes.
 const QUIET: Duration = Duration::from_millis(200);
@@ -339,8 +343,9 @@ impl<S: Transport> Client<S> {
 impl<S: AsyncReadRent + AsyncWriteRent> Client<S> {
     /// What a large body took is not kept while somebody else is slow.
     pub fn give_back_room(&mut self) {
-        if self.inbound.is_empty() && self.inbound.capacity() > LARGE {
-            self.inbound.shrink(INBOUND);
+        if self.inbound.capacity() > FREE {
+            self.inbound
+                .shrink(FREE.min(self.inbound.len().max(INBOUND)));
         }
     }
 
@@ -361,13 +366,15 @@ pub async fn fill<R: AsyncReadRent>(reader: &mut R, buffer: &mut Buffer) -> io::
     outcome
 }
 
-/// Reads more of a body that is passed on. One that fills the buffer is read in larger pieces.
+/// Reads more of a body that is passed on. One that fills the buffer is read in larger pieces if
+/// there is room for them.
 pub async fn fill_large<R: AsyncReadRent>(
     reader: &mut R,
     buffer: &mut Buffer,
+    held: &mut Held,
 ) -> io::Result<usize> {
     let outcome = fill(reader, buffer).await;
-    if buffer.room() == 0 && buffer.capacity() < LARGE {
+    if buffer.room() == 0 && buffer.capacity() < LARGE && held.grow_at_leisure_to(LARGE) {
         buffer.reserve_total(LARGE);
     }
     outcome

@@ -29,7 +29,7 @@ use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::{collect, decode, is_here, uncode};
 use crate::shard::exchange::forward::forward;
 use crate::shard::exchange::refuse::refuse;
-use crate::shard::load::Held;
+use crate::shard::load::{Held, Source};
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::send::Outgoing;
@@ -121,6 +121,9 @@ fn open_account<S: AsyncWriteRent>(
     let direct = (peer.address, peer.is_tls);
     chain.read(direct, trusted, |address| settings.trusts(address));
     let mut account = Account::new(received, trace, chain.source(), peer.is_tls);
+    if settings.trusts(chain.source()) {
+        account.source = Source::UNBOUNDED;
+    }
     account.set_method(head.method(inbound.bytes()));
     account
 }
@@ -222,7 +225,7 @@ fn pass_checked<S: AsyncWriteRent>(
         .sieve(&view.snapshot)
         .map_or(0, |sieve| sieve.bounds().record);
     // Held is what has come; one for which there is no room now is refused before it is sent.
-    if !shard.load.bytes().has_room_for(record) {
+    if !shard.load.for_request(account.source).has_room_for(record) {
         return Err(cleared.refuse(Denial::Overloaded));
     }
     let written = (&cleared, Framing::Chunked, Written::default());
@@ -304,9 +307,9 @@ where
         Framing::Length(length) if length <= SHORT_BODY && !is_here(client, length) => length,
         _ => return Ok(None),
     };
-    let mut held = shard.load.bytes();
+    let mut held = shard.load.for_request(account.source);
     let started = Instant::now();
-    let collected = collect(client, length as usize, &mut held).await;
+    let collected = collect(client, (length as usize, 1), &mut held).await;
     account.waited = started.elapsed();
     match collected {
         Ok(()) => Ok(Some(held)),
@@ -361,10 +364,16 @@ where
     let bounds = inspection
         .coding()
         .map(|coding| (coding, operation.max_body));
-    let mut held = shard.load.bytes();
+    let mut held = shard.load.for_request(account.source);
+    // What leaves stands beside what came from when members are taken out of it.
+    let copies = match operation.contract.strips_body() {
+        true => 2,
+        false => 1,
+    };
     if let Framing::Length(length) = framing {
         if !is_here(client, length) {
-            if let Err(denial) = collect(client, length as usize, &mut held).await {
+            let wanted = (length as usize, copies);
+            if let Err(denial) = collect(client, wanted, &mut held).await {
                 return Err(inspection.refuse(denial));
             }
             account.waited = started.elapsed();
@@ -375,10 +384,11 @@ where
         let (head, used) = (client.head.length, client.head.length + length as usize);
         let coded = &client.inbound.bytes()[head..used];
         return match uncode(shard, bounds, coded, &mut held).await {
-            Ok(body) => {
+            Ok(body) if held.grow_to(length as usize + copies * body.len()) => {
                 let taken = (inspection, body, used, held);
                 conclude_taken(shard, view, client, account, taken).await
             }
+            Ok(_) => Err(inspection.refuse(Denial::Overloaded)),
             Err(denial) => Err(inspection.refuse(denial)),
         };
     }
@@ -392,10 +402,11 @@ where
         }
     }
     match outcome {
-        Ok(used) => {
+        Ok(used) if held.turn_to(copies * body.len()) => {
             let taken = (inspection, body, used, held);
             conclude_taken(shard, view, client, account, taken).await
         }
+        Ok(_) => Err(inspection.refuse(Denial::Overloaded)),
         Err(denial) => Err(inspection.refuse(denial)),
     }
 }
@@ -427,15 +438,16 @@ where
             client.request.extend_from_slice(body);
             let came = client.head.length + length as usize;
             client.inbound.consume(came);
+            client.give_back_room();
             account.bytes_in = length;
         }
     }
     Ok(Ready {
+        _held: Some(kept(&cleared, client, held)),
         cleared,
         body: Body::Whole,
         key,
         accept: None,
-        _held: Some(held),
     })
 }
 
@@ -466,14 +478,25 @@ where
     let key = write_request(view, client, account, (&cleared, framing, written));
     client.request.extend_from_slice(sent);
     client.inbound.consume(used);
+    client.give_back_room();
     account.bytes_in = body.len() as u64;
     Ok(Ready {
+        _held: Some(kept(&cleared, client, held)),
         cleared,
         body: Body::Whole,
         key,
         accept: None,
-        _held: Some(held),
     })
+}
+
+/// What is still held while a request is sent: itself, and what stood in its place in the policy.
+fn kept<S: AsyncWriteRent>(cleared: &Cleared, client: &Client<S>, held: Held) -> Held {
+    let mut held = held;
+    let instead = cleared.instead().map_or(0, <[u8]>::len);
+    let amount = held.amount().min(client.request.len() + instead);
+    // It is no more than before, so there is room.
+    held.turn_to(amount);
+    held
 }
 
 /// What is peculiar to a request that is sent on.

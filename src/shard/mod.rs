@@ -126,6 +126,7 @@ impl Shared {
             most: load::Most {
                 in_flight: usize::MAX,
                 buffered: usize::MAX,
+                per_source: usize::MAX,
             },
             cells: Arc::new(Cells::new(1024)),
             is_draining: Arc::default(),

@@ -38,13 +38,17 @@ components:
       properties: { id: { type: integer }, note: { type: string } }
 ";
 
-const BUFFERED: usize = 256 * 1024;
+/// Three quarters of what is held at all.
+const BUFFERED: usize = 192 * 1024;
 
 fn start(name: &str, api: &str) -> Running {
-    let setup = Setup::new("app", DOCUMENT);
-    let setup = setup.server("shards = 1\nmax_buffered = \"256KiB\"");
+    setup(api).start(name, taking())
+}
+
+fn setup(api: &str) -> Setup<'static> {
+    let server = "shards = 1\nmax_buffered = \"256KiB\"\nmax_buffered_per_source = \"256KiB\"";
     let api = format!("responses = \"off\"\nwaf = \"off\"\n{api}");
-    setup.api(api).start(name, taking())
+    Setup::new("app", DOCUMENT).server(server).api(api)
 }
 
 /// A backend that takes what comes, and answers what is whole.
@@ -142,9 +146,9 @@ fn beyond_the_bound_a_body_is_refused_and_what_was_held_comes_back() {
     holds(&running.process, |held| held == 0);
     // What has come of a body that is not whole leaves less for others.
     let mut half = running.connect();
-    half.send(head("/one", 200_000, ""));
-    half.send(&record(200_000)[..150_000]);
-    holds(&running.process, |held| held >= 150_000);
+    half.send(head("/one", 150_000, ""));
+    half.send(&record(150_000)[..100_000]);
+    holds(&running.process, |held| held >= 100_000);
     assert_eq!(post(&running, 150_000), (503, true));
     assert_eq!(post(&running, 20_000), (200, false));
     drop(half);
@@ -159,7 +163,7 @@ fn records_that_are_not_whole_count() {
         "held-records",
         &format!("{api}\n[api.app.operation.one]\nmax_body = \"1KiB\""),
     );
-    let piece = format!("[{}", &record(110_000)[..100_000]);
+    let piece = format!("[{}", &record(110_000)[..90_000]);
     let begin = || {
         let mut client = running.connect();
         client.send(head("/many", 1_000_000, "Expect: 100-continue\r\n"));
@@ -169,9 +173,9 @@ fn records_that_are_not_whole_count() {
     // All begin while there is room for each of them.
     let (mut one, mut other, mut last) = (begin(), begin(), begin());
     one.send(&piece);
-    holds(&running.process, |held| held >= 100_000);
+    holds(&running.process, |held| held >= 90_000);
     other.send(&piece);
-    holds(&running.process, |held| held >= 200_000);
+    holds(&running.process, |held| held >= 180_000);
     let _ = last.stream.write_all(piece.as_bytes());
     let answer = last.answer(false);
     assert_eq!((answer.status, &*answer.problem()), (503, "overloaded"));
@@ -206,4 +210,90 @@ fn an_exchange_ends_while_its_body_is_waited_for() {
         // Long before the floor of the pace would have counted.
         assert!(begun.elapsed() < Duration::from_secs(3));
     }
+}
+
+/// What leaves is a second copy where members are taken out of what came.
+#[test]
+fn a_copy_counts_as_well() {
+    let api = "max_body = \"512KiB\"\nunknown_fields = \"strip\"";
+    let running = start("held-copy", api);
+    assert_eq!(post(&running, BUFFERED / 2), (200, false));
+    assert_eq!(post(&running, BUFFERED / 2 + 1), (503, true));
+    holds(&running.process, |held| held == 0);
+}
+
+/// A quarter when nothing else is said.
+#[test]
+fn one_source_leaves_room_for_others() {
+    let all = "max_buffered_per_source = \"256KiB\"";
+    let running = setup("max_body = \"512KiB\"")
+        .replacing(all, "")
+        .replacing(
+            "[[listener]]",
+            "[[listener]]\ntrusted_peers = [\"127.0.0.1/32\"]",
+        )
+        .start("held-source", taking());
+    let begin = |source: &str, length: usize| {
+        let mut client = running.connect();
+        client.send(head(
+            "/one",
+            length,
+            &format!("X-Forwarded-For: {source}\r\n"),
+        ));
+        client
+    };
+    let whole = |source: &str, length: usize| {
+        let mut client = begin(source, length);
+        let _ = client.stream.write_all(record(length).as_bytes());
+        let answer = client.answer(false);
+        (answer.status, answer.field("retry-after").is_some())
+    };
+    let part = 64 * 1024;
+    assert_eq!(whole("192.0.2.1", part), (200, false));
+    assert_eq!(whole("192.0.2.1", part + 1), (503, true));
+    let mut half = begin("192.0.2.1", 50_000);
+    half.send(&record(50_000)[..40_000]);
+    holds(&running.process, |held| held >= 40_000);
+    assert_eq!(whole("192.0.2.1", 40_000), (503, true));
+    assert_eq!(whole("192.0.2.2", 40_000), (200, false));
+    drop(half);
+    holds(&running.process, |held| held == 0);
+    assert_eq!(whole("192.0.2.1", 40_000), (200, false));
+}
+
+#[test]
+fn bodies_that_come_in_leave_room_for_answers() {
+    const ANSWER: usize = 60_000;
+    let document = DOCUMENT.replace(
+        "components:",
+        "  /text:
+    get:
+      operationId: text
+      responses:
+        '200':
+          description: ok
+          content: { application/json: { schema: { $ref: '#/components/schemas/Record' } } }
+components:",
+    );
+    let answering = backend(|_, mut client| {
+        while client.request_head().is_some() {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
+            client.send(format!("{head}: {ANSWER}\r\n\r\n{}", record(ANSWER)));
+        }
+    });
+    let running = setup("max_body = \"512KiB\"\n[api.app.operation.text]\nresponses = \"reject\"")
+        .file("api.yaml", &document)
+        .start("held-answers", answering);
+    let halves = [(); 2].map(|()| {
+        let mut client = running.connect();
+        client.send(head("/one", 96_000, ""));
+        client.send(&record(96_000)[..95_000]);
+        client
+    });
+    holds(&running.process, |held| held >= 190_000);
+    assert_eq!(post(&running, 40_000), (503, true));
+    let answer = running.ask("GET /text HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!((answer.status, answer.body.len()), (200, ANSWER));
+    drop(halves);
+    holds(&running.process, |held| held == 0);
 }

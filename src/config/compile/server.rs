@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::compile::one_of;
-use crate::config::file::File;
+use crate::config::file::{self, File};
 use crate::config::reader::{At, Reader};
 use crate::config::settings::{AccessLog, Most, Ring, Server, Shards};
 
@@ -54,15 +54,28 @@ fn most(reader: &Reader<'_>, file: &File) -> Most {
         }
         Some(written.value)
     };
+    let buffered = server.max_buffered.as_ref();
+    let buffered = buffered.map_or(BUFFERED, |at| at.value.0);
     Most {
         connections: count(&server.max_connections),
         connections_per_source: count(&server.max_connections_per_source),
         in_flight: count(&server.max_in_flight).unwrap_or(IN_FLIGHT),
-        buffered: server
-            .max_buffered
-            .as_ref()
-            .map_or(BUFFERED, |at| at.value.0),
+        buffered,
+        buffered_per_source: per_source(reader, server, buffered),
     }
+}
+
+/// A quarter when nothing else is said.
+fn per_source(reader: &Reader<'_>, server: &file::Server, buffered: usize) -> usize {
+    let Some(part) = &server.max_buffered_per_source else {
+        return buffered / 4;
+    };
+    if part.value.0 > buffered {
+        let message = "`max_buffered_per_source` is more than all may take together";
+        let hint = "write no more than `max_buffered`";
+        reader.error(part.position, message, hint);
+    }
+    part.value.0
 }
 
 fn rate_limit_keys(reader: &Reader<'_>, file: &File) -> usize {

@@ -284,6 +284,12 @@ impl Contract {
         (parameters.unknown == Unknown::Strip).then_some(parameters)
     }
 
+    /// Whether bodies may leave as others than they came.
+    pub fn strips_body(&self) -> bool {
+        let terms = self.terms.as_ref();
+        terms.is_some_and(|terms| terms.unknown == Undeclared::Stripped)
+    }
+
     /// Whether there are requests whose body has to be seen.
     pub fn reads_body(&self) -> bool {
         let decodes = !self.codings.allowed().is_empty();

@@ -25,16 +25,16 @@ pub fn is_here<S: AsyncWriteRent>(client: &Client<S>, length: u64) -> bool {
 
 /// Reads until `length` bytes of body stand behind the head. The head stays where it is. What has
 /// not come takes no memory, so that nobody takes all of it by announcing bodies; a body for which
-/// there is no room now is refused before it is sent.
+/// there is no room now, with all its copies, is refused before it is sent.
 pub async fn collect<S>(
     client: &mut Client<S>,
-    length: usize,
+    (length, copies): (usize, usize),
     held: &mut Held,
 ) -> Result<(), Denial>
 where
     S: AsyncReadRent + AsyncWriteRent,
 {
-    if !held.has_room_for(length) {
+    if !held.has_room_for(copies * length) {
         return Err(Denial::Overloaded);
     }
     confirm_expectation(client).await?;
@@ -53,7 +53,7 @@ where
         }
         read_body(client).await?;
     }
-    if !held.grow_to(length) {
+    if !held.grow_to(copies * length) {
         return Err(Denial::Overloaded);
     }
     client.deadline.clear();

@@ -21,6 +21,7 @@ use crate::shard::connection::{After, Client};
 use crate::shard::exchange::collect::confirm_expectation;
 use crate::shard::exchange::refuse::{fail, refuse, withhold};
 use crate::shard::exchange::{Body, Ready};
+use crate::shard::load::Source;
 use crate::shard::upstream::balance::Turn;
 use crate::shard::upstream::ejection::Outcome;
 use crate::shard::upstream::outbound::Around;
@@ -188,7 +189,8 @@ where
     let left = longest.saturating_sub(account.received.elapsed());
     connection.deadline.limit(left);
     client.deadline.limit(left + TOLD);
-    let passage = unsent.unwrap_or_else(|| passage((shard, view), ready, operation));
+    let source = account.source;
+    let passage = unsent.unwrap_or_else(|| passage((shard, view), (ready, operation), source));
     let upload = Upload {
         shard,
         link: &link,
@@ -199,6 +201,7 @@ where
         deadline: &connection.deadline,
         timeout: response_timeout,
         taken: connection.writer.taken(),
+        held: shard.load.for_request(source),
         bytes: std::mem::take(&mut client.request),
     };
     let relay = Relay {
@@ -209,6 +212,7 @@ where
         operation,
         is_head: account.method() == "HEAD",
         trace: &account.trace,
+        source,
         undeclared: &mut account.undeclared,
         client_deadline: &client.deadline,
         client_timeout: operation.timeouts.body.unwrap_or(client.timeouts.body),
@@ -249,6 +253,7 @@ where
     account.found.add(left.found);
     account.found.add(found);
     client.request = upload.bytes;
+    client.give_back_room();
     if unsent.is_none() {
         account.bytes_in += content;
     }
@@ -341,8 +346,8 @@ async fn tunnel<S>(
 /// What the body that is still to come goes through.
 fn passage<'v>(
     (shard, view): (&'v Shard, &'v View),
-    ready: &'v Ready,
-    operation: &'v Operation,
+    (ready, operation): (&'v Ready, &'v Operation),
+    source: Source,
 ) -> Passage<'v> {
     let streamed = match ready.body {
         Body::Whole => Framing::None,
@@ -358,7 +363,9 @@ fn passage<'v>(
         operation,
     };
     let rules = Rules::of(around, &ready.cleared);
-    Passage::Checked(Box::new(Screen::new(streamed, sieve, rules, shard)))
+    let held = shard.load.for_request(source);
+    let screen = Screen::new(streamed, sieve, rules, (shard, held));
+    Passage::Checked(Box::new(screen))
 }
 
 impl Ended<'_> {

@@ -13,7 +13,7 @@ use crate::policy::waf::stage::{Progress, Protection, Running};
 use crate::proto::coding::{self, Coding, Decoder};
 use crate::proto::head::ResponseHead;
 use crate::shard::Shard;
-use crate::shard::load::Held;
+use crate::shard::load::{Held, Source};
 
 /// How much of a coded body is decoded in one turn: at most a hundred times as much comes out.
 const PIECE: usize = 4 * 1024;
@@ -143,7 +143,7 @@ impl Inspected<'_> {
         if self.outbound.reach != Reach::All {
             self.content = Content::Nothing;
         }
-        let mut held = self.around.shard.load.bytes();
+        let mut held = self.around.shard.load.for_answer(Source::UNBOUNDED);
         self.body((b"", true), &mut held, found).await
     }
 
@@ -229,6 +229,7 @@ impl Inspected<'_> {
     ) -> Result<Seen<'b>, Fault> {
         let mut decoder = Decoder::new(coding, self.outbound.longest);
         let mut stopped = None;
+        let others = held.amount();
         for (index, piece) in body.chunks(PIECE).enumerate() {
             if index > 0 {
                 self.around.shard.give_way().await;
@@ -237,7 +238,7 @@ impl Inspected<'_> {
                 stopped = Some(fault);
                 break;
             }
-            if !held.grow_to(body.len() + decoder.decoded()) {
+            if !held.grow_to(others + decoder.decoded()) {
                 return Err(fault(Denial::Overloaded, ""));
             }
         }

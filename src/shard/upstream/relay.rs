@@ -22,6 +22,7 @@ use crate::shard::answer;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{fill, fill_large, pass, send};
 use crate::shard::deadline::Deadline;
+use crate::shard::load::Source;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::outbound::{Around, Inspected};
 use crate::shard::upstream::release::{Begun, Judge};
@@ -38,6 +39,8 @@ pub struct Relay<'a> {
     pub cleared: &'a Cleared,
     pub operation: &'a Operation,
     pub trace: &'a Trace,
+    /// Whom a body is held for.
+    pub source: Source,
     /// Takes the names of fields that nothing declares.
     pub undeclared: &'a mut UndeclaredFields,
     pub client_deadline: &'a Deadline,
@@ -259,6 +262,7 @@ impl<'a> Relay<'a> {
                 coder
             }
         };
+        let mut held = self.shard.load.for_answer(self.source);
         loop {
             if !self.pass((&mut coder, buffer), writer, download).await {
                 return;
@@ -272,7 +276,7 @@ impl<'a> Relay<'a> {
                 self.client_deadline.clear();
             }
             self.deadline.set(self.timeout);
-            match fill_large(reader, buffer).await {
+            match fill_large(reader, buffer, &mut held).await {
                 Ok(count) if count > 0 => {}
                 // An end that came by force is no end of a body.
                 Ok(_) if !self.deadline.has_fired() => {

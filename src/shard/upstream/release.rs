@@ -76,7 +76,7 @@ impl Relay<'_> {
         R: AsyncReadRent,
         W: AsyncWriteRent,
     {
-        let mut held = self.shard.load.bytes();
+        let mut held = self.shard.load.for_answer(self.source);
         let inspected = judge.inspected.as_ref();
         let beginning = inspected.map_or(0, |inspected| inspected.beginning(judge.longest));
         let sizes = (judge.longest, beginning);
@@ -131,6 +131,8 @@ impl Relay<'_> {
         if buffer.is_empty() {
             buffer.shrink(RESPONSE);
         }
+        // No more than was held for it where it came in, so there is room.
+        held.turn_to(held.amount().min(self.out.len()));
         let paced = (self.client_deadline, self.client_timeout);
         let (outcome, back) = send_paced(writer, std::mem::take(self.out), paced).await;
         *self.out = back;
@@ -159,6 +161,17 @@ impl Relay<'_> {
             inspected,
             ..
         } = judge;
+        let length = content.of(buffer, self.response.length).len();
+        // What leaves stands beside what came for as long as it is looked at.
+        if inspected.is_some() && !held.grow_to(held.amount() + length) {
+            if let Some(inspected) = inspected {
+                inspected.end(&mut download.found).await;
+            }
+            return Err(Fault {
+                denial: Denial::Overloaded,
+                detail: String::new(),
+            });
+        }
         let written = self.write_whole((buffer, content), passed, reads);
         download.content = written.as_ref().map_or(0, |(_, body)| body.len() as u64);
         let (mut passed, body, inspected) = match (written, inspected) {
@@ -246,7 +259,7 @@ impl Relay<'_> {
         fault: Fault,
         download: &mut Download,
     ) {
-        let mut held = self.shard.load.bytes();
+        let mut held = self.shard.load.for_answer(self.source);
         let content = self
             .collect((&mut *reader, &mut *buffer), (DRAINED, 0), &mut held)
             .await;

@@ -86,7 +86,7 @@ impl<'a> Screen<'a> {
         framing: Framing,
         sieve: Sieve<'a>,
         rules: Option<Rules<'a>>,
-        shard: &'a Shard,
+        (shard, held): (&'a Shard, Held),
     ) -> Screen<'a> {
         Screen {
             input: Transcoder::new(framing, Framing::None),
@@ -98,7 +98,7 @@ impl<'a> Screen<'a> {
             sifted: 0,
             good: Vec::new(),
             passed: 0,
-            held: shard.load.bytes(),
+            held,
             is_finished: false,
             is_ended: false,
             left: Left::default(),

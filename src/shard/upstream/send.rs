@@ -15,6 +15,7 @@ use crate::shard::Shard;
 use crate::shard::buffer::Buffer;
 use crate::shard::connection::{LINGER_BYTES, fill_large, pass, send_paced};
 use crate::shard::deadline::Deadline;
+use crate::shard::load::Held;
 use crate::shard::pace::Pace;
 use crate::shard::trace::Trace;
 use crate::shard::upstream::Link;
@@ -128,6 +129,8 @@ pub struct Upload<'a, 'p> {
     pub timeout: Duration,
     /// What the backend's socket has taken.
     pub taken: Taken,
+    /// Of a buffer that has grown.
+    pub held: Held,
     /// The head, and a body that is whole already.
     pub bytes: Vec<u8>,
 }
@@ -260,7 +263,7 @@ impl<'p> Upload<'_, 'p> {
             self.deadline.clear();
             self.pace.begin(self.client_deadline);
         }
-        match fill_large(reader, inbound).await {
+        match fill_large(reader, inbound, &mut self.held).await {
             Ok(count) if count > 0 => {
                 self.pace.end(self.client_deadline, count);
                 Ok(())

@@ -8,9 +8,11 @@ use portcullis::policy::waf::budget::{Bound, Budget, Exceeded};
 use portcullis::policy::waf::draft::Engine;
 use portcullis::policy::waf::fuel::Fuel;
 use portcullis::policy::waf::inspection::{Inspection, Reason, Tuning, Verdict};
+use portcullis::policy::waf::load::{Settings, load};
 use portcullis::policy::waf::memory::Memory;
 use portcullis::policy::waf::message::{Headers, Request, Response};
 use portcullis::policy::waf::rule::RuleSet;
+use portcullis::policy::waf::seclang::Files;
 use portcullis::policy::waf::view::View;
 use serde_json::{Value, json};
 
@@ -18,6 +20,7 @@ use crate::gateway::{Answer, backend};
 use crate::setup::{Running, Setup};
 
 const JSON: &str = "application/json";
+const XML: &str = "text/xml";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A media type and a body of it.
@@ -118,7 +121,12 @@ impl Shard {
         }
     }
 
-    fn look(&mut self, (media_type, body): &Body, budget: Budget, way: Way) -> Outcome {
+    fn show(
+        &mut self,
+        inspection: &mut Inspection,
+        (media_type, body): &Body,
+        way: Way,
+    ) -> Verdict {
         let fields = [
             (&b"Host"[..], &b"h"[..]),
             (b"Content-Type", media_type.as_bytes()),
@@ -132,13 +140,18 @@ impl Shard {
             local: None,
             id: b"1",
         };
-        let mut inspection = self.begin(budget, way);
         inspection.enter_head(&self.rules, &request);
-        let mut verdict = self.run(&mut inspection, way);
+        let mut verdict = self.run(inspection, way);
         if verdict == Verdict::Pass {
             inspection.enter_body(&self.rules, body.as_bytes());
-            verdict = self.run(&mut inspection, way);
+            verdict = self.run(inspection, way);
         }
+        verdict
+    }
+
+    fn look(&mut self, body: &Body, budget: Budget, way: Way) -> Outcome {
+        let mut inspection = self.begin(budget, way);
+        let verdict = self.show(&mut inspection, body, way);
         Outcome {
             verdict,
             exceeded: inspection.exceeded(),
@@ -223,6 +236,9 @@ fn steps_of_an_answer_are_counted_from_its_head_on() {
     };
     let way = ways()[0];
     let mut inspection = shard.begin(budget, way);
+    // The request takes all that there is.
+    assert_eq!(shard.show(&mut inspection, &body, way), Verdict::Pass);
+    assert_eq!(inspection.steps(), steps);
     let response = Response {
         status: 200,
         version: b"HTTP/1.1",
@@ -231,7 +247,61 @@ fn steps_of_an_answer_are_counted_from_its_head_on() {
     };
     inspection.enter_response_head(&shard.rules, &response, 1000);
     assert_eq!(shard.run(&mut inspection, way), Verdict::Pass);
-    assert!(inspection.steps() < steps);
+    assert!(inspection.steps() < steps && !inspection.exceeded().any());
+}
+
+/// Rules of this text, ready to look at a body in JSON.
+fn looking(text: &str) -> (Shard, Inspection) {
+    let files = Files {
+        read: &|_| Ok(text.as_bytes().to_vec()),
+        list: &|_| Ok(Vec::new()),
+    };
+    let loaded = load(&["rules.conf"], files, &Settings::default()).unwrap();
+    let mut shard = Shard {
+        rules: Arc::new(loaded.rules),
+        memory: Memory::default(),
+    };
+    let way = ways()[0];
+    let mut inspection = shard.begin(Budget::default(), way);
+    let body: Body = (JSON, "[]".to_owned());
+    assert_eq!(shard.show(&mut inspection, &body, way), Verdict::Pass);
+    (shard, inspection)
+}
+
+/// What rules take out of other rules for one record, they do not take out for the next.
+#[test]
+fn exemptions_of_a_record_end_with_it() {
+    let (mut shard, mut inspection) = looking(
+        "SecRule ARGS \"@contains one\" \"id:5,phase:2,pass,nolog,ctl:ruleRemoveById=11\"\n\
+         SecRule ARGS \"@contains two\" \"id:6,phase:2,pass,nolog,ctl:ruleRemoveTargetById=11;ARGS\"\n\
+         SecRule ARGS \"@contains evil\" \"id:11,phase:2,deny,log\"\n",
+    );
+    inspection.mark();
+    for (record, is_refused) in [
+        ("{\"a\":\"one evil\"}", false),
+        ("{\"a\":\"evil\"}", true),
+        ("{\"a\":\"two evil\"}", false),
+        ("{\"a\":\"evil\"}", true),
+    ] {
+        inspection.rewind();
+        inspection.enter_record(&shard.rules, record.as_bytes(), Some(0));
+        let verdict = shard.run(&mut inspection, ways()[0]);
+        assert_eq!(verdict != Verdict::Pass, is_refused, "{record}");
+    }
+}
+
+/// However many rules find something, no more is kept than a log line could tell.
+#[test]
+fn findings_are_bounded() {
+    let rules = (0..300).map(|at| {
+        let id = 1000 + at;
+        format!("SecRule ARGS \"@contains evil\" \"id:{id},phase:2,pass,log\"\n")
+    });
+    let (mut shard, mut inspection) = looking(&rules.collect::<String>());
+    inspection.mark();
+    inspection.enter_record(&shard.rules, b"{\"a\":\"evil\"}", Some(0));
+    assert_eq!(shard.run(&mut inspection, ways()[0]), Verdict::Pass);
+    assert_eq!(inspection.hits().len(), 256);
 }
 
 const RULES: &str = r#"
@@ -273,6 +343,14 @@ fn nested(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
 }
 
+fn nested_objects(levels: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
+}
+
+fn nested_elements(levels: usize) -> String {
+    format!("{}b{}", "<a>".repeat(levels), "</a>".repeat(levels))
+}
+
 /// What is at the limit, what is past it, and of which bound.
 fn limits() -> Vec<(&'static str, Body, Body)> {
     let form = |count: usize| {
@@ -291,6 +369,16 @@ fn limits() -> Vec<(&'static str, Body, Body)> {
         ("values", (FORM, form(20)), (FORM, form(70))),
         ("values", (JSON, list(20)), (JSON, list(70))),
         ("depth", (JSON, nested(5)), (JSON, nested(6))),
+        (
+            "depth",
+            (JSON, nested_objects(5)),
+            (JSON, nested_objects(6)),
+        ),
+        (
+            "depth",
+            (XML, nested_elements(5)),
+            (XML, nested_elements(6)),
+        ),
         (
             "depth",
             (FORM, format!("a={}", percent(&nested(5)))),
@@ -337,7 +425,8 @@ fn each_bound_is_refused_past_its_limit_and_told_by_name() {
     }
     for bound in ["bytes", "values", "depth", "variants", "steps"] {
         let name = format!("portcullis_waf_over_budget_total{{budget=\"{bound}\"}}");
-        gateway.process.counts(&name, 2);
+        let told = limits().iter().filter(|limit| limit.0 == bound).count();
+        gateway.process.counts(&name, told as u64);
     }
     let lines = gateway.lines();
     for (at, (bound, ..)) in limits().into_iter().enumerate() {

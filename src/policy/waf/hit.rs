@@ -110,6 +110,8 @@ mod tests {
             "(8 bytes)"
         );
         assert_eq!(shown("REQUEST_HEADERS:X-Auth", b"x"), "(1 bytes)");
+        assert_eq!(shown("REQUEST_HEADERS:Cookie", b"a=b"), "(3 bytes)");
+        assert_eq!(shown("RESPONSE_HEADERS:set-cookie", b"a=b"), "(3 bytes)");
         assert_eq!(shown("REQUEST_COOKIES:sid", b"abc"), "(3 bytes)");
         assert_eq!(shown("REQUEST_COOKIES", b"abc"), "(3 bytes)");
         assert_eq!(shown("ARGS:newPassword", b"abc"), "(3 bytes)");

@@ -236,6 +236,7 @@ pub struct Answers {
     pub max_body: Option<At<Size>>,
     pub leaks: Option<At<String>>,
     pub masks: Vec<Mask>,
+    pub streams: Option<At<bool>>,
 }
 
 /// Values that are not shown as they are.
@@ -573,6 +574,7 @@ fn answers(table: &Table<'_, '_>) -> Answers {
         max_body: table.optional("max_response_body"),
         leaks: table.optional("leaks"),
         masks: table.tables("mask", mask),
+        streams: table.optional("stream_responses"),
     }
 }
 

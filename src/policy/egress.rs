@@ -5,7 +5,7 @@
 
 use crate::policy::catalogue::Operation;
 use crate::policy::contract::ResponseContract;
-use crate::policy::contract::response::{Expected, UndeclaredFields};
+use crate::policy::contract::response::{Expected, Stream, UndeclaredFields};
 use crate::policy::denial::Denial;
 use crate::policy::identity::Principal;
 use crate::policy::leak::Watch;
@@ -87,7 +87,18 @@ impl Passed {
     /// comes.
     pub fn longest(&self, operation: &Operation) -> Option<usize> {
         let contract = operation.response.as_ref()?;
-        self.expected.is_read().then(|| contract.max_body())
+        let is_collected = self.expected.is_read() && contract.stream(self.expected).is_none();
+        is_collected.then(|| contract.max_body())
+    }
+
+    /// For a body whose records are judged one by one; none where it leaves whole.
+    pub fn records<'o>(&self, operation: &'o Operation) -> Option<Records<'o>> {
+        let contract = operation.response.as_ref()?;
+        Some(Records {
+            stream: contract.stream(self.expected)?,
+            watch: operation.leaks.as_ref(),
+            leaked: None,
+        })
     }
 
     /// Takes note of a fault that is let pass, unless there was another one before.
@@ -174,5 +185,74 @@ impl Passed {
             (Some(Watch { blocks: true, .. }), Some(fault)) => Err(fault),
             _ => Ok(passed),
         }
+    }
+}
+
+/// The records of an answer on their way to the client.
+pub struct Records<'o> {
+    stream: Stream<'o>,
+    watch: Option<&'o Watch>,
+    /// What was found that must not leak, and is let pass.
+    leaked: Option<Fault>,
+}
+
+impl Records<'_> {
+    /// How much there is of a record that is not whole yet.
+    pub fn pending(&self) -> usize {
+        self.stream.pending()
+    }
+
+    /// Judges the next piece of the content, or its end, for `reader`. What may leave is appended to
+    /// `out`.
+    pub fn next(
+        &mut self,
+        piece: Option<&[u8]>,
+        state: &mut State,
+        reader: Option<&Principal>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let sees = |names: &[Box<str>]| reader.is_some_and(|reader| reader.is_any_of(names));
+        let (start, scratch) = (out.len(), &mut state.scratch);
+        let judged = match piece {
+            Some(piece) => self.stream.feed(piece, &sees, scratch, out),
+            None => self.stream.finish(&sees, scratch, out),
+        };
+        let judged = judged.map_err(|denial| Fault {
+            denial,
+            detail: scratch.details().to_string(),
+        });
+        self.watch_for_leaks(start, out)?;
+        judged
+    }
+
+    fn watch_for_leaks(&mut self, start: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let found = |watch: &Watch| {
+            watch
+                .leaks
+                .find(&out[start..])
+                .map(|leak| (watch.blocks, leak))
+        };
+        let Some((blocks, leak)) = self.watch.and_then(found) else {
+            return Ok(());
+        };
+        let fault = Fault {
+            denial: Denial::LeakDetected,
+            detail: format!("{} in a record", leak.rule),
+        };
+        if blocks {
+            out.truncate(start);
+            return Err(fault);
+        }
+        self.leaked.get_or_insert(fault);
+        Ok(())
+    }
+
+    /// The first fault that was let pass.
+    pub fn reported(&self) -> Option<Fault> {
+        let noted = self.stream.reported().map(|(denial, detail)| Fault {
+            denial: *denial,
+            detail: detail.clone(),
+        });
+        noted.or_else(|| self.leaked.clone())
     }
 }

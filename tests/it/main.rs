@@ -31,6 +31,7 @@ mod reference;
 mod setup;
 mod smuggling;
 mod streaming;
+mod streaming_answers;
 mod suite;
 mod tls;
 mod upstream;

@@ -22,6 +22,7 @@ use crate::policy::contract::media_type::is_endless;
 use crate::policy::contract::openapi::{self, DeclaredParameter, Security};
 use crate::policy::contract::page::Page;
 use crate::policy::contract::parameters::Location;
+use crate::policy::contract::records::Cut;
 use crate::policy::contract::response::{Items, Responses};
 use crate::policy::contract::schema::MaskKey;
 use crate::policy::contract::{Contract, ResponseContract};
@@ -636,9 +637,16 @@ impl Compiler<'_, '_> {
         response: Option<&ResponseContract>,
     ) {
         let sees_all = |outbound: &Outbound| {
-            let is_seen =
-                |media_type: &[u8]| is_endless(media_type) && outbound.looks_at(Some(media_type));
-            let declared = response.and_then(|response| response.declares(is_seen));
+            let response = response?;
+            let is_streamed = |media_type: &[u8]| {
+                let essence = std::str::from_utf8(media_type).unwrap_or_default();
+                response.streams() && Cut::of(essence).is_some()
+            };
+            let is_seen = |media_type: &[u8]| {
+                (is_endless(media_type) || is_streamed(media_type))
+                    && outbound.looks_at(Some(media_type))
+            };
+            let declared = response.declares(is_seen);
             declared.filter(|_| outbound.reach == Reach::All)
         };
         let Some(media_type) = waf.outbound.as_ref().and_then(sees_all) else {
@@ -648,7 +656,7 @@ impl Compiler<'_, '_> {
         let said = said.or(self.api.inspected.responses.as_ref());
         let position = said.map_or(self.name.position, |at| at.position);
         let message = format!(
-            "operation \"{id}\" answers with {media_type}, which has no end: rules cannot see all of it"
+            "operation \"{id}\" answers with {media_type} as it comes, which may have no end: rules cannot see all of it"
         );
         let hint =
             "write waf_responses = \"collected\" for this operation: rules see the head then";

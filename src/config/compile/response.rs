@@ -84,6 +84,7 @@ pub fn compile(
         let diagnostic = Diagnostic::new(described.file, described.position, message);
         reader.extend(vec![diagnostic.with_hint(hint)]);
     }
+    let contract = stream(reader, (api, own), contract);
     Some(match described.items {
         Some((items, declared)) => {
             if !is_json {
@@ -96,12 +97,34 @@ pub fn compile(
     })
 }
 
+/// Records leave as they come where that is said. To an operation it is said by mistake if it answers
+/// with none; to an API it may be for others.
+fn stream(
+    reader: &Reader<'_>,
+    (api, own): (&file::Answers, Option<&file::Answers>),
+    contract: ResponseContract,
+) -> ResponseContract {
+    let said = own.and_then(|own| own.streams.as_ref());
+    if let Some(at) = said.filter(|at| at.value && !contract.has_records()) {
+        let message = "the operation answers with no records that could leave one by one";
+        let hint =
+            "declare application/x-ndjson or application/json-seq with a schema of one record";
+        reader.error(at.position, message, hint);
+    }
+    let streams = said.or(api.streams.as_ref()).is_some_and(|at| at.value);
+    match streams && contract.has_records() {
+        true => contract.with_streams(),
+        false => contract,
+    }
+}
+
 /// What is hidden or counted only where responses are checked.
 fn refuse_unread(
     reader: &Reader<'_>,
     (api, own): (&file::Answers, Option<&file::Answers>),
     described: &Described<'_>,
 ) {
+    let own_answers = own;
     let own = own.into_iter().flat_map(|own| &own.masks);
     for declared in api.masks.iter().chain(own) {
         let message = "responses that are not checked are not masked";
@@ -110,6 +133,11 @@ fn refuse_unread(
             message,
             "write responses = \"report\" at least",
         );
+    }
+    let own_streams = own_answers.and_then(|own| own.streams.as_ref());
+    if let Some(at) = own_streams.filter(|at| at.value) {
+        let message = "responses that are not checked leave as they come anyway";
+        reader.error(at.position, message, "remove `stream_responses`");
     }
     if let Some(Ok(responses)) = &described.responses
         && responses.hide()
@@ -167,7 +195,9 @@ pub fn refuse(reader: &Reader<'_>, answers: &file::Answers) {
     let words = words.chain(&answers.leaks);
     let sizes = answers.max_body.iter().map(|at| at.position);
     let masks = answers.masks.iter().map(|mask| mask.position);
-    for position in words.map(|at| at.position).chain(sizes).chain(masks) {
+    let streams = answers.streams.iter().map(|at| at.position);
+    let keys = words.map(|at| at.position).chain(sizes).chain(masks);
+    for position in keys.chain(streams) {
         let message = "responses are checked by a description only";
         reader.error(position, message, "add `openapi`, or remove the key");
     }

@@ -7,8 +7,10 @@
 
 mod body;
 mod declared;
+mod stream;
 mod undeclared;
 
+pub use stream::Stream;
 pub use undeclared::UndeclaredFields;
 
 use crate::policy::contract::Scratch;
@@ -117,6 +119,8 @@ pub struct ResponseContract {
     items: Option<Items>,
     /// How many faults of one body are named.
     violations: usize,
+    /// Whether records leave as they come.
+    streams: bool,
 }
 
 /// Values that are masked wherever they leave, beside those that schemas name.
@@ -273,6 +277,7 @@ impl ResponseContract {
             masks_places: false,
             items: None,
             violations: 1,
+            streams: false,
         }
     }
 
@@ -366,14 +371,15 @@ impl ResponseContract {
         let fields = declared.check_fields(head, bytes, scratch);
         let media_type = declared.media_type(head, bytes, (to_head, self.masks_places));
         match (fields, media_type) {
-            (Ok(()), Ok(media_type)) => Ok(Expected {
+            (Ok(()), Ok(media_type)) => Ok(self.streaming(Expected {
                 declared: Some(index),
                 media_type,
                 ..Expected::default()
-            }),
+            })),
             // The body is read all the same where the fault is only noted.
             (Err(fault), Ok(media_type)) => {
-                self.fault((Some(index), media_type), false, fault, scratch)
+                let noted = self.fault((Some(index), media_type), false, fault, scratch)?;
+                Ok(self.streaming(noted))
             }
             (_, Err(fault)) => self.fault((Some(index), None), has_body, fault, scratch),
         }

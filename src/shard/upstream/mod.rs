@@ -11,6 +11,7 @@ pub mod relay;
 mod release;
 pub mod screen;
 pub mod send;
+mod strain;
 pub mod tunnel;
 mod wire;
 

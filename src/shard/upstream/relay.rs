@@ -245,6 +245,11 @@ impl<'a> Relay<'a> {
         let Some((passed, begun)) = self.judge((reader, buffer), writer, download).await else {
             return;
         };
+        if let Some(records) = passed.records(self.operation) {
+            return self
+                .strain((reader, buffer), writer, (passed, records), download)
+                .await;
+        }
         let status = self.response.status;
         download.response = truncated(status);
         let framing = self.client_framing();
@@ -497,7 +502,7 @@ pub(super) fn truncated(status: u16) -> Response {
 }
 
 /// By the backend.
-fn broken_off(status: u16) -> Response {
+pub(super) fn broken_off(status: u16) -> Response {
     Response::Truncated {
         status,
         by_backend: true,

@@ -281,7 +281,7 @@ impl Relay<'_> {
         }
     }
 
-    fn refused(&mut self, buffer: &Buffer, fault: Fault, download: &mut Download) {
+    pub(super) fn refused(&mut self, buffer: &Buffer, fault: Fault, download: &mut Download) {
         let bytes = buffer.bytes();
         let told = self.response.fields.iter().filter(|field| {
             let name = field.name.of(bytes);

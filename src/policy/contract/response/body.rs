@@ -45,7 +45,7 @@ impl ResponseContract {
     }
 
     /// What has to go, as `sees` tells of the reader.
-    fn wanted<'a>(&'a self, sees: &'a Sees<'_>) -> Wanted<'a> {
+    pub(super) fn wanted<'a>(&'a self, sees: &'a Sees<'_>) -> Wanted<'a> {
         Wanted {
             undeclared: match self.enforcement {
                 Enforcement::Reject => Undeclared::Refused,
@@ -59,13 +59,13 @@ impl ResponseContract {
         }
     }
 
-    fn media(&self, expected: Expected) -> Option<&Media> {
+    pub(super) fn media(&self, expected: Expected) -> Option<&Media> {
         let declared = &self.responses.declared[expected.declared?];
         declared.media.get(expected.media_type?)
     }
 
     /// Whether anything of a body may have to be taken out, changed or counted.
-    fn edits(&self, media: &Media) -> bool {
+    pub(super) fn edits(&self, media: &Media) -> bool {
         let has_members = matches!(media.content, Content::Json(_) | Content::Records(_));
         let has_views = media.schema().is_some_and(Schema::has_views);
         has_members
@@ -75,7 +75,7 @@ impl ResponseContract {
                 || has_views)
     }
 
-    fn edited(
+    pub(super) fn edited(
         &self,
         expected: Expected,
         edited: &Edited,
@@ -117,6 +117,6 @@ fn check(content: &Content, body: &[u8], scratch: &mut Scratch) -> Result<(), Br
     }
 }
 
-fn broken(violation: Violation) -> Broken {
+pub(super) fn broken(violation: Violation) -> Broken {
     (violation.pointer, violation.keyword)
 }

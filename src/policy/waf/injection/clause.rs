@@ -99,6 +99,9 @@ const BEHIND_STRINGS: &[&str] = &[
     ", n = n|1 * #",
 ];
 
+/// Longest name of a column, in words.
+const WORDS_OF_NAME: usize = 3;
+
 /// Behind the end of a name in backquotes.
 const BEHIND_NAMES: &[&str] = &["* #", ", n $", "&|i|= n|s|1|f $", ", ("];
 
@@ -150,7 +153,7 @@ pub(super) fn is_clause(
     };
     let tokens = Tokens::read(&mut lexer, first, has_tail(input));
     match context {
-        Context::Quoted(b'`') => tokens.meet_from_second(BEHIND_NAMES),
+        Context::Quoted(b'`') => closes_name(input) && tokens.meet_from_second(BEHIND_NAMES),
         Context::Quoted(_) => {
             tokens.meet_from_second(PATTERNS) || tokens.meet_from_second(BEHIND_STRINGS)
         }
@@ -160,6 +163,16 @@ pub(super) fn is_clause(
                     && tokens.meet_from_second(PATTERNS)
         }
     }
+}
+
+/// Whether what stands before the first backquote may be the name of a column, which has to exist
+/// for the rest of the query to run.
+fn closes_name(input: &[u8]) -> bool {
+    let end = memchr::memchr(b'`', input).unwrap_or(input.len());
+    let mut words = input[..end].split(|&byte| byte == b' ');
+    let is_of_name =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"_$.-".contains(byte) || *byte >= 0x80;
+    words.clone().count() <= WORDS_OF_NAME && words.all(|word| word.iter().all(is_of_name))
 }
 
 /// Whether any pattern begins so: most values are done with here.
@@ -338,6 +351,8 @@ mod tests {
             "x[1] and y[2]",
             "case when it rains then stay",
             "a `b` -- c",
+            "qCzn[=`>i",
+            "having count of 5 or more`#",
         ] {
             assert_eq!(sqli(text.as_bytes()), None, "{text}");
         }
@@ -352,6 +367,7 @@ mod tests {
             "x' for update-- -",
             "id` desc-- -",
             "id`,`pw",
+            "full name`,`pw",
             "1;vacuum",
             "desc,(select 1)",
             "@@version",

@@ -47,6 +47,12 @@ fn kinds(transformations: &[Transformation]) -> Kinds {
     both.fold(0, |all, both: Kinds| all | both)
 }
 
+/// A bit for each step of a plan.
+type Steps = u128;
+
+/// How many steps can be told apart; rules whose chains need more run always.
+const MOST: usize = Steps::BITS as usize;
+
 /// All chains; a step stands behind the one before it.
 #[derive(Debug, Default)]
 pub struct Forms {
@@ -59,8 +65,8 @@ pub struct Forms {
 #[derive(Debug, Default)]
 pub struct Plan {
     steps: Box<[Planned]>,
-    /// One step of each kind.
-    kinds: Box<[u16]>,
+    /// One step of each kind, and all of that kind.
+    kinds: Box<[(u16, Steps)]>,
 }
 
 /// What nearly every value needs to know of a step: that it changes nothing.
@@ -73,6 +79,8 @@ struct Planned {
     /// Of which kinds one has to change a form too. Letters need not become small for steps that
     /// would change nothing: none of these changes more in small letters.
     with: Kinds,
+    /// The steps of the plan that follow it, near and far.
+    behind: Steps,
 }
 
 impl Planned {
@@ -86,6 +94,7 @@ impl Planned {
             before: step.before,
             kind: step.kind(),
             with: if is_of_case { step.later } else { Kinds::MAX },
+            behind: 0,
         }
     }
 
@@ -116,8 +125,8 @@ pub struct Room {
     form_of: Vec<u16>,
     /// The rules that look at other forms than the value itself.
     moved: Bits,
-    /// Steps of the plan that are done.
-    made: usize,
+    /// Steps of the plan that may still change something.
+    due: Steps,
     shown: usize,
 }
 
@@ -158,6 +167,11 @@ impl Forms {
         }
     }
 
+    /// Whether there is room for a chain more.
+    pub fn has_room(&self, chain: &[Transformation]) -> bool {
+        self.steps.len() + chain.len() <= MOST
+    }
+
     pub fn len(&self) -> usize {
         self.steps.len()
     }
@@ -165,17 +179,26 @@ impl Forms {
     /// The steps on the way of these rules.
     pub fn plan(&self, rules: Bits) -> Plan {
         let places = 0..u16::try_from(self.steps.len()).unwrap_or(u16::MAX);
-        let steps: Vec<Planned> = places
+        let mut steps: Vec<Planned> = places
             .zip(&self.steps)
             .filter(|(_, step)| step.past.meets(&rules))
             .map(|(at, step)| Planned::of(at, step))
             .collect();
-        let mut kinds: Vec<u16> = Vec::new();
-        let mut known: Kinds = 0;
-        for step in &steps {
-            if known & step.kind == 0 {
-                known |= step.kind;
-                kinds.push(step.at);
+        // A step stands behind the one before it.
+        for number in (0..steps.len()).rev() {
+            let Planned { before, behind, .. } = steps[number];
+            let mut earlier = steps[..number].iter_mut();
+            if let Some(parent) = earlier.find(|earlier| earlier.at + 1 == before) {
+                parent.behind |= behind | 1 << number;
+            }
+        }
+        let mut kinds: Vec<(u16, Steps)> = Vec::new();
+        for (number, step) in steps.iter().enumerate() {
+            let same =
+                |(at, _): &&mut (u16, Steps)| self.steps[usize::from(*at)].kind() == step.kind;
+            match kinds.iter_mut().find(same) {
+                Some((_, all)) => *all |= 1 << number,
+                None => kinds.push((step.at, 1 << number)),
             }
         }
         Plan {
@@ -184,11 +207,17 @@ impl Forms {
         }
     }
 
-    /// The kinds of steps that may change what holds these bytes.
-    fn changes(&self, plan: &Plan, seen: &ByteSet) -> Kinds {
-        let steps = plan.kinds.iter().map(|&at| &self.steps[usize::from(at)]);
-        let changing = steps.filter(|step| !step.is_identity(seen));
-        changing.fold(0, |kinds, step| kinds | step.kind())
+    /// The kinds of steps that may change what holds these bytes, and all steps of those kinds.
+    fn changes(&self, plan: &Plan, seen: &ByteSet) -> (Kinds, Steps) {
+        let (mut kinds, mut due) = (0, 0);
+        for &(at, all) in &plan.kinds {
+            let step = &self.steps[usize::from(at)];
+            if !step.is_identity(seen) {
+                kinds |= step.kind();
+                due |= all;
+            }
+        }
+        (kinds, due)
     }
 
     /// Begins with a value that `wanted` rules look at.
@@ -197,8 +226,7 @@ impl Forms {
         room.forms.clear();
         room.shown = 0;
         let seen = ByteSet::of(value);
-        let changes = self.changes(plan, &seen);
-        let is_one = changes == 0;
+        let (changes, due) = self.changes(plan, &seen);
         room.forms.push(Form {
             span: None,
             seen,
@@ -206,10 +234,11 @@ impl Forms {
             rules: wanted,
         });
         room.moved = Bits::default();
-        room.made = if is_one { plan.steps.len() } else { 0 };
-        if !is_one {
+        room.due = due;
+        if due != 0 {
+            // What is not due makes nothing of the value but itself.
+            room.form_of.clear();
             room.form_of.resize(self.steps.len() + 1, 0);
-            room.form_of[0] = 0;
         }
     }
 
@@ -223,11 +252,12 @@ impl Forms {
         (room, fuel): (&mut Room, &mut Fuel),
         mut look: impl FnMut(&[u8], &ByteSet, Bits),
     ) -> bool {
-        while let Some(&planned) = plan.steps.get(room.made) {
+        while room.due != 0 {
             if fuel.is_spent() {
                 return false;
             }
-            room.made += 1;
+            let planned = plan.steps[room.due.trailing_zeros() as usize];
+            room.due &= room.due - 1;
             let at = usize::from(planned.at);
             let before = room.form_of[usize::from(planned.before)];
             let mut form = before;
@@ -235,10 +265,11 @@ impl Forms {
                 && self.steps[at].past.meets(&wanted)
             {
                 let step = &self.steps[at];
-                form = room.after(step, before, value, |seen| self.changes(plan, seen));
+                form = room.after(step, before, value, |seen| self.changes(plan, seen).0);
                 fuel.spend(room.forms[usize::from(form)].length(value));
             }
             if form > 0 {
+                room.due |= planned.behind;
                 let rules = self.steps[at].rules & wanted;
                 room.moved |= rules;
                 room.forms[usize::from(form)].rules |= rules;

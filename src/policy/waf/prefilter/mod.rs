@@ -57,6 +57,8 @@ pub struct Prefilter {
     /// The first of those sets from the other side: the rules that a byte lets through, and those
     /// that need none.
     opened: Box<[Bits; 256]>,
+    /// The bytes that let any rule through.
+    openers: ByteSet,
     open: Bits,
     /// Of each rule that requires nothing simpler, the question itself.
     questions: Box<[Option<Question>]>,
@@ -148,7 +150,8 @@ impl Prefilter {
     }
 
     fn look(&self, form: &[u8], seen: &ByteSet, rules: Bits) -> Bits {
-        let open = seen.iter().fold(self.open, |open, byte| {
+        let openers = seen.and(&self.openers).iter();
+        let open = openers.fold(self.open, |open, byte| {
             open | self.opened[usize::from(byte)]
         });
         let rules = rules & open;
@@ -220,6 +223,9 @@ impl Builder {
         let Some(requirement) = requirement(test) else {
             return;
         };
+        if !self.forms.has_room(&link.transformations) {
+            return;
+        }
         self.numbers[at] = u16::try_from(number).unwrap_or(NONE);
         self.targets(number, link);
         self.forms
@@ -271,6 +277,10 @@ impl Builder {
             self.forms.plan(rules)
         });
         let (opened, open) = opened(&self.gates);
+        let openers = (0..=u8::MAX).filter(|&byte| opened[usize::from(byte)].any());
+        let openers = openers.fold(ByteSet::default(), |all, byte| {
+            all.or(ByteSet::range(byte, byte))
+        });
         Prefilter {
             numbers: self.numbers.into(),
             parts: self.parts,
@@ -282,6 +292,7 @@ impl Builder {
             unsearched: self.unsearched,
             gates: self.gates.into(),
             opened,
+            openers,
             open,
             questions: self.questions.into(),
         }

@@ -17,12 +17,17 @@ use crate::policy::waf::rule::{Action, Link, Rule};
 use crate::policy::waf::target::{Selector, Targets};
 use crate::policy::waf::template::{CAPTURES, Piece, Reference, Slot, Template};
 
+/// Shortest text by which a name may be told from those that another rule looks for.
+const TELLING: usize = 4;
+
 /// What stands around the value in its note, and the text that the note has to stand in.
 #[derive(Debug)]
 pub struct Noted {
     before: Box<[u8]>,
     behind: Box<[u8]>,
     within: Box<[u8]>,
+    /// With one of these in it, in small letters, the name of a note is also another rule's.
+    shared: Box<[Box<str>]>,
 }
 
 impl Noted {
@@ -33,19 +38,33 @@ impl Noted {
         };
         let (prefix, before, behind) = note(first)?;
         let within = asked(second, prefix)?;
-        let mut others = rules.iter().enumerate().filter(|(other, _)| *other != at);
-        if others.any(|(_, rule)| sees(rule, prefix) || reads_old_captures(rule)) {
-            return None;
+        let mut shared = Vec::new();
+        for (other, rule) in rules.iter().enumerate() {
+            if other == at {
+                continue;
+            }
+            if reads_old_captures(rule) || !shares(rule, prefix, &mut shared) {
+                return None;
+            }
         }
         Some(Noted {
             before: before.as_bytes().into(),
             behind: behind.as_bytes().into(),
             within: within.as_bytes().into(),
+            shared: shared.into(),
         })
     }
 
-    /// Whether the note of a value, in any case of its letters, stands in the text.
+    /// Whether the note of a value, in any case of its letters, stands in the text, or anybody else
+    /// may look at it.
     pub fn holds(&self, value: &[u8]) -> bool {
+        let is_shared = |text: &str| {
+            let mut parts = value.windows(text.len());
+            parts.any(|part| part.eq_ignore_ascii_case(text.as_bytes()))
+        };
+        if self.shared.iter().any(|text| is_shared(text)) {
+            return true;
+        }
         let Some(&first) = self.before.first() else {
             return true;
         };
@@ -106,20 +125,31 @@ fn asked<'l>(link: &'l Link, prefix: &str) -> Option<&'l str> {
         .then(|| test.argument.as_text())?
 }
 
-/// Whether a rule may look at variables whose names begin so.
-fn sees(rule: &Rule, prefix: &str) -> bool {
+/// Adds the texts by which a rule knows variables whose names begin so; false if it may know all.
+fn shares(rule: &Rule, prefix: &str, shared: &mut Vec<Box<str>>) -> bool {
     let targets = rule.links.iter().flat_map(|link| {
         let Targets { included, excluded } = &link.targets;
         included.iter().chain(excluded)
     });
     let mut targets = targets.filter(|target| target.collection == Collection::Tx);
-    targets.any(|target| match &target.selector {
-        Selector::Slot(_) => false,
-        Selector::All | Selector::Name(_) | Selector::Exact(_) => true,
-        Selector::Pattern(pattern) | Selector::Variables(pattern, _) => {
-            let mut common = beginning(pattern).bytes().zip(prefix.bytes());
-            common.all(|(one, other)| one.eq_ignore_ascii_case(&other))
+    targets.all(|target| {
+        let pattern = match &target.selector {
+            Selector::Slot(_) => return true,
+            Selector::All | Selector::Name(_) | Selector::Exact(_) => return false,
+            Selector::Pattern(pattern) | Selector::Variables(pattern, _) => pattern,
+        };
+        let (is_anchored, text) = beginning(pattern);
+        let text = text.to_ascii_lowercase();
+        if is_anchored {
+            return !prefix.starts_with(&text) && !text.starts_with(prefix);
         }
+        // It must not begin within what all names have in common.
+        let straddles = (1..=text.len()).any(|length| prefix.ends_with(&text[..length]));
+        let is_telling = text.len() >= TELLING && !straddles && !prefix.contains(&text);
+        if is_telling {
+            shared.push(text.into());
+        }
+        is_telling
     })
 }
 
@@ -129,28 +159,28 @@ fn plain(pattern: &Pattern) -> &str {
     text.strip_prefix("(?i)").unwrap_or(text)
 }
 
-/// What all that a pattern matches begins with, in letters, digits and underscores.
-fn beginning(pattern: &Pattern) -> &str {
-    let text = plain(pattern).strip_prefix('^').unwrap_or_default();
-    // What has a choice has no beginning; the last sign may be one that is repeated.
+/// The letters, digits and underscores that a pattern begins with, which stand in all that it
+/// matches, and whether they stand at the beginning.
+fn beginning(pattern: &Pattern) -> (bool, &str) {
+    let text = plain(pattern);
+    let is_anchored = text.starts_with('^');
+    let text = text.strip_prefix('^').unwrap_or(text);
     let is_plain = |sign: &u8| sign.is_ascii_alphanumeric() || *sign == b'_';
     let length = text.bytes().take_while(is_plain).count();
-    match text.contains('|') {
+    let beginning = match text.contains('|') {
+        // What has a choice has no beginning.
         true => "",
+        // The last sign may be one that is repeated.
         false if length < text.len() => &text[..length.saturating_sub(1)],
         false => text,
-    }
+    };
+    (is_anchored, beginning)
 }
 
 /// Whether a rule reads what a pattern of another rule captured.
 fn reads_old_captures(rule: &Rule) -> bool {
     let is_capture = |slot: Slot| usize::from(slot.0) < CAPTURES;
-    let refers = |template: &Template| {
-        let mut pieces = template.pieces.iter();
-        pieces.any(
-            |piece| matches!(piece, Piece::Reference(Reference::Tx(slot)) if is_capture(*slot)),
-        )
-    };
+    let refers = |template: &Template| template.slots().any(is_capture);
     for link in &rule.links {
         let mut targets = link.targets.included.iter();
         let looks = targets.any(|target| match &target.selector {
@@ -186,11 +216,14 @@ mod tests {
             before: (*b"/").into(),
             behind: (*b"/").into(),
             within: (*b"/proxy/ /content-range/ /").into(),
+            shared: ["counter_".into()].into(),
         };
         for (value, holds) in [
             ("proxy", true),
             ("Content-Range", true),
             ("range", false),
+            ("a-Counter_b", true),
+            ("counter", false),
             ("proxy/ /content-range", true),
             ("", false),
             (" ", true),

@@ -178,6 +178,9 @@ fn a_match_of_the_built_in_rules_is_a_candidate() {
 #[test]
 fn a_match_of_the_core_rule_set_is_a_candidate() {
     let Some(rules) = core_rule_set() else { return };
+    let notes = (0..rules.rules().len()).filter(|&at| rules.notes(u16::try_from(at).unwrap()));
+    let notes: Vec<u32> = notes.map(|at| rules.rules()[at].id).collect();
+    assert_eq!(notes, [920_450, 920_451], "rules that note header fields");
     let matched = candidates_of_what_matches(&rules);
     assert!(matched > 2000, "{matched} matches are too few");
 }

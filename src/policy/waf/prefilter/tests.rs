@@ -107,7 +107,10 @@ SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:2,phase:1,deny,capture,setvar:'tx.n
 "#;
 
 fn noting(more: &str) -> RuleSet {
-    let text = format!("{NOTING}{more}\n");
+    compiled(format!("{NOTING}{more}\n"))
+}
+
+fn compiled(text: String) -> RuleSet {
     let read = |_: &str| Ok(text.clone().into_bytes());
     let list = |_: &str| Ok(Vec::new());
     let files = Files {
@@ -119,6 +122,38 @@ fn noting(more: &str) -> RuleSet {
     compile(&items, loaded.slots, OnUnsupported::Refuse)
         .unwrap()
         .rules
+}
+
+/// Those whose chains would need more steps than can be told apart are asked always.
+#[test]
+fn rules_take_part_as_long_as_there_is_room_for_their_steps() {
+    static STEPS: [&str; 7] = [
+        "lowercase",
+        "urlDecode",
+        "removeNulls",
+        "trim",
+        "jsDecode",
+        "cssDecode",
+        "cmdLine",
+    ];
+    let pairs = STEPS
+        .iter()
+        .flat_map(|one| STEPS.iter().map(move |two| (one, two)));
+    let chains = pairs.flat_map(|(one, two)| {
+        let chain = move |three| format!("t:none,t:{one},t:{two},t:{three}");
+        STEPS.iter().map(chain)
+    });
+    let rules = chains
+        .zip(1..)
+        .map(|(chain, id)| format!("SecRule ARGS \"@rx attack\" \"id:{id},phase:2,{chain}\"\n"));
+    let rules = compiled(rules.collect());
+    let (behind, _, steps) = rules.extent();
+    assert!(steps <= 128 && steps > 100, "{steps}");
+    assert!(
+        behind > 50 && behind < rules.len(),
+        "{behind} of {}",
+        rules.len()
+    );
 }
 
 #[test]
@@ -143,7 +178,9 @@ fn rules_that_note_values_are_candidates_for_what_they_would_find() {
 fn notes_that_another_rule_may_see_are_made_for_every_value() {
     for more in [
         "SecRule TX:/^name_/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:/x/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule TX:/name_1_x/ \"@rx x\" \"id:3,phase:2\"",
+        "SecRule TX:/_abcde/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule TX:/^(name_1_|b)/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule TX:/^name_1_x*/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule &TX \"@gt 1\" \"id:3,phase:2\"",
@@ -154,6 +191,7 @@ fn notes_that_another_rule_may_see_are_made_for_every_value() {
         assert!(!noting(more).notes(0), "{more}");
     }
     for more in [
+        "SecRule TX:/counter_.*/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule TX:/^named/ \"@rx x\" \"id:3,phase:2\"",
         "SecRule ARGS \"@rx x\" \"id:3,phase:2,capture,chain\"\nSecRule TX:0 \"@rx x\"",
     ] {

@@ -355,6 +355,17 @@ mod tests {
         assert_eq!((&*left, outcome), ("\u{1e}{\"a\":1}\n\u{1e}", Err(invalid)));
     }
 
+    #[test]
+    fn what_a_schema_hides_is_taken_out_where_nothing_else_is() {
+        let strict = contract(Cut::Lines, Enforcement::Reject, true).with_masks(Masks::default());
+        let mut scratch = Scratch::default();
+        let body = b"{\"a\":1,\"s\":\"1\",\"v\":\"2\"}\n";
+        let whole = strict.check_body(expected(), body, &|_| false, &mut scratch);
+        assert!(whole.unwrap().is_changed);
+        assert_eq!(scratch.rewritten(), b"{\"a\":1}\n");
+        assert_eq!(run(&strict, [&body[..]]).0, "{\"a\":1}\n");
+    }
+
     fn piece() -> impl Strategy<Value = String> {
         let records = [
             "{\"a\":1}",

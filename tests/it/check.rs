@@ -562,8 +562,10 @@ fn patterns_that_backtrack_are_refused_with_the_key_that_allows_them() {
 #[test]
 fn tables_that_no_api_names_are_told() {
     let body = with_body("{ type: string, maxLength: 5 }");
-    let more = "[waf.own]\nrules = [\"builtin\"]\nmode = \"block\"\n[upstream.old]\naddress = \"127.0.0.1:8\"\n\
-                [waf.builtin]\nmode = \"detect\"\n";
+    // An inspector's upstream is used, though no API names it.
+    let more = "inspector = \"scan\"\n[inspector.scan]\nupstream = \"asked\"\npath = \"/\"\non_failure = \"closed\"\n\
+                [waf.own]\nrules = [\"builtin\"]\nmode = \"block\"\n[upstream.old]\naddress = \"127.0.0.1:8\"\n\
+                [upstream.asked]\naddress = \"127.0.0.1:7\"\n[waf.builtin]\nmode = \"detect\"\n";
     let (code, told) = json("check-unused", &body, more);
     assert_eq!(code, Some(0), "{told:#}");
     let lines: Vec<_> = told["warnings"]
@@ -577,12 +579,12 @@ fn tables_that_no_api_names_are_told() {
         [
             (
                 &"unused_table".into(),
-                &11.into(),
+                &16.into(),
                 &"nothing uses [waf.own]".into()
             ),
             (
                 &"unused_table".into(),
-                &14.into(),
+                &19.into(),
                 &"nothing uses [upstream.old]".into()
             ),
         ]

@@ -738,7 +738,10 @@ fn check_tells_what_is_wrong_with_rules() {
     let rules = "SecRule NOTHING \"@rx a\" \"id:3,phase:2,deny\"\n\
                  SecRule ARGS \"@rx a\" \"id:4,phase:2,explode\"\n";
     let bad = "SecRule ARGS \"@rx (a\" \"id:1,phase:2,deny\"\n\n\
-               SecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n";
+               SecRule ARGS \"@rx (?=a)b\" \"id:2,phase:2,deny\"\n\
+               SecRule ARGS|GEO:COUNTRY_CODE \"@rx a\" \"id:5,phase:2,deny\"\n\
+               SecRule ARGS|!ARGS:/(x/ \"@rx a\" \"id:6,phase:2,deny\"\n\
+               SecRule ARGS a \"id:7,phase:2,deny,chain\"\nSecRule TIME_HOUR \"@eq 3\" \"t:none\"\n";
     let waf = "mode = \"maybe\"\nparanoia_level = 7\nmax_bytes = \"2MiB\"\n[waf.none]\n[waf.lost]\nrules = [\"lost/*.conf\"]\n\
                [waf.bad]\nrules = [\"bad.conf\"]";
     let operations = "[api.app.operation.\"GET /a\"]\nwaf = \"owm\"\n";
@@ -750,6 +753,12 @@ fn check_tells_what_is_wrong_with_rules() {
         "rules.conf:2:1",
         "bad.conf:1:1",
         "bad.conf:3:1",
+        "rule 5: the variable `GEO` is not supported",
+        "bad.conf:4:1",
+        "rule 6: the pattern of `ARGS` (unclosed group)",
+        "bad.conf:5:1",
+        "rule 7: the variable `TIME_HOUR` is not supported",
+        "bad.conf:6:1",
         "\"maybe\" is not known here",
         "there is no paranoia level 7",
         "write at most \"1MiB\"",

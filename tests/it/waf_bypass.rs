@@ -129,6 +129,11 @@ fn json_rows() -> Vec<Row> {
     let deep = |count: usize| format!("{}1{}", "[".repeat(count), "]".repeat(count));
     let padded = format!("{{\"pad\":\"{}\",\"a\":\"{SQL}\"}}", "x".repeat(200 * 1024));
     let utf16: Vec<u8> = attack.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16be: Vec<u8> = attack.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let wide = |bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {
+        let signs = attack.chars().map(u32::from);
+        signs.flat_map(bytes).collect()
+    };
     let keys: Vec<String> = (0..10_000).map(|at| format!("\"k{at}\":{at}")).collect();
     let rows = [
         ("json-control", post(JSON, &attack)),
@@ -163,7 +168,20 @@ fn json_rows() -> Vec<Row> {
         ("json-nan", post(JSON, "{\"a\":NaN}")),
         (
             "json-utf16-charset",
-            post("application/json; charset=utf-16", utf16),
+            post("application/json; charset=utf-16", utf16.clone()),
+        ),
+        ("json-utf16-without-type", post_with("", utf16.clone())),
+        ("json-utf16-as-bytes", post(BYTES, utf16)),
+        ("json-utf16be-without-type", post_with("", utf16be.clone())),
+        ("json-utf16be-as-text-plain", post("text/plain", utf16be)),
+        ("json-utf32-as-bytes", post(BYTES, wide(u32::to_le_bytes))),
+        (
+            "json-utf32be-without-type",
+            post_with("", wide(u32::to_be_bytes)),
+        ),
+        (
+            "benign-utf16-text",
+            post("text/plain", "a\0 \0t\0e\0x\0t\0"),
         ),
         ("json-lone-surrogate", post(JSON, "{\"a\":\"\\ud800\"}")),
         ("json-depth-200", post(JSON, deep(200))),

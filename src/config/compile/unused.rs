@@ -23,13 +23,20 @@ pub fn check(reader: &Reader<'_>, file: &File) {
             .map(|at| at.value.clone())
             .collect()
     };
+    let inspectors = file.inspectors.iter();
+    let asked = inspectors.map(|(_, inspector)| inspector.upstream.as_ref());
     let mut sets = named(inspected.iter().map(|each| each.waf.as_ref()).collect());
     sets.push(builtin::NAME.to_owned());
     let tables = [
         (
             "upstream",
             names(&file.upstreams),
-            named(apis().map(|api| api.upstream.as_ref()).collect()),
+            named(
+                apis()
+                    .map(|api| api.upstream.as_ref())
+                    .chain(asked)
+                    .collect(),
+            ),
         ),
         (
             "issuer",

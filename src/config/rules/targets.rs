@@ -3,6 +3,7 @@
 use crate::config::reader::{At, Table, nearest};
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::target::{Selector, Target};
+use crate::proto::multipart::is_token;
 
 /// The words, and the variables that they stand for.
 const WORDS: [(&str, &[Collection]); 15] = [
@@ -47,6 +48,13 @@ pub fn list(table: &Table<'_, '_>, key: &'static str, default: &[&str]) -> Optio
             .map(|found| found.concat());
     }
     let words = table.list::<String>(key);
+    if words.is_empty() && key == "targets" {
+        let hint = "name some, or leave the key out";
+        table
+            .reader
+            .error(table.key_position(key), "there are no targets", hint);
+        return None;
+    }
     let found: Vec<Option<Vec<Target>>> = words.iter().map(|word| one(table, word)).collect();
     let all: Option<Vec<Vec<Target>>> = found.into_iter().collect();
     all.map(|found| found.concat())
@@ -84,6 +92,8 @@ fn of(word: &str) -> Option<Vec<Target>> {
     let takes_name = matches!(word, "value" | "header" | "cookie");
     let (_, collections) = WORDS.iter().find(|(known, _)| *known == word)?;
     let selector = match (takes_name, name) {
+        // No field has a name that is no token (RFC 9110 section 5.1).
+        (true, Some(name)) if word == "header" && !is_token(name.as_bytes()) => return None,
         (true, Some(name)) => Selector::Name(name.to_ascii_lowercase().into()),
         (false, None) => Selector::All,
         (true, None) | (false, Some(_)) => return None,

@@ -85,6 +85,14 @@ fn every_mistake_has_its_place_and_a_hint() {
             "own.toml:5:12: there is no target \"path:x\"",
         ),
         (
+            "id = 20001\nrx = 'a'\ntargets = []",
+            "own.toml:5:1: there are no targets",
+        ),
+        (
+            "id = 20001\nrx = 'a'\ntargets = [\"header:bad name\"]",
+            "own.toml:5:12: there is no target \"header:bad name\"",
+        ),
+        (
             "id = 20001\nrx = 'a'\ntransformations = [\"lowercas\"]",
             "own.toml:5:20: there is no transformation \"lowercas\"",
         ),

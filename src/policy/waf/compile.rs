@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use ahash::AHashSet;
+
 use crate::policy::waf::collection::{Collection, STORED};
 use crate::policy::waf::draft::{
     Change, Condition, Effect, Item, LinkDraft, Name, RuleDraft, Skip, Which,
@@ -44,15 +46,7 @@ pub fn compile(
     on_unsupported: OnUnsupported,
 ) -> Result<Compiled, Vec<LoadError>> {
     let items = folded.items.as_slice();
-    let mut compiler = Compiler {
-        items,
-        slots: &slots,
-        rules: Vec::new(),
-        draft_of: Vec::new(),
-        patterns: 0,
-        groups_everywhere: items.iter().any(borrows_groups),
-        unusable: Vec::new(),
-    };
+    let mut compiler = Compiler::of(items, &slots);
     for (at, item) in items.iter().enumerate() {
         if let Item::Rule(draft) = item {
             compiler.rule(at, draft);
@@ -88,6 +82,25 @@ pub fn compile(
     })
 }
 
+/// Rules that folding took out and that could not run if it had not: nobody would hear of them until
+/// another setting switches them on.
+pub fn unusable(items: &[Item], folded: &Folded, slots: &Slots) -> Vec<LoadError> {
+    let id = |item: &Item| match item {
+        Item::Rule(rule) => Some(rule.id),
+        Item::Marker(_) => None,
+    };
+    let left: AHashSet<u32> = folded.items.iter().filter_map(id).collect();
+    let mut compiler = Compiler::of(items, slots);
+    for (at, item) in items.iter().enumerate() {
+        if let Item::Rule(draft) = item
+            && !left.contains(&draft.id)
+        {
+            compiler.rule(at, draft);
+        }
+    }
+    compiler.unusable
+}
+
 struct Compiler<'a> {
     items: &'a [Item],
     slots: &'a Slots,
@@ -100,7 +113,19 @@ struct Compiler<'a> {
     unusable: Vec<LoadError>,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn of(items: &'a [Item], slots: &'a Slots) -> Compiler<'a> {
+        Compiler {
+            items,
+            slots,
+            rules: Vec::new(),
+            draft_of: Vec::new(),
+            patterns: 0,
+            groups_everywhere: items.iter().any(borrows_groups),
+            unusable: Vec::new(),
+        }
+    }
+
     fn rule(&mut self, at: usize, draft: &RuleDraft) {
         let links = match self.links(draft) {
             Ok(links) => links,

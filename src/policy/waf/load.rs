@@ -1,6 +1,6 @@
 //! Rule files to rules that run, in one step.
 
-use crate::policy::waf::compile::{OnUnsupported, compile};
+use crate::policy::waf::compile::{OnUnsupported, compile, unusable};
 use crate::policy::waf::draft::{
     Change, Disruption, Effect, Item, LinkDraft, Name, Phase, RuleDraft,
 };
@@ -40,6 +40,8 @@ pub struct Loaded {
     pub written: usize,
     /// Rules that cannot be run here, if they are to be skipped.
     pub skipped: Vec<LoadError>,
+    /// Rules that the settings switch off, and that cannot be run here either.
+    pub off: Vec<LoadError>,
     /// Directives and actions that have no effect here, or another one than is written.
     pub notes: Vec<LoadError>,
     /// Rules that wait for what other requests left, which nothing keeps.
@@ -67,11 +69,13 @@ pub fn load(
         rules,
         written,
         skipped,
+        off,
     } = assemble(items, slots, settings)?;
     Ok(Loaded {
         rules,
         written,
         skipped,
+        off,
         notes,
         unfed,
     })
@@ -83,6 +87,8 @@ pub struct Assembled {
     pub rules: RuleSet,
     pub written: usize,
     pub skipped: Vec<LoadError>,
+    /// Rules that the settings switch off, and that cannot be run here either.
+    pub off: Vec<LoadError>,
 }
 
 /// Folds and compiles what front ends have read.
@@ -99,16 +105,19 @@ pub fn assemble(
     if !settings.variables.is_empty() {
         items.insert(0, first(settings.variables, &mut slots));
     }
-    let folded = if settings.folded {
-        fold(&items, &slots, &[THRESHOLD, RESPONSE_THRESHOLD])
+    let (folded, off) = if settings.folded {
+        let folded = fold(&items, &slots, &[THRESHOLD, RESPONSE_THRESHOLD]);
+        let off = unusable(&items, &folded, &slots);
+        (folded, off)
     } else {
-        Folded::nothing(items)
+        (Folded::nothing(items), Vec::new())
     };
     let compiled = compile(&folded, slots, settings.on_unsupported)?;
     Ok(Assembled {
         rules: compiled.rules,
         written,
         skipped: compiled.skipped,
+        off,
     })
 }
 

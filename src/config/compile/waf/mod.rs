@@ -19,6 +19,7 @@ use crate::policy::waf::draft::Engine;
 use crate::policy::waf::inspection::{OverBudget, Tuning};
 use crate::policy::waf::stage::{Bodies, Named, Protection};
 use crate::policy::waf::view::View;
+use crate::proto::multipart::is_token;
 
 const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block", Engine::On)];
 
@@ -99,7 +100,7 @@ impl Sets {
                 exclusions: Arc::new(exclusions),
                 bodies: Bodies::All,
                 view: Arc::new(View {
-                    headers: names(&declared.headers),
+                    headers: names(reader, &declared.headers),
                     files: declared.files.as_ref().is_some_and(|files| files.value),
                 }),
                 is_graphql: false,
@@ -156,7 +157,7 @@ impl Sets {
                 Arc::make_mut(&mut protection.exclusions).extend(more);
             }
             if !inspected.headers.is_empty() {
-                Arc::make_mut(&mut protection.view).headers = names(&inspected.headers);
+                Arc::make_mut(&mut protection.view).headers = names(reader, &inspected.headers);
             }
             bodies = inspected.bodies.as_ref().map(|at| at.value).or(bodies);
         }
@@ -189,7 +190,14 @@ impl Sets {
 }
 
 /// Names of header fields, in lower case.
-fn names(headers: &[At<String>]) -> Box<[Box<str>]> {
+fn names(reader: &Reader<'_>, headers: &[At<String>]) -> Box<[Box<str>]> {
+    for name in headers {
+        if !is_token(name.value.as_bytes()) {
+            let message = format!("no header field has the name \"{}\"", name.value);
+            let hint = "letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 section 5.1)";
+            reader.error(name.position, message, hint);
+        }
+    }
     let names = headers.iter().map(|name| name.value.to_ascii_lowercase());
     names.map(Into::into).collect()
 }

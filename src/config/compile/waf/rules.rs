@@ -80,11 +80,17 @@ pub(super) fn compile(
         let assembled = assemble(read.items, read.slots, &settings)
             .map_err(|errors| reader.extend(errors.iter().map(as_diagnostic).collect()))
             .ok()?;
+        let off = assembled.off.into_iter().map(|mut error| {
+            error.message = format!("it is switched off, and could not run: {}", error.message);
+            error
+        });
+        let mut notes = read.notes;
+        notes.extend(off);
         Some(Rules {
             rules: Arc::new(assembled.rules),
             bodies: read.bodies,
             engine: read.engine,
-            notes: read.notes,
+            notes,
         })
     })?;
     for note in &made.notes {

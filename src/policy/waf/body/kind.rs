@@ -64,6 +64,7 @@ impl<'a> Kind<'a> {
         }
         match media_type.declared()? {
             Kind::Form if is_document(body) => Err(Error::Mismatch),
+            Kind::Form | Kind::Text if is_wide(body) => Err(Error::Charset),
             Kind::Text if content_types.is_empty() => Ok(sniff(body, Told::Nothing)),
             Kind::Text => Ok(sniff(body, Told::Type)),
             declared => Ok(declared),
@@ -174,6 +175,22 @@ fn sniff(body: &[u8], told: Told) -> Kind<'static> {
         _ if lenient::is_like_form(body, told) => Kind::LikeForm,
         _ => Kind::Text,
     }
+}
+
+/// Whether a body begins as JSON or XML in UTF-16 or UTF-32. Readers of JSON tell them by their zeros
+/// (RFC 4627 section 3), whatever the media type says.
+fn is_wide(body: &[u8]) -> bool {
+    // In UTF-32 with the low byte first the first unit is one of UTF-16 as well.
+    [(2, 0), (2, 1), (4, 3)].iter().any(|&(width, low)| {
+        let units = body.chunks_exact(width);
+        let mut signs = units.map_while(|unit| {
+            let mut high = unit.iter().enumerate().filter(|&(at, _)| at != low);
+            high.all(|(_, &byte)| byte == 0).then_some(unit[low])
+        });
+        let first = signs.find(|sign| !sign.is_ascii_whitespace());
+        // A second one, since any bytes may hold a zero.
+        matches!(first, Some(b'{' | b'[' | b'"' | b'<')) && signs.next().is_some()
+    })
 }
 
 /// Whether a body begins and ends as a document does.

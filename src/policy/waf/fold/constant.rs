@@ -94,8 +94,10 @@ impl Constants {
             }
             _ => false,
         };
-        let all_fixed = link.targets.included.iter().all(fixed) && link.targets.excluded.is_empty();
-        if !all_fixed || link.capture || link.multi_match {
+        let targets = &link.targets;
+        // None at all are those of a link that could not be read.
+        let is_known = !targets.included.is_empty() && targets.excluded.is_empty();
+        if !is_known || !targets.included.iter().all(fixed) || link.capture || link.multi_match {
             return Outcome::Depends;
         }
         let Some(argument) = self.text(&condition.argument, volatile) else {

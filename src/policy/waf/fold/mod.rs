@@ -170,6 +170,13 @@ impl<'a> Run<'a> {
             self.drop(at);
             return;
         }
+        if rule.unsupported.is_some() {
+            // It is refused, or told and left out: either must find it here. What it would set
+            // is not known.
+            self.taint(rule, &[]);
+            path.unsure = path.unsure.max(self.end_of(at, rule));
+            return;
+        }
         let certain = outcomes
             .iter()
             .all(|outcome| matches!(outcome, Outcome::Holds(_)));

@@ -97,6 +97,13 @@ impl Rules {
         }
     }
 
+    fn rule_of(&self, id: u32) -> Option<&RuleDraft> {
+        self.items.iter().find_map(|item| match item {
+            Item::Rule(rule) if rule.id == id => Some(rule.as_ref()),
+            _ => None,
+        })
+    }
+
     fn take(&mut self, line: &Line, part: Result<Part, Fault>) -> Result<(), LoadError> {
         let place = &line.place;
         let id = self
@@ -114,6 +121,10 @@ impl Rules {
         let rule = match self.open.take() {
             Some(rule) => continued(rule, part).map_err(at)?,
             None => {
+                if let Some(first) = id.and_then(|id| self.rule_of(id)) {
+                    let message = format!("there is one with this id already, at {}", first.place);
+                    return Err(at(Fault::broken(message)));
+                }
                 let phase = part.traits.phase.unwrap_or(Phase::RequestBody);
                 void.extend(part.traits.other_status(phase));
                 self.started(place, part).map_err(at)?

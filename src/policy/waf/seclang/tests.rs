@@ -93,6 +93,21 @@ fn a_file_that_includes_itself_is_refused() {
 }
 
 #[test]
+fn an_id_is_that_of_one_rule() {
+    let twice =
+        "SecRule ARGS a \"id:8\"\nSecAction \"id:9,phase:1,pass,nolog\"\nSecRule ARGS b \"id:8\"\n";
+    let errors = load_all(&[("/r/main.conf", twice)]).unwrap_err();
+    let told = "/r/main.conf:3: rule 8: there is one with this id already, at /r/main.conf:1";
+    assert_eq!(errors, [told]);
+    // One that was taken out may be written anew.
+    let anew = "SecRule ARGS a \"id:8\"\nSecRuleRemoveById 8\nSecRule ARGS b \"id:8\"\n";
+    assert_eq!(
+        rules(&load_all(&[("/r/main.conf", anew)]).unwrap()).len(),
+        1
+    );
+}
+
+#[test]
 fn what_is_unsupported_is_kept_with_its_rule() {
     let text = "SecRule GEO:COUNTRY \"@rx a\" \"id:7,phase:1,pass\"\n";
     let loaded = load_all(&[("/r/main.conf", text)]).unwrap();

@@ -199,7 +199,7 @@ fn resolve(name: &str, key: Option<Key>, count: bool, slots: &mut Slots) -> Resu
         Some(Key::Pattern(pattern)) => {
             let pattern = Pattern::compile(&format!("(?i){pattern}"), false);
             let pattern = pattern
-                .map_err(|why| Fault::unsupported(format!("a pattern of `{name}`: {why}")))?;
+                .map_err(|why| Fault::unsupported(format!("the pattern of `{name}` ({why})")))?;
             Selector::Pattern(Box::new(pattern))
         }
         Some(Key::Name(key)) if persistent => {

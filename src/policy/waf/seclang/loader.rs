@@ -190,18 +190,18 @@ impl Loader<'_> {
             "secruleremovebyid" => {
                 for word in line.words.iter().flat_map(|word| word.split([' ', ','])) {
                     let which = effect::ids(word.trim_matches('\'')).map_err(at)?;
-                    self.remove(&which);
+                    self.remove(line, &which);
                 }
                 Ok(())
             }
             "secruleremovebytag" => {
                 let which = Which::Tag(one(line).map_err(at)?.into());
-                self.remove(&which);
+                self.remove(line, &which);
                 Ok(())
             }
             "secruleremovebymsg" => {
                 let which = Which::Message(one(line).map_err(at)?.into());
-                self.remove(&which);
+                self.remove(line, &which);
                 Ok(())
             }
             "secruleupdatetargetbyid" => self.update(line, effect::ids).map_err(at),
@@ -297,11 +297,25 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn remove(&mut self, which: &Which) {
+    fn remove(&mut self, line: &Line, which: &Which) {
+        let before = self.rules.items.len();
         self.rules.items.retain(|item| match item {
             Item::Rule(rule) => !which.is(rule),
             Item::Marker(_) => true,
         });
+        if self.rules.items.len() == before {
+            self.tell_meant_by_none(line);
+        }
+    }
+
+    /// What was to be changed stays as it is, which its writer should know.
+    fn tell_meant_by_none(&mut self, line: &Line) {
+        let words = line.words.join(" ");
+        let message = format!(
+            "`{} {words}` names no rule that stands before it",
+            line.name
+        );
+        self.notes.push(LoadError::new(&line.place, message));
     }
 
     /// Adds targets to rules, most of them exempt ones.
@@ -315,15 +329,20 @@ impl Loader<'_> {
         };
         let which = which(rules)?;
         let added = variables::targets(list, &mut self.rules.slots)?;
+        let mut is_meant = false;
         for item in &mut self.rules.items {
             let Item::Rule(rule) = item else { continue };
             if !which.is(rule) {
                 continue;
             }
+            is_meant = true;
             if let Some(link) = rule.links.first_mut() {
                 link.targets.included.extend(added.included.iter().cloned());
                 link.targets.excluded.extend(added.excluded.iter().cloned());
             }
+        }
+        if !is_meant {
+            self.tell_meant_by_none(line);
         }
         Ok(())
     }

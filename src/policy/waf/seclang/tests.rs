@@ -50,16 +50,20 @@ fn files_include_others_and_chains_are_one_rule() {
 fn later_directives_change_earlier_rules() {
     let text = "SecRule ARGS a \"id:1,tag:x\"\nSecRule ARGS a \"id:2\"\nSecRule ARGS a \"id:3,msg:'m'\"\n\
         SecRuleRemoveById 2 5-9\nSecRuleUpdateTargetByTag x \"!ARGS:b|REQUEST_LINE\"\nSecRuleRemoveByMsg m\n\
-        SecRequestBodyAccess On\n";
+        SecRequestBodyAccess On\nSecRuleUpdateTargetById 77 \"!ARGS:c\"\n";
     let loaded = load_all(&[("/r/main.conf", text)]).unwrap();
     let rules = rules(&loaded);
     assert_eq!(rules.len(), 1);
     let targets = &rules[0].links[0].targets;
     assert_eq!((targets.included.len(), targets.excluded.len()), (2, 1));
-    let note = loaded.notes[0].to_string();
+    let notes: Vec<String> = loaded.notes.iter().map(ToString::to_string).collect();
     assert_eq!(
-        note,
-        "/r/main.conf:7: `SecRequestBodyAccess` has no effect here"
+        notes,
+        [
+            "/r/main.conf:4: `SecRuleRemoveById 2 5-9` names no rule that stands before it",
+            "/r/main.conf:7: `SecRequestBodyAccess` has no effect here",
+            "/r/main.conf:8: `SecRuleUpdateTargetById 77 !ARGS:c` names no rule that stands before it",
+        ]
     );
 }
 

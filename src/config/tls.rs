@@ -113,7 +113,6 @@ pub fn client_verifier(
 /// Builds what all shards share.
 pub fn policy(settings: Settings) -> Result<Policy, rustls::Error> {
     let fingerprint = fingerprint(&settings);
-    let has_preference = settings.suites.is_some();
     let mut provider = provider::default_provider();
     if let Some(suites) = settings.suites {
         provider.cipher_suites = suites;
@@ -140,7 +139,8 @@ pub fn policy(settings: Settings) -> Result<Policy, rustls::Error> {
     let keys = settings.certificates.into_iter().map(Arc::new).collect();
     let mut config = builder.with_cert_resolver(Arc::new(ByServerName(keys)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.ignore_client_order = has_preference;
+    // The order is policy, also where nobody wrote one: a client in bad hands has no say in it.
+    config.ignore_client_order = true;
     config.ticketer = provider::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     // Tickets carry the sessions; nothing is kept per client.

@@ -241,6 +241,37 @@ fn only_the_suites_that_are_named_are_agreed_upon() {
 }
 
 #[test]
+fn the_order_of_suites_is_not_the_clients() {
+    let (directory, authority) = (Directory::new("suite-order"), Authority::new());
+    for (more, expected) in [
+        ("", "AES_256_GCM"),
+        (
+            "cipher_suites = [\"TLS_CHACHA20_POLY1305_SHA256\", \"TLS_AES_128_GCM_SHA256\", \
+              \"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256\"]",
+            "CHACHA20_POLY1305",
+        ),
+    ] {
+        let process = start(&directory, &authority, more);
+        for version in [&version::TLS13, &version::TLS12] {
+            let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+            provider.cipher_suites.reverse();
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).unwrap();
+            let config = ClientConfig::builder_with_provider(provider.into());
+            let config = config.with_protocol_versions(&[version]).unwrap();
+            let config = config.with_root_certificates(roots).with_no_client_auth();
+            let mut stream = connect(&process, Arc::new(config));
+            let request = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
+            stream.write_all(request).unwrap();
+            stream.read_exact(&mut [0; 12]).unwrap();
+            let agreed = stream.conn.negotiated_cipher_suite().unwrap().suite();
+            let agreed = agreed.as_str().unwrap_or_default();
+            assert!(agreed.contains(expected), "{agreed}, not {expected}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_tls_is_told_where_it_stands() {
     let authority = Authority::new();
     let mtls = "client_certificates = \"required\"\n";

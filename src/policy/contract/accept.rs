@@ -17,20 +17,58 @@ impl Produced {
     /// Whether there is an answer that the client accepts. Without a declared type or without the
     /// field there is one.
     pub fn satisfies(&self, head: &RequestHead, bytes: &[u8]) -> bool {
-        let lines = lines(&head.fields, bytes, b"accept").filter(|field| !field.hop_by_hop);
-        let values = lines.map(|field| field.value.of(bytes));
-        let mut members = values
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .map(<[u8]>::trim_ascii)
-            .filter(|member| !member.is_empty())
-            .peekable();
-        if members.peek().is_none() || self.0.is_empty() {
+        let members = || {
+            let lines = lines(&head.fields, bytes, b"accept").filter(|field| !field.hop_by_hop);
+            let values = lines.map(|field| field.value.of(bytes));
+            let members = values.flat_map(|value| value.split(|&byte| byte == b','));
+            let members = members.map(<[u8]>::trim_ascii);
+            members.filter(|member| !member.is_empty())
+        };
+        if members().next().is_none() || self.0.is_empty() {
             return true;
         }
-        members.any(|member| self.has(member))
+        let mut ranges = members().map(Range::read);
+        ranges.any(|range| range.is_none())
+            || self
+                .0
+                .iter()
+                .any(|own| wants(own, members().filter_map(Range::read)))
     }
+}
 
-    fn has(&self, member: &[u8]) -> bool {
+/// Whether a client accepts a type: the most exact of the ranges that have it says so.
+fn wants<'a>(own: &str, ranges: impl Iterator<Item = Range<'a>>) -> bool {
+    let mut best: Option<(Exactness, bool)> = None;
+    for range in ranges {
+        let Some(exactness) = range.meets(own) else {
+            continue;
+        };
+        best = match best {
+            Some((most, wanted)) if most == exactness => Some((most, wanted || range.is_wanted)),
+            Some((most, _)) if most > exactness => best,
+            _ => Some((exactness, range.is_wanted)),
+        };
+    }
+    best.is_some_and(|(_, wanted)| wanted)
+}
+
+/// How much of a media type a range says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Exactness {
+    Anything,
+    OfAKind,
+    Exact,
+}
+
+/// One member of the field.
+struct Range<'a> {
+    kind: &'a [u8],
+    subtype: &'a [u8],
+    is_wanted: bool,
+}
+
+impl<'a> Range<'a> {
+    fn read(member: &'a [u8]) -> Option<Range<'a>> {
         let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         let range = parts.next().unwrap_or_default();
         let is_unwanted = parts.any(|part| match part {
@@ -39,15 +77,25 @@ impl Produced {
             }
             _ => false,
         });
-        let Some(slash) = memchr::memchr(b'/', range) else {
-            return true;
-        };
-        let (kind, subtype) = (&range[..slash], &range[slash + 1..]);
-        !is_unwanted
-            && self.0.iter().any(|own| {
-                let (own_kind, own_subtype) = own.split_once('/').unwrap_or((own, "*"));
-                meets(kind, own_kind) && meets(subtype, own_subtype)
-            })
+        let slash = memchr::memchr(b'/', range)?;
+        Some(Range {
+            kind: &range[..slash],
+            subtype: &range[slash + 1..],
+            is_wanted: !is_unwanted,
+        })
+    }
+
+    /// How exactly it speaks of a declared type; of a declared range whatever meets it does.
+    fn meets(&self, own: &str) -> Option<Exactness> {
+        let (own_kind, own_subtype) = own.split_once('/').unwrap_or((own, "*"));
+        if !meets(self.kind, own_kind) || !meets(self.subtype, own_subtype) {
+            return None;
+        }
+        Some(match (own.contains('*'), self.kind, self.subtype) {
+            (true, _, _) | (false, b"*", _) => Exactness::Anything,
+            (false, _, subtype) if subtype.starts_with(b"*") => Exactness::OfAKind,
+            (false, _, _) => Exactness::Exact,
+        })
     }
 }
 
@@ -80,12 +128,16 @@ mod tests {
             "Accept: TEXT/CSV\r\n",
             "Accept: text/html\r\nAccept: application/json; q=0.001\r\n",
             "Accept: rubbish\r\n",
+            "Accept: application/json;q=0, */*\r\n",
+            "Accept: text/*;q=0, text/csv\r\n",
         ] {
             assert!(asks(&own, good), "{good:?}");
         }
         for bad in [
             "Accept: text/html\r\n",
             "Accept: application/json;q=0, image/*\r\n",
+            "Accept: application/json;q=0, text/csv;q=0, */*\r\n",
+            "Accept: */*, text/*;q=0, application/*;q=0\r\n",
             "Accept: application/xml;q=1, text/csv; Q=0.00\r\n",
         ] {
             assert!(!asks(&own, bad), "{bad:?}");

@@ -56,9 +56,10 @@ impl Declared {
         let mut types = types.filter(|field| field.kind == Kind::ContentType);
         let (first, second) = (types.next(), types.next());
         let Some(first) = first else {
-            return match is_empty {
-                true => Ok(None),
-                false => Err(undeclared("", "content-type")),
+            // An empty body is no document, where the answer to another method would have had one.
+            return match has_body {
+                false => Ok(None),
+                true => Err(undeclared("", "content-type")),
             };
         };
         if second.is_some() {

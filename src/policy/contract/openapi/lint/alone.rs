@@ -14,6 +14,64 @@ impl<'d> Linter<'d> {
             self.impossible(node);
             self.closed(node);
             self.misapplied(node);
+            self.of_another_type(node);
+        }
+    }
+
+    /// Keywords of values that the schema does not have (JSON Schema 2020-12, Validation, section 6).
+    fn of_another_type(&mut self, node: &Node<'d>) {
+        let types = Types::of(node);
+        if !types.any() {
+            return;
+        }
+        for (is_one, what, keywords) in [
+            (
+                types.string,
+                "texts",
+                &["maxLength", "minLength", "pattern"][..],
+            ),
+            (
+                types.number,
+                "numbers",
+                &[
+                    "maximum",
+                    "minimum",
+                    "exclusiveMaximum",
+                    "exclusiveMinimum",
+                    "multipleOf",
+                ],
+            ),
+            (
+                types.array,
+                "arrays",
+                &[
+                    "maxItems",
+                    "minItems",
+                    "uniqueItems",
+                    "items",
+                    "prefixItems",
+                ],
+            ),
+            (
+                types.object,
+                "objects",
+                &[
+                    "maxProperties",
+                    "minProperties",
+                    "required",
+                    "properties",
+                    "patternProperties",
+                ],
+            ),
+        ] {
+            for keyword in keywords.iter().filter(|_| !is_one) {
+                let Some(at) = node.member(keyword) else {
+                    continue;
+                };
+                let message = format!("`{keyword}` is about {what} and checks nothing here");
+                let hint = "correct the `type`, or remove it";
+                self.tell(Lint::IneffectiveKeyword, &at.pointer, message, hint);
+            }
         }
     }
 
@@ -62,7 +120,16 @@ impl<'d> Linter<'d> {
                 );
             }
         }
-        if node.value["enum"].as_array().is_some_and(Vec::is_empty) {
+        let types = Types::of(node);
+        let values = node.value["enum"].as_array();
+        if let Some(values) = values.filter(|values| !values.is_empty() && types.any())
+            && !values.iter().any(|value| types.has(value))
+        {
+            let message = "nothing matches: no value of the enum is of this `type`";
+            let hint = "correct one of them";
+            self.tell(Lint::ImpossibleSchema, &node.pointer, message, hint);
+        }
+        if values.is_some_and(Vec::is_empty) {
             let message = "nothing matches: the enum is empty";
             self.tell(
                 Lint::ImpossibleSchema,

@@ -191,6 +191,17 @@ impl Types {
         types
     }
 
+    /// Whether a value may be of one of them; `other` may be any other.
+    pub fn has(self, value: &Value) -> bool {
+        match value {
+            Value::Object(_) => self.object,
+            Value::Array(_) => self.array,
+            Value::String(_) => self.string,
+            Value::Number(_) => self.number,
+            Value::Bool(_) | Value::Null => true,
+        }
+    }
+
     pub fn any(self) -> bool {
         self.object || self.array || self.string || self.number || self.other
     }

@@ -37,6 +37,24 @@ impl Client {
     }
 }
 
+/// A backend that counts requests and closes in place of an answer.
+fn cutting(seen: &Arc<AtomicUsize>) -> SocketAddr {
+    let count = seen.clone();
+    backend(move |_, mut client| {
+        if client.request().is_some() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+}
+
+/// One endpoint that is asked whatever it does.
+fn never_ejected(address: SocketAddr) -> Upstream {
+    let mut upstream = several(&[address], Balance::RoundRobin);
+    upstream.settings.ejection.failures = u32::MAX;
+    upstream.settings.ejection.failure_percent = 100;
+    upstream
+}
+
 /// Nobody listens there, and nobody will: the port stays taken by a socket that does not accept.
 fn refusing() -> (SocketAddr, socket2::Socket) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -318,12 +336,7 @@ fn one_request(stream: &mut impl Read) -> String {
 #[test]
 fn a_request_that_may_not_be_repeated_is_never_sent_twice() {
     let seen = Arc::new(AtomicUsize::new(0));
-    let count = seen.clone();
-    let cut = backend(move |_, mut client| {
-        if client.request().is_some() {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
+    let cut = cutting(&seen);
     let gateway = Gateway::open_to(several(&[cut, cut], Balance::RoundRobin));
     let answer = gateway.connect().ask(POST);
     assert_eq!(
@@ -336,15 +349,8 @@ fn a_request_that_may_not_be_repeated_is_never_sent_twice() {
 #[test]
 fn retries_end_with_their_budget() {
     let seen = Arc::new(AtomicUsize::new(0));
-    let count = seen.clone();
-    let cut = backend(move |_, mut client| {
-        if client.request().is_some() {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    let mut upstream = several(&[cut], Balance::RoundRobin);
-    upstream.settings.ejection.failures = u32::MAX;
-    upstream.settings.ejection.failure_percent = 100;
+    let cut = cutting(&seen);
+    let mut upstream = never_ejected(cut);
     upstream.settings.retry_percent = 0;
     let gateway = Gateway::open_to(upstream);
     let mut client = gateway.connect();
@@ -641,15 +647,8 @@ fn requests_under_way_are_counted_below_a_table_that_has_changed() {
 #[test]
 fn retries_stay_spent_below_a_table_that_has_changed() {
     let seen = Arc::new(AtomicUsize::new(0));
-    let count = seen.clone();
-    let cut = backend(move |_, mut client| {
-        if client.request().is_some() {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    });
-    let mut upstream = several(&[cut], Balance::RoundRobin);
-    upstream.settings.ejection.failures = u32::MAX;
-    upstream.settings.ejection.failure_percent = 100;
+    let cut = cutting(&seen);
+    let mut upstream = never_ejected(cut);
     upstream.settings.retry_percent = 1;
     let gateway = Gateway::open_to(upstream.clone());
     let ask = |requests: usize| {

@@ -3,6 +3,7 @@
 //! The decoder is sans-io and yields the same events however the bytes are split. Chunk
 //! extensions and trailers are read to find the end of the message, bounded, and dropped.
 
+use super::header::is_token_byte;
 use super::{Error, limits};
 
 /// How the length of a message body is told.
@@ -132,7 +133,7 @@ impl Chunked {
             }
             (State::TrailerStart, b'\r') => State::EndLf,
             // RFC 9112 section 7.1.2: field lines, although all of them are dropped.
-            (State::TrailerStart | State::TrailerName, name) if is_token(name) => {
+            (State::TrailerStart | State::TrailerName, name) if is_token_byte(name) => {
                 self.trailer(State::TrailerName)?
             }
             (State::TrailerName, b':') => self.trailer(State::Trailer)?,
@@ -181,11 +182,6 @@ impl Chunked {
             State::Data
         }
     }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Reads a `Content-Length` value: decimal digits only, no sign, no list, no blank

@@ -25,6 +25,16 @@ pub enum Kind {
     Other,
 }
 
+/// Whether a text may be the name of a field, and of much else (RFC 9110 section 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether a byte may stand in one.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 impl Kind {
     /// Length decides first, so that an unknown name costs one comparison at most.
     pub fn of(name: &[u8]) -> Kind {

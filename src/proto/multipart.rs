@@ -2,6 +2,8 @@
 //! reader can find other parts: CR LF everywhere, nothing before the first boundary or after the
 //! last, one name a part, no folding, no transfer encoding, no extended parameters.
 
+use super::header::is_token;
+
 /// Longest boundary (RFC 2046 section 5.1.1).
 pub const BOUNDARY: usize = 70;
 
@@ -239,12 +241,6 @@ pub fn disposition(value: &[u8]) -> Result<Names<'_>, Fault> {
         (true, None) => Err(Fault::PartName),
         (false, _) => Err(Fault::PartField),
     }
-}
-
-/// RFC 9110 section 5.6.2.
-pub fn is_token(text: &[u8]) -> bool {
-    let is_sound = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_sound)
 }
 
 /// Whether a boundary is one (RFC 2046 section 5.1.1).

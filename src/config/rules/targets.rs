@@ -3,7 +3,7 @@
 use crate::config::reader::{At, Table, nearest};
 use crate::policy::waf::collection::Collection;
 use crate::policy::waf::target::{Selector, Target};
-use crate::proto::multipart::is_token;
+use crate::proto::header::is_token;
 
 /// The words, and the variables that they stand for.
 const WORDS: [(&str, &[Collection]); 15] = [

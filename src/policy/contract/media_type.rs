@@ -1,6 +1,8 @@
 //! `Content-Type` values (RFC 9110 section 8.3.1), read strictly: what is not a media type by the
 //! grammar, a list of two, or a parameter given twice has no reading here.
 
+use crate::proto::header::{is_token, is_token_byte};
+
 /// Most parameters of one media type; `multipart` has two.
 const PARAMETERS: usize = 8;
 
@@ -195,15 +197,6 @@ fn quoted_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn is_quotable(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// RFC 9110 section 5.6.2.
-pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Media types of bodies that have no end by their nature: server-sent events (HTML, section 9.2), and

@@ -19,7 +19,7 @@ use crate::policy::waf::draft::Engine;
 use crate::policy::waf::inspection::{OverBudget, Tuning};
 use crate::policy::waf::stage::{Bodies, Named, Protection};
 use crate::policy::waf::view::View;
-use crate::proto::multipart::is_token;
+use crate::proto::header::is_token;
 
 const MODES: [(&str, Engine); 2] = [("detect", Engine::DetectionOnly), ("block", Engine::On)];
 

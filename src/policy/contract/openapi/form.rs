@@ -2,12 +2,13 @@
 
 use crate::policy::contract::fields::{Field, Fields, Style};
 use crate::policy::contract::forms::{Form, PartContent, PartHeader, PartRule};
-use crate::policy::contract::media_type::{MediaRange, MediaType, is_token};
+use crate::policy::contract::media_type::{MediaRange, MediaType};
 use crate::policy::contract::openapi::content::compile;
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::reading::{Nesting, Shape};
 use crate::policy::contract::reading::{Members, Reading};
 use crate::policy::contract::schema::{Dialect, Direction};
+use crate::proto::header::is_token;
 
 const ENCODING: [&str; 5] = [
     "contentType",

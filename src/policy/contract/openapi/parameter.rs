@@ -4,7 +4,7 @@
 //! declared here and passes unread would look protected.
 
 use crate::policy::contract::fields::{Field, Style};
-use crate::policy::contract::media_type::{MediaType, is_token};
+use crate::policy::contract::media_type::MediaType;
 use crate::policy::contract::openapi::content::{compile, well_formed};
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::reading::{Nesting, Shape};
@@ -12,6 +12,7 @@ use crate::policy::contract::parameters::{DECLARED, ITEMS, Location, Parameter, 
 use crate::policy::contract::reading::Reading;
 use crate::policy::contract::schema::{Direction, Schema};
 use crate::policy::route::Segment;
+use crate::proto::header::is_token;
 
 const PARAMETER: [&str; 13] = [
     "name",

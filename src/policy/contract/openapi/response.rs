@@ -1,11 +1,11 @@
 //! The responses of an operation (OpenAPI "Responses Object").
 
-use crate::policy::contract::media_type::is_token;
 use crate::policy::contract::openapi::node::{Node, Report};
 use crate::policy::contract::openapi::reading::Shape;
 use crate::policy::contract::openapi::{content, media};
 use crate::policy::contract::response::{Declared, Header, Responses, Status};
 use crate::policy::contract::schema::Direction;
+use crate::proto::header::is_token;
 
 const HEADER: [&str; 10] = [
     "description",

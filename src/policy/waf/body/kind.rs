@@ -2,7 +2,8 @@
 //! shape.
 
 use super::{Error, lenient};
-use crate::proto::multipart::{is_boundary, is_token, parameter};
+use crate::proto::header::is_token;
+use crate::proto::multipart::{is_boundary, parameter};
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
